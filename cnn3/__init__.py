@@ -1,0 +1,48 @@
+"""cnn3: how far a network of exactly three convolutions gets on CIFAR-10, in pure-functional JAX."""
+
+from cnn3.config import (
+    OPTIMIZERS,
+    PROTOCOLS,
+    VARIANTS,
+    ConfigError,
+    ModelConfig,
+    OptimizerConfig,
+    Protocol,
+    RunConfig,
+)
+from cnn3.data import DataError, Dataset, Split, load
+from cnn3.files import OutputError
+from cnn3.fit import Result, fit
+from cnn3.layers import default_block
+from cnn3.model import CNN3
+from cnn3.train import TrainState, Weights, evaluate, predict, train_epoch, train_step
+from cnn3.weights import WeightsError, load_weights, save_weights
+
+__all__ = [
+    "CNN3",
+    "OPTIMIZERS",
+    "PROTOCOLS",
+    "VARIANTS",
+    "ConfigError",
+    "DataError",
+    "Dataset",
+    "ModelConfig",
+    "OptimizerConfig",
+    "OutputError",
+    "Protocol",
+    "Result",
+    "RunConfig",
+    "Split",
+    "TrainState",
+    "Weights",
+    "WeightsError",
+    "default_block",
+    "evaluate",
+    "fit",
+    "load",
+    "load_weights",
+    "predict",
+    "save_weights",
+    "train_epoch",
+    "train_step",
+]

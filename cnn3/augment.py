@@ -1,0 +1,156 @@
+"""The report's five random transforms of training images (report, section 1 and train.py), on the device.
+
+In this order: zero-pad by 4 and crop 32x32; flip horizontally; rotate; shear along x and scale. Rotation and affine map
+each resample by nearest neighbour about the image's centre; what comes from outside is black. Each transform says from
+which input pixel an output pixel comes, so their integer maps compose and an image is gathered once, black where any of
+the maps leaves it.
+
+The maps are those of Pillow, to which torchvision hands the report's images. Pillow resamples in fixed point: it rounds
+an affine map's six coefficients to 1/65536 of a pixel and goes on in integers (`affine_fixed` in its Geometry.c). From
+the same six integers follow the same pixels, so they are computed here with 30 fractional bits: in float32 one in a
+hundred would come out a unit off. Integers also keep the result the same on every backend. Two differences remain,
+counted in tests/test_augment.py:
+- A coefficient within about 1/1000 of a unit of a rounding boundary may come out one unit off. That moves a coordinate
+  by 1/65536 to 1/2048 of a pixel, which matters only if it lies so close to a pixel's edge.
+- For a shear of exactly 0 Pillow resamples in double precision (`ImagingScaleAffine`), here it is fixed point as ever:
+  a coordinate is off by at most 1/4096 of a pixel. One draw in 2^23 has such a shear.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Int32, PRNGKeyArray, UInt8
+
+SIZE = 32  # pixels along a side of an image
+PADDING = 4  # pixels on each side
+DEGREES = 10.0  # the bound of rotation and of shear
+SCALE = (0.8, 1.2)
+MEAN = (0.485, 0.456, 0.406)  # ImageNet's, as the report has it
+STD = (0.229, 0.224, 0.225)
+
+
+class Draws(NamedTuple):
+    """The random numbers that transform a batch."""
+
+    offset: Int[Array, "batch 2"]  # (dy, dx) of the crop in the padded image, 0..8
+    flip: Bool[Array, " batch"]
+    angle: Float[Array, " batch"]  # degrees counterclockwise, within +-10
+    shear: Float[Array, " batch"]  # degrees, within +-10
+    scale: Float[Array, " batch"]  # within [0.8, 1.2]
+
+
+def draw(key: PRNGKeyArray, batch: int) -> Draws:
+    """Draw the transforms of `batch` images: a flip with p = 0.5, all else uniform (report, train.py)."""
+    offset, flip, angle, shear, scale = jax.random.split(key, 5)
+    return Draws(
+        offset=jax.random.randint(offset, (batch, 2), 0, 2 * PADDING + 1),
+        flip=jax.random.bernoulli(flip, 0.5, (batch,)),
+        angle=jax.random.uniform(angle, (batch,), minval=-DEGREES, maxval=DEGREES),
+        shear=jax.random.uniform(shear, (batch,), minval=-DEGREES, maxval=DEGREES),
+        scale=jax.random.uniform(scale, (batch,), minval=SCALE[0], maxval=SCALE[1]),
+    )
+
+
+def transform(images: UInt8[Array, "batch 32 32 3"], draws: Draws) -> UInt8[Array, "batch 32 32 3"]:
+    """Crop, flip, rotate, then shear and scale each image by its own draws, which lie within the bounds of `Draws`."""
+    return jax.vmap(_transform)(images, draws)
+
+
+def augment(key: PRNGKeyArray, images: UInt8[Array, "batch 32 32 3"]) -> UInt8[Array, "batch 32 32 3"]:
+    """Transform each image at random."""
+    return transform(images, draw(key, len(images)))
+
+
+def normalize(images: UInt8[Array, "batch 32 32 3"]) -> Float[Array, "batch 32 32 3"]:
+    """Scale to [0, 1], then subtract `MEAN` from each channel and divide by `STD` (report, train.py)."""
+    return (images.astype(jnp.float32) / 255 - jnp.array(MEAN)) / jnp.array(STD)
+
+
+def _transform(image: UInt8[Array, "32 32 3"], draws: Draws) -> UInt8[Array, "32 32 3"]:
+    """`transform` of one image; the fields of `draws` lack the batch dimension."""
+    row, column = jnp.arange(SIZE)[:, None], jnp.arange(SIZE)[None, :]
+    visited = jnp.zeros((), jnp.int32)  # all coordinates on the way from output to input, or-ed
+    for matrix in (_shear_and_scale(draws.shear, draws.scale), _rotation(draws.angle)):
+        row, column = _resample(matrix, row, column)
+        visited |= row | column
+    row = row + draws.offset[0] - PADDING
+    column = jnp.where(draws.flip, SIZE - 1 - column, column) + draws.offset[1] - PADDING
+    inside = (visited | row | column) & -SIZE == 0  # 0..31 have no bit but the lowest five
+    # Outside points to a black pixel after the last. A mask over what was gathered would be slower: XLA for CPUs fuses
+    # it, and with it all of the above, into each consumer (nine for the patches of a convolution), but not a gather.
+    index = jnp.where(inside, row * SIZE + column, SIZE * SIZE)
+    return jnp.pad(image.reshape(SIZE * SIZE, 3), ((0, 1), (0, 0))).at[index].get(mode="promise_in_bounds")
+
+
+# Numbers in fixed point: int32 with BITS fractional bits, of magnitude below 2.
+
+Fixed = Int32[Array, ""]
+Matrix = tuple[tuple[Fixed, Fixed], tuple[Fixed, Fixed]]  # takes output (x, y) to input (x, y), seen from the centre
+Pixels = Int[Array, "height width"]
+BITS = 30
+
+
+def _rotation(angle: Float[Array, ""]) -> Matrix:
+    """As `PIL.Image.rotate`: counterclockwise by `angle` degrees."""
+    x = _radians(angle)
+    cos = _series(_multiply(x, x), 1, -1 / 2, 1 / 24, -1 / 720)
+    sin = _multiply(x, _series(_multiply(x, x), 1, -1 / 6, 1 / 120, -1 / 5040))
+    return (cos, -sin), (sin, cos)
+
+
+def _shear_and_scale(shear: Float[Array, ""], scale: Float[Array, ""]) -> Matrix:
+    """As torchvision's RandomAffine: x sheared by `shear` degrees, then both scaled by `scale`."""
+    x = _radians(shear)
+    tan = _multiply(x, _series(_multiply(x, x), 1, 1 / 3, 2 / 15, 17 / 315, 62 / 2835))
+    inverse = _fixed(1 / scale)  # good to float32's 24 bits; one step of Newton's method doubles them
+    inverse += 2 * _multiply(_fixed(0.5) - _multiply(_fixed(scale / 2), inverse), inverse)
+    return (inverse, _multiply(tan, inverse)), (jnp.zeros_like(inverse), inverse)
+
+
+def _resample(matrix: Matrix, row: Pixels, column: Pixels) -> tuple[Pixels, Pixels]:
+    """Nearest input pixels (row, column) to output pixels, computed as Pillow does: in units of 2^-16 pixel."""
+    (xx, xy), (yx, yy) = matrix
+    x = _first(xx + xy) + column * _pillow(xx) + row * _pillow(xy)
+    y = _first(yx + yy) + column * _pillow(yx) + row * _pillow(yy)
+    return y >> 16, x >> 16
+
+
+def _pillow(a: Fixed) -> Int32[Array, ""]:
+    """Pillow's 16.16 fixed point: floor(2^16 a + 1/2)."""
+    drop = BITS - 16
+    return (a + (1 << drop - 1)) >> drop
+
+
+def _first(a: Fixed) -> Int32[Array, ""]:
+    """The input coordinate, in Pillow's fixed point, of output pixel 0, whose middle is 1/2 - SIZE/2 off the centre.
+
+    floor(2^16 (SIZE/2 - a (SIZE - 1)/2) + 1/2), of a's high and low bits apart lest they overflow.
+    """
+    drop = BITS - 15
+    high, low = a >> drop, a & (1 << drop) - 1
+    return (SIZE << 15) - (SIZE - 1) * high + (((1 << drop - 1) - (SIZE - 1) * low) >> drop)
+
+
+def _fixed(a: Float[Array, ""] | float) -> Fixed:
+    return jnp.round(jnp.asarray(a) * 2.0**BITS).astype(jnp.int32)
+
+
+def _radians(degrees: Float[Array, ""]) -> Fixed:
+    return _multiply(_fixed(degrees / 16), _fixed(math.radians(16)))
+
+
+def _series(x: Fixed, *coefficients: float) -> Fixed:
+    """coefficients[0] + coefficients[1] x + ..."""
+    total = _fixed(0)
+    for coefficient in reversed(coefficients):
+        total = _fixed(coefficient) + _multiply(x, total)
+    return total
+
+
+def _multiply(a: Fixed, b: Fixed) -> Fixed:
+    """Round a b, computed from the 15-bit halves of a and b; abs(a) + abs(b) must be below 2."""
+    half = BITS // 2
+    (a, a_low), (b, b_low) = ((n >> half, n & (1 << half) - 1) for n in (a, b))
+    return a * b + ((a * b_low + a_low * b + (a_low * b_low >> half) + (1 << half - 1)) >> half)

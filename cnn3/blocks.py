@@ -1,0 +1,251 @@
+"""A block of the network (3x3 convolution, batch norm, ReLU, 2x2 pooling) made fast for CPUs.
+
+The convolution is Winograd's where there are channels enough to fill matrix products. Behind it, normalising, rectifying
+and pooling are one function, whose gradient needs only which pixel of a window won.
+
+An image's first layer is another case. A pixel's 27 inputs make a short matrix product whose output is many times larger
+than its input, so moving the output is what takes time. Here it is computed for a few images at a time, pooled while in the
+cache, and computed again for the gradient. Its batch statistics need no pass over the output: the mean of w'p over
+patches p is w'E[p], its variance w'Cov[p]w. Normalising is folded into the kernel.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int8
+
+from cnn3.winograd import conv3x3, map_images, sum_images
+
+Pool = Literal["max", "average", "none"]
+Statistics = tuple[Float[Array, " channels"], Float[Array, " channels"]]  # mean and biased variance
+Norm = tuple[Float[Array, " channels"], Float[Array, " channels"], Statistics | None]  # scale, bias, statistics
+
+FEW_CHANNELS = 4  # up to so many input channels, a patch is a vector
+PATCHES_AT_ONCE = 4096  # times 256 channels, 4 MB of the first layer's output
+
+
+def block(
+    x: Float[Array, "batch height width cin"],
+    kernel: Float[Array, "3 3 cin cout"],
+    bias: Float[Array, " cout"],
+    norm: Norm | None,
+    pool: Pool,
+    epsilon: float,
+) -> tuple[Float[Array, "batch rows columns cout"], Statistics | None]:
+    """Compute a block; see `cnn3.layers.Block`. Return also the batch's mean and variance if `norm` has no statistics.
+
+    Height and width have to be even where there is pooling.
+    """
+    if x.shape[-1] <= FEW_CHANNELS:
+        return _block_of_patches(x, kernel, bias, norm, pool, epsilon)
+    y = conv3x3(x, kernel)
+    if norm is None:
+        return _rectify_pool(pool, y, jnp.zeros_like(bias), jnp.ones_like(bias), bias), None
+    scale, shift, given = norm
+    if given is None:
+        mean, var = moments(y)
+        statistics = (mean + bias, var)
+    else:
+        mean, var = given[0] - bias, given[1]
+        statistics = None
+    return _rectify_pool(pool, y, mean, scale * lax.rsqrt(var + epsilon), shift), statistics
+
+
+def _sum_pixels(a: Float[Array, "batch height width channels"]) -> Float[Array, " channels"]:
+    """Sum over all but channels, as a matrix product: XLA's reduction on CPUs is several times slower."""
+    pixels = a.reshape(-1, a.shape[-1])
+    return jnp.ones(len(pixels), a.dtype) @ pixels
+
+
+@jax.custom_vjp
+def moments(y: Float[Array, "batch height width channels"]) -> Statistics:
+    """Return each channel's mean and biased variance over all pixels."""
+    pixels = y.size // y.shape[-1]
+    mean = _sum_pixels(y) / pixels
+    return mean, _sum_pixels(jnp.square(y - mean)) / pixels
+
+
+def _moments_forward(y: Array) -> tuple[Statistics, tuple[Array, Array]]:
+    mean, var = moments(y)
+    return (mean, var), (y, mean)
+
+
+def _moments_backward(residuals: tuple[Array, Array], gradients: Statistics) -> tuple[Array]:
+    y, mean = residuals
+    dmean, dvar = gradients
+    pixels = y.size // y.shape[-1]
+    return (dmean / pixels + (2 / pixels * dvar) * (y - mean),)
+
+
+moments.defvjp(_moments_forward, _moments_backward)
+
+
+def _windows(y: Float[Array, "batch height width channels"]) -> list[Float[Array, "batch rows columns channels"]]:
+    """The four pixels of each 2x2 window, in row-major order."""
+    return [y[:, i::2, j::2] for i in (0, 1) for j in (0, 1)]
+
+
+def _winner(values: Sequence[Array]) -> tuple[Array, Int8[Array, "..."]]:
+    """The largest of the values and which it is: the first at ties, as in torch; -1 if none is above zero."""
+    top, index = values[0], jnp.zeros(values[0].shape, jnp.int8)
+    for i, value in enumerate(values[1:], 1):
+        index = jnp.where(value > top, jnp.int8(i), index)
+        top = jnp.maximum(top, value)
+    return top, jnp.where(top > 0, index, jnp.int8(-1))
+
+
+def _spread(a: Float[Array, "batch rows columns channels"]) -> Float[Array, "batch rows 2 columns 2 channels"]:
+    batch, rows, columns, channels = a.shape
+    return jnp.broadcast_to(a[:, :, None, :, None, :], (batch, rows, 2, columns, 2, channels))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _rectify_pool(
+    pool: Pool,
+    y: Float[Array, "batch height width channels"],
+    mean: Float[Array, " channels"],
+    scale: Float[Array, " channels"],
+    shift: Float[Array, " channels"],
+) -> Float[Array, "batch rows columns channels"]:
+    """Pool max(0, (y - mean) scale + shift)."""
+    return _rectify_pool_forward(pool, y, mean, scale, shift)[0]
+
+
+def _rectify_pool_forward(pool: Pool, y: Array, mean: Array, scale: Array, shift: Array):
+    affine = lambda a: (a - mean) * scale + shift
+    if pool == "max":
+        top, index = _winner([affine(a) for a in _windows(y)])
+        return jnp.maximum(top, 0), (y, mean, scale, shift, index)
+    if pool == "average":
+        return sum(jnp.maximum(affine(a), 0) for a in _windows(y)) / 4, (y, mean, scale, shift, None)
+    return jnp.maximum(affine(y), 0), (y, mean, scale, shift, None)
+
+
+def _rectify_pool_backward(pool: Pool, residuals, gradient: Array):
+    y, mean, scale, shift, index = residuals
+    if pool == "max":
+        batch, rows, columns, channels = gradient.shape
+        pixel = jnp.arange(4, dtype=jnp.int8).reshape(1, 1, 2, 1, 2, 1)
+        active = jnp.where(_spread(index) == pixel, _spread(gradient), 0).reshape(y.shape)
+        won = sum(jnp.where(index == i, a, 0) for i, a in enumerate(_windows(y)))
+        weighted, centred = jnp.where(index >= 0, gradient, 0), won - mean
+    else:
+        upstream = _spread(gradient / 4).reshape(y.shape) if pool == "average" else gradient
+        active = jnp.where((y - mean) * scale + shift > 0, upstream, 0)
+        weighted, centred = active, y - mean
+    dshift = _sum_pixels(weighted)
+    return active * scale, -scale * dshift, _sum_pixels(weighted * centred), dshift
+
+
+_rectify_pool.defvjp(_rectify_pool_forward, _rectify_pool_backward)
+
+
+def _patches(x: Float[Array, "batch height width cin"], stride: int) -> Float[Array, "batch positions pixels patch"]:
+    """Each pixel's 3x3 surroundings and a one. With stride 2, positions are the four of a 2x2 window; else there is one."""
+    batch, height, width, cin = x.shape
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    ones = jnp.ones((batch, height // stride, width // stride, 1), x.dtype)
+    parts = [
+        jnp.concatenate(
+            [padded[:, i + a : i + a + height : stride, j + b : j + b + width : stride] for a in range(3) for b in range(3)]
+            + [ones],
+            3,
+        ).reshape(batch, -1, 9 * cin + 1)
+        for i in range(stride)
+        for j in range(stride)
+    ]
+    return jnp.stack(parts, 1)
+
+
+def _block_of_patches(
+    x: Float[Array, "batch height width cin"],
+    kernel: Float[Array, "3 3 cin cout"],
+    bias: Float[Array, " cout"],
+    norm: Norm | None,
+    pool: Pool,
+    epsilon: float,
+) -> tuple[Float[Array, "batch rows columns cout"], Statistics | None]:
+    batch, height, width, _ = x.shape
+    cout = kernel.shape[-1]
+    stride = 1 if pool == "none" else 2
+    patches = _patches(x, stride)
+    matrix = kernel.reshape(-1, cout)
+    statistics = None
+    if norm is not None:
+        scale, shift, given = norm
+        statistics = None if given is not None else _patch_moments(patches, matrix, bias)
+        mean, var = statistics if given is None else given
+        factor = scale * lax.rsqrt(var + epsilon)
+        matrix, bias = matrix * factor, (bias - mean) * factor + shift
+    y = _patch_layer(pool, patches, jnp.concatenate([matrix, bias[None]]))
+    return y.reshape(batch, height // stride, width // stride, cout), statistics
+
+
+def _patch_moments(
+    patches: Float[Array, "batch positions pixels patch"], matrix: Float[Array, "inputs cout"], bias: Float[Array, " cout"]
+) -> Statistics:
+    """Mean and variance of the convolution's output, from those of its inputs."""
+    rows = patches[..., :-1].reshape(-1, matrix.shape[0])
+    mean = jnp.mean(rows, 0)
+    centred = rows - mean
+    covariance = (centred.T @ centred) / len(rows)
+    return mean @ matrix + bias, jnp.sum(matrix * (covariance @ matrix), 0)
+
+
+def _values(patches: Float[Array, "some positions pixels patch"], matrix: Float[Array, "patch cout"]) -> list[Array]:
+    return [patches[:, i] @ matrix for i in range(patches.shape[1])]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _patch_layer(
+    pool: Pool, patches: Float[Array, "batch positions pixels patch"], matrix: Float[Array, "patch cout"]
+) -> Float[Array, "batch pixels cout"]:
+    """Pool max(0, patches @ matrix) over positions."""
+
+    def layer(some: Float[Array, "some positions pixels patch"]) -> Float[Array, "some pixels cout"]:
+        values = _values(some, matrix)
+        if pool == "max":
+            return jnp.maximum(_winner(values)[0], 0)
+        return sum(jnp.maximum(v, 0) for v in values) / len(values)
+
+    return map_images(layer, (patches,), _patch_images(patches))
+
+
+def _patch_images(patches: Float[Array, "batch positions pixels patch"]) -> int:
+    return max(1, PATCHES_AT_ONCE // (patches.shape[1] * patches.shape[2]))
+
+
+def _patch_layer_forward(pool: Pool, patches: Array, matrix: Array):
+    return _patch_layer(pool, patches, matrix), (patches, matrix)
+
+
+def _patch_layer_backward(pool: Pool, residuals: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+    patches, matrix = residuals
+
+    def through(some: Array, upstream: Array) -> list[Array]:
+        """The gradient of each position's value."""
+        values = _values(some, matrix)
+        if pool == "max":
+            _, index = _winner(values)
+            return [jnp.where(index == i, upstream, 0) for i in range(len(values))]
+        return [jnp.where(v > 0, upstream / len(values), 0) for v in values]
+
+    def matrix_gradient(some: Array, upstream: Array) -> Array:
+        parts = through(some, upstream)
+        contract = (((0, 1), (0, 1)), ((), ()))
+        return sum(lax.dot_general(some[:, i], d, contract) for i, d in enumerate(parts))
+
+    def patch_gradient(some: Array, upstream: Array) -> Array:
+        return jnp.stack([d @ matrix.T for d in through(some, upstream)], 1)
+
+    # Two loops, so that XLA can drop the second where, as is usual, nobody asks for the image's gradient.
+    at_once = _patch_images(patches)
+    dmatrix = sum_images(matrix_gradient, (patches, gradient), at_once)
+    return map_images(patch_gradient, (patches, gradient), at_once), dmatrix
+
+
+_patch_layer.defvjp(_patch_layer_forward, _patch_layer_backward)

@@ -1,0 +1,143 @@
+"""CIFAR-10 through TFDS, without TensorFlow: prepared once, decoded once, then read as arrays.
+
+TFDS keeps compressed images as records. What was decoded from them is kept as one safetensors file beside them, or in the
+user's cache folder if theirs cannot be written; reading that file needs no TFDS, which is slow to import.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from cnn3 import files
+from cnn3.data import DataError, Split
+
+VERSION = "3.0.2"
+PER_CLASS = {"train": 5000, "test": 1000}  # images of each of the ten classes (report, section 1)
+CACHE_NAME = "cnn3-arrays.safetensors"
+ELSEWHERE = "name another folder with --data-dir or TFDS_DATA_DIR"
+
+log = logging.getLogger(__name__)
+
+
+def read(data_dir: str | os.PathLike | None) -> tuple[Split, Split]:
+    """Return the 50,000 training and the 10,000 test images, in the order of TFDS's records.
+
+    Args:
+        data_dir: TFDS's folder, or None for TFDS's own rule. If CIFAR-10 is not prepared there, it is, from TFDS's
+            manual folder (`downloads/manual/cifar-10-binary.tar.gz`) or by download.
+
+    Raises:
+        DataError: the data is not there and cannot be prepared, or what is there is damaged.
+    """
+    root = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets") if data_dir is None else data_dir).expanduser()
+    _check_readable(root)
+    folder = root / "cifar10" / VERSION
+    if not is_prepared(folder):
+        _prepare(root, folder)
+    records = {part: sorted(folder.glob(f"cifar10-{part}.array_record-*")) for part in PER_CLASS}
+    if not all(records.values()):
+        raise DataError(f"{folder} lacks array_record files: remove it to have it prepared anew, or {ELSEWHERE}")
+    state = _state(records)
+    places = folder / CACHE_NAME, _user_cache(folder)
+    for path in places:
+        if (kept := _read_cache(path, state)) is not None:
+            return kept
+    log.info("decoding the records in %s", folder)
+    train, test = (_decode(root, part, paths) for part, paths in records.items())
+    path = places[0] if _is_writable(folder) else places[1]
+    _write_cache(path, train, test, state)
+    return train, test
+
+
+def _check_readable(root: Path) -> None:
+    try:
+        with os.scandir(root):
+            pass
+    except FileNotFoundError:
+        pass  # it can be made
+    except OSError as error:
+        raise DataError(f"cannot read the data folder {root} ({error.strerror}): {ELSEWHERE}") from None
+
+
+def _is_prepared(folder: Path) -> bool:
+    return (folder / "dataset_info.json").exists()  # TFDS writes it last
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether a folder may be written: one without write permission is let alone by the superuser too."""
+    return bool(folder.stat().st_mode & 0o222) and os.access(folder, os.W_OK)
+
+
+# --- the decoded arrays
+
+
+def _state(records: dict[str, list[Path]]) -> str:
+    """Return what tells these record files from others: names, sizes, times."""
+    stats = {path.name: path.stat() for paths in records.values() for path in paths}
+    return json.dumps({name: (stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()})
+
+
+def _user_cache(folder: Path) -> Path:
+    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return base / "cnn3" / hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16] / CACHE_NAME
+
+
+def _digest(arrays: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _read_cache(path: Path, state: str) -> tuple[Split, Split] | None:
+    """Return the images kept in `path`, or None if there are none, or they are damaged or of other records."""
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("records") != state:
+                log.info("%s was made from other record files: making it anew", path)
+                return None
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        if _digest(arrays) != metadata.get("sha256"):
+            raise ValueError("its checksum is wrong")
+        train, test = (Split(arrays[f"{part}.images"], arrays[f"{part}.labels"]) for part in PER_CLASS)
+        _check_counts("train", train)
+        _check_counts("test", test)
+    except FileNotFoundError:
+        return None
+    except (OSError, SafetensorError, ValueError) as error:
+        log.warning("%s cannot be used (%s): making it anew", path, error)
+        return None
+    return train, test
+
+
+def _write_cache(path: Path, train: Split, test: Split, state: str) -> None:
+    arrays = {f"train.{name}": array for name, array in train._asdict().items()}
+    arrays |= {f"test.{name}": array for name, array in test._asdict().items()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write(path, save(arrays, metadata={"records": state, "sha256": _digest(arrays)}))
+        log.info("keeping the decoded images in %s", path)
+    except (OSError, files.OutputError) as error:
+        log.warning("the decoded images are not kept, so the next start has to decode them again: %s", error)
+
+
+def _check_counts(part: str, images: Split) -> None:
+    """Make sure that all the images are there, as many of one class as of another.
+
+    Raises:
+        ValueError: they are not.
+    """
+    classes, counts = np.unique(images.labels, return_counts=True)
+    each = PER_CLASS[part]
+    if not (np.array_equal(classes, np.arange(10)) and np.all(counts == each)):
+        raise ValueError(f"the {part} set has {counts.tolist()} images of the classes {classes.tolist()}, not {each} each")
+    if images.images.shape != (10 * each, 32, 32, 3):
+        raise ValueError(f"the {part} images have shape {images.images.shape}")

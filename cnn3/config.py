@@ -1,0 +1,237 @@
+"""What fully defines a run: frozen dataclasses that validate themselves and round-trip through JSON.
+
+The defaults are the report's: the default run of section 3, the model of section 2, the optimizers of section 6.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+Pool = Literal["max", "average"]
+OptimizerName = Literal["sgd", "momentum", "rmsprop", "adam", "adamw"]
+ProtocolName = Literal["corrected", "published"]
+
+SEED = 3136  # report, train.py, line 28
+LATENT = 128  # width of the last hidden layer, the report's latent space (section 7)
+
+
+class ConfigError(ValueError):
+    """A value that no run can have; the message names the field and what is allowed."""
+
+
+def _require(holds: bool, name: str, value: object, allowed: str) -> None:
+    if not holds:
+        raise ConfigError(f"{name} must be {allowed}, not {value!r}")
+
+
+def _require_int(name: str, value: Any, low: int, high: int = 2**31 - 1) -> None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    _require(whole and low <= value <= high, name, value, f"a whole number from {low} to {high}")
+
+
+def _require_number(name: str, value: Any, allowed: str, low: float, high: float, *, above: bool = False) -> None:
+    number = isinstance(value, float | int) and not isinstance(value, bool)
+    _require(number and (low < value if above else low <= value) and value < high, name, value, allowed)
+
+
+def _require_bool(name: str, value: object) -> None:
+    _require(isinstance(value, bool), name, value, "true or false")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network's shape (report, section 2) and the improvements of section 4, which combine freely.
+
+    Args:
+        batch_norm: normalise after each convolution and after each hidden fully connected layer.
+        dropout: probability of dropping a hidden unit, after each hidden ReLU.
+        dense: feed each convolution all earlier feature maps and pool only after the third.
+        channels: output channels of the three convolutions.
+        hidden: widths of the hidden fully connected layers; the last one is the latent and 128 wide.
+        pool: what the 2x2 windows are reduced by.
+    """
+
+    batch_norm: bool = False
+    dropout: float = 0.0
+    dense: bool = False
+    channels: tuple[int, int, int] = (256, 128, 64)
+    hidden: tuple[int, ...] = (512, LATENT)
+    pool: Pool = "max"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built."""
+        _require_bool("batch_norm", self.batch_norm)
+        _require_number("dropout", self.dropout, "a probability in [0, 1)", 0.0, 1.0)
+        _require_bool("dense", self.dense)
+        _require_widths("channels", self.channels)
+        _require(len(self.channels) == 3, "channels", self.channels, "three whole numbers, one a convolution")
+        _require_widths("hidden", self.hidden)
+        _require(
+            1 <= len(self.hidden) <= 3 and self.hidden[-1] == LATENT,
+            "hidden",
+            self.hidden,
+            f"one to three widths, the last of them {LATENT}",
+        )
+        _require(self.pool in get_args(Pool), "pool", self.pool, f"one of {', '.join(get_args(Pool))}")
+
+
+def _require_widths(name: str, widths: object) -> None:
+    valid = isinstance(widths, tuple) and all(type(w) is int and 1 <= w <= 8192 for w in widths)
+    _require(valid, name, widths, "a tuple of whole numbers from 1 to 8192")
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """One of the optimizers of report section 6, or AdamW.
+
+    Args:
+        name: the update rule.
+        learning_rate: step size.
+        momentum: of `momentum` only.
+        weight_decay: added to the gradient as an L2 penalty; of `adamw` alone it is decoupled from it.
+    """
+
+    name: OptimizerName = "adam"
+    learning_rate: float = 1e-3
+    momentum: float = 0.0
+    weight_decay: float = 3e-4
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        names = get_args(OptimizerName)
+        _require(self.name in names, "optimizer", self.name, f"one of {', '.join(names)}")
+        positive = "a positive finite number"
+        _require_number("learning_rate", self.learning_rate, positive, 0.0, math.inf, above=True)
+        _require_number("momentum", self.momentum, "a number in [0, 1)", 0.0, 1.0)
+        _require(self.momentum == 0 or self.name == "momentum", "momentum", self.momentum, f"0 for {self.name}")
+        _require_number("weight_decay", self.weight_decay, "a finite number, 0 or more", 0.0, math.inf)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Which of the defects of the report's program a run repeats; by default none.
+
+    Args:
+        discard_last_norm: the norm after the last hidden layer is computed and its output thrown away (model.py).
+        validate_in_training_mode: validation uses batch statistics, updates the running ones, and drops out (train.py).
+        pad_accuracy: accuracy is divided by batches x batch size, though the last batch is smaller (train.py, eval.py).
+        mean_of_batch_means: the loss is the mean of batch means, though the last batch is smaller (train.py, eval.py).
+        latents_in_training_mode: latents of the initial and middle weights are taken in training mode (eval.py).
+    """
+
+    discard_last_norm: bool = False
+    validate_in_training_mode: bool = False
+    pad_accuracy: bool = False
+    mean_of_batch_means: bool = False
+    latents_in_training_mode: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse anything but true and false."""
+        for defect in dataclasses.fields(self):
+            _require_bool(defect.name, getattr(self, defect.name))
+
+
+PROTOCOLS: Mapping[ProtocolName, Protocol] = {
+    "corrected": Protocol(),
+    "published": Protocol(True, True, True, True, True),
+}
+
+VARIANTS: Mapping[str, ModelConfig] = {
+    "baseline": ModelConfig(),
+    "batch_norm": ModelConfig(batch_norm=True),
+    "dropout": ModelConfig(dropout=0.2),
+    "dense": ModelConfig(dense=True, channels=(128, 64, 32), hidden=(1024, LATENT)),
+}
+
+OPTIMIZERS: Mapping[OptimizerName, OptimizerConfig] = {  # report, section 6 and train.py; AdamW is an addition
+    "sgd": OptimizerConfig("sgd", 1e-4, weight_decay=0.0),
+    "momentum": OptimizerConfig("momentum", 1e-4, momentum=0.9, weight_decay=0.0),
+    "rmsprop": OptimizerConfig("rmsprop", 1e-4, weight_decay=0.0),
+    "adam": OptimizerConfig("adam", 1e-4),
+    "adamw": OptimizerConfig("adamw", 1e-4),
+}
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training run, whole: the same value gives the same result.
+
+    Args:
+        model: the network.
+        optimizer: the update rule and its numbers.
+        protocol: which defects of the report's program are repeated.
+        dataset: `cifar10` or `digits`.
+        limit: train on the first so many training images only; None is all.
+        batch_size: images a step.
+        epochs: the most epochs trained.
+        patience: stop when validation accuracy has not risen for so many epochs.
+        middle_epoch: index of the epoch whose weights are kept, to look at training half way (report, section 7).
+        seed: of the split, the initial weights, the order, the augmentation and the dropout.
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    protocol: Protocol = field(default_factory=Protocol)
+    dataset: str = "cifar10"
+    limit: int | None = None
+    batch_size: int = 128
+    epochs: int = 150
+    patience: int = 10
+    middle_epoch: int = 20
+    seed: int = SEED
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        for name, kind in (("model", ModelConfig), ("optimizer", OptimizerConfig), ("protocol", Protocol)):
+            value = getattr(self, name)
+            _require(isinstance(value, kind), name, value, f"a {kind.__name__}")
+        named = isinstance(self.dataset, str) and re.fullmatch(r"[a-z0-9_]{1,40}", self.dataset) is not None
+        _require(named, "dataset", self.dataset, "the name of a data set")
+        if self.limit is not None:
+            _require_int("limit", self.limit, 1)
+        _require_int("batch_size", self.batch_size, 2)
+        _require_int("epochs", self.epochs, 1)
+        _require_int("patience", self.patience, 1)
+        _require_int("middle_epoch", self.middle_epoch, 0)
+        _require_int("seed", self.seed, 0)
+
+    def to_json(self) -> str:
+        """Return the configuration as JSON text, one field a line."""
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> "RunConfig":
+        """Return the configuration that `to_json` wrote.
+
+        Raises:
+            ConfigError: the text is no JSON object, or has a missing, surplus or impossible field.
+        """
+        try:
+            values = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise ConfigError(f"a configuration must be JSON: {error}") from None
+        values = _fields(cls, values, "the configuration")
+        model = _fields(ModelConfig, values["model"], "model")
+        model |= {name: tuple(model[name]) for name in ("channels", "hidden") if isinstance(model[name], list)}
+        values["model"] = ModelConfig(**model)
+        values["optimizer"] = OptimizerConfig(**_fields(OptimizerConfig, values["optimizer"], "optimizer"))
+        values["protocol"] = Protocol(**_fields(Protocol, values["protocol"], "protocol"))
+        return cls(**values)
+
+    def digest(self) -> str:
+        """Return ten hexadecimal digits that tell this configuration from others."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _fields(kind: Any, values: object, name: str) -> dict[str, Any]:
+    """Return `values` if it has exactly the fields of dataclass `kind`."""
+    expected = {f.name for f in dataclasses.fields(kind)}
+    if not isinstance(values, dict) or set(values) != expected:
+        raise ConfigError(f"{name} must be an object with the fields {', '.join(sorted(expected))}")
+    return dict(values)

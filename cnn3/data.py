@@ -1,0 +1,95 @@
+"""Data sets as arrays: `load(name)` gives training, validation and test images as uint8, and their labels."""
+
+import os
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int, Int32, UInt8
+
+DATASETS = ("cifar10", "digits")
+CIFAR10_CLASSES = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")  # report, eval.py
+VALIDATION = 0.1  # part of the training images that is held out (report, section 1)
+DIGITS_TEST = 360  # the last fifth of the 1,797 digits: scikit-learn has no test set of its own
+
+
+class DataError(Exception):
+    """Data that cannot be had; the message names the file or option and the remedy."""
+
+
+class Split(NamedTuple):
+    """Images and the indices of their classes."""
+
+    images: UInt8[np.ndarray, "n 32 32 3"]
+    labels: Int32[np.ndarray, " n"]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set in memory; a label is an index into `classes`."""
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+
+
+def load(name: str, data_dir: str | os.PathLike | None = None, *, seed: int = 3136, limit: int | None = None) -> Dataset:
+    """Return a data set whose training images are split into train and validation as the report's program does it.
+
+    Args:
+        name: "cifar10", read (and at first prepared) through TFDS, or "digits", which comes with scikit-learn.
+        data_dir: TFDS's folder; None is TFDS's own rule: TFDS_DATA_DIR, else ~/tensorflow_datasets. Digits need none.
+        seed: draws the validation images; the test set does not depend on it.
+        limit: keep only the first so many training images.
+
+    Raises:
+        DataError: an unknown name, a seed or limit out of range, or data that cannot be had.
+    """
+    if name not in DATASETS:
+        raise DataError(f"there is no data set {name!r}: choose one of {', '.join(DATASETS)}")
+    if not 0 <= seed < 2**32:
+        raise DataError(f"seed {seed} cannot draw the validation images: choose one from 0 to {2**32 - 1}")
+    if name == "cifar10":
+        from cnn3 import cifar10
+
+        classes = CIFAR10_CLASSES
+        images, test = cifar10.read(data_dir)
+    else:
+        classes = tuple(map(str, range(10)))
+        images, test = _digits()
+    train, validation = split_indices(len(images.labels), seed)
+    if limit is not None and not 1 <= limit <= len(train):
+        raise DataError(f"limit {limit} is out of range: {name} has {len(train)} training images")
+    return Dataset(name, classes, _take(images, train[:limit]), _take(images, validation), test)
+
+
+def split_indices(count: int, seed: int) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " validation"]]:
+    """Return which of `count` images are for training and which for validation (report, train.py, lines 58-64).
+
+    The program shuffles the indices with NumPy's legacy generator and holds out the first tenth.
+    """
+    order = np.random.RandomState(seed).permutation(count)
+    held_out = int(VALIDATION * count)
+    return order[held_out:], order[:held_out]
+
+
+def _take(images: Split, indices: Int[np.ndarray, " kept"]) -> Split:
+    return Split(images.images[indices], images.labels[indices])
+
+
+def _digits() -> tuple[Split, Split]:
+    """Return scikit-learn's 8x8 digits of 17 grey levels, enlarged to 32x32 by linear interpolation."""
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    values, labels = load_digits(return_X_y=True)
+    small = np.rint(values.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
+    grey = np.stack([Image.fromarray(image).resize((32, 32), Image.Resampling.BILINEAR) for image in small])
+    images = np.repeat(grey[..., None], 3, axis=-1)
+    labels = labels.astype(np.int32)
+    return (
+        Split(images[:-DIGITS_TEST], labels[:-DIGITS_TEST]),
+        Split(images[-DIGITS_TEST:], labels[-DIGITS_TEST:]),
+    )

@@ -1,0 +1,245 @@
+"""`fit`: a run from its configuration to its outcome, resumable at every epoch."""
+
+import statistics
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from cnn3.checkpoint import RunFolder, open_run, read_history, read_summary
+from cnn3.config import ConfigError, RunConfig
+from cnn3.data import Dataset, Split
+from cnn3.layers import default_block
+from cnn3.metrics import NEVER, Metrics, Sums, best_epoch, divide, out_of_patience
+from cnn3.optim import Hyperparameters, hyperparameters
+from cnn3.progress import show
+from cnn3.train import (
+    EVALUATION_BATCH,
+    Program,
+    TrainState,
+    Weights,
+    compile_epoch,
+    evaluate,
+    evaluate_in_training_mode,
+    init_state,
+    make_program,
+)
+from cnn3.weights import load_weights, save_weights
+
+SNAPSHOTS = ("initial", "middle", "best")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run leaves.
+
+    Args:
+        config: what was run.
+        history: a record an epoch: `epoch`, `train` and `validation` with `loss` and `accuracy`, `seconds`,
+            `images_per_second`.
+        summary: `epochs`, `best_epoch`, the `train` and `validation` metrics of the best epoch, the `test` metrics of
+            its weights, `images_per_second`, `stopped` ("epochs", "patience" or "diverged") and `diverged` (None, or
+            the epoch, the pass and the step).
+        weights: those before training ("initial"), after the middle epoch ("middle", if the run came so far) and of
+            the best epoch ("best", if one ended).
+    """
+
+    config: RunConfig
+    history: list[dict[str, Any]]
+    summary: dict[str, Any]
+    weights: dict[str, Weights]
+
+
+class Diverged(NamedTuple):
+    """Where a loss was first not finite."""
+
+    epoch: int
+    during: str
+    step: int
+
+
+class Device(NamedTuple):
+    """A run's data and numbers, on the device."""
+
+    train: Split
+    validation: Split
+    hyper: Hyperparameters
+    seed: jax.Array
+
+
+def check(config: RunConfig, dataset: Dataset) -> None:
+    """Make sure that a run can be done on a data set.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    count = len(dataset.train.labels)
+    if dataset.name != config.dataset:
+        raise ConfigError(f"dataset is {config.dataset!r} in the configuration, but {dataset.name!r} was given")
+    if config.limit is not None and config.limit != count:
+        raise ConfigError(f"limit is {config.limit} in the configuration, but {count} training images were given")
+    if config.batch_size > count:
+        raise ConfigError(f"batch_size must be at most {count}, the number of training images, not {config.batch_size}")
+    passes = {"training": count}
+    if config.protocol.validate_in_training_mode:
+        passes["validation"] = len(dataset.validation.labels)
+    for name, images in passes.items():
+        if config.model.batch_norm and images % config.batch_size == 1:
+            raise ConfigError(
+                f"batch_size {config.batch_size} leaves one image for the last batch of {images} {name} images, "
+                "and batch norm needs two; choose another"
+            )
+
+
+def fit(config: RunConfig, dataset: Dataset, folder: str | Path | None = None, *, label: str | None = None) -> Result:
+    """Train, stop early, and measure the best epoch's weights once on the test set.
+
+    Args:
+        config: what to run.
+        dataset: what to run it on.
+        folder: where to keep the run; what was cut off there goes on, what is done there is only read. None keeps
+            everything in memory.
+        label: what the progress display calls the run; None shows nothing.
+
+    Raises:
+        ConfigError: the data set does not fit the configuration.
+        OutputError: the folder cannot be written or holds another run.
+    """
+    check(config, dataset)
+    program = make_program(config, default_block())
+    if folder is None:
+        return _run(config, program, dataset, None, label)
+    path = Path(folder)
+    with open_run(path, config) as opened:
+        summary = read_summary(path)
+        if summary is None:
+            return _run(config, program, dataset, opened, label)
+    weights = {name: load_weights(path / f"{name}.safetensors", program.model) for name in _snapshots(path)}
+    return Result(config, read_history(path), summary, weights)
+
+
+def _snapshots(path: Path) -> list[str]:
+    return [name for name in SNAPSHOTS if (path / f"{name}.safetensors").exists()]
+
+
+def _run(
+    config: RunConfig, program: Program, dataset: Dataset, folder: RunFolder | None, label: str | None
+) -> Result:
+    """Train from where the folder stands to the end, and write the outcome."""
+    device = _to_device(config, dataset)
+    state = init_state(program, device.hyper, device.seed)
+    history: list[dict[str, Any]] = []
+    weights: dict[str, Weights] = {}
+
+    def keep(name: str, state: TrainState) -> None:
+        weights[name] = jax.tree.map(np.array, state.weights)  # a copy: the next epoch takes the state's memory
+        if folder is not None:
+            save_weights(folder.path / f"{name}.safetensors", program.model, weights[name])
+
+    keep("initial", state)
+    saved = folder.restore(state) if folder is not None else None
+    if saved is not None and folder is not None:
+        state, history = saved
+        for name in ("middle", "best") if len(history) > config.middle_epoch else ("best",):
+            weights[name] = load_weights(folder.path / f"{name}.safetensors", program.model)
+
+    diverged = None
+    with ExitStack() as stack:
+        report = stack.enter_context(show(label, len(history), config.epochs)) if label else None
+        while not diverged and not _stopped(config, history):
+            epoch = len(history)
+            state, record, diverged = _epoch(config, program, state, device, epoch)
+            if diverged:
+                break
+            history.append(record)
+            if best_epoch(_accuracies(history)) == epoch:
+                keep("best", state)
+            if epoch == config.middle_epoch and _stopped(config, history) != "patience":
+                keep("middle", state)  # the report's program stops before it keeps them
+            if folder is not None:
+                folder.save(state, record)
+            if report is not None:
+                report(record)
+    test = _test(config, program, dataset, weights["best"]) if history else None
+    summary = _summarise(config, history, test, diverged)
+    if folder is not None:
+        folder.finish(summary)
+    return Result(config, history, summary, weights)
+
+
+def _accuracies(history: list[dict[str, Any]]) -> list[float]:
+    return [record["validation"]["accuracy"] for record in history]
+
+
+def _stopped(config: RunConfig, history: list[dict[str, Any]]) -> str | None:
+    """Return why a run with this history ends, or None if it goes on."""
+    if out_of_patience(_accuracies(history), config.patience):
+        return "patience"
+    return "epochs" if len(history) >= config.epochs else None
+
+
+def _to_device(config: RunConfig, dataset: Dataset) -> Device:
+    hyper = Hyperparameters(*map(np.float32, hyperparameters(config.optimizer)))
+    return jax.device_put(Device(dataset.train, dataset.validation, hyper, np.int32(config.seed)))
+
+
+def _epoch(
+    config: RunConfig, program: Program, state: TrainState, device: Device, epoch: int
+) -> tuple[TrainState, dict[str, Any], Diverged | None]:
+    """Train and validate one epoch; the state given is used up."""
+    count = len(device.train.labels)
+    run = compile_epoch(program, count)
+    index = jax.device_put(np.int32(epoch))
+    start = time.perf_counter()
+    state, train = jax.block_until_ready(run(state, device.hyper, *device.train, device.seed, index))
+    trained = time.perf_counter()
+    state, validation = _validate(config, program, state, device, index)
+    record = {
+        "epoch": epoch,
+        "train": divide(train, count, config.batch_size, config.protocol)._asdict(),
+        "validation": divide(
+            validation, len(device.validation.labels), config.batch_size, config.protocol
+        )._asdict(),
+        "seconds": time.perf_counter() - start,
+        "images_per_second": count / (trained - start),
+    }
+    steps = {"training": int(train.diverged_at), "validation": int(validation.diverged_at)}
+    diverged = [Diverged(epoch, during, step) for during, step in steps.items() if step != NEVER]
+    return state, record, diverged[0] if diverged else None
+
+
+def _validate(
+    config: RunConfig, program: Program, state: TrainState, device: Device, epoch: jax.Array
+) -> tuple[TrainState, Sums]:
+    """Return the validation metrics, and the state, which the report's protocol moves in validation."""
+    if not config.protocol.validate_in_training_mode:
+        return state, evaluate(program.model, config.batch_size, state.weights, *device.validation)
+    weights, sums = evaluate_in_training_mode(
+        program.model, config.batch_size, state.weights, *device.validation, device.seed, epoch
+    )
+    return state._replace(weights=weights), sums
+
+
+def _test(config: RunConfig, program: Program, dataset: Dataset, weights: Weights) -> Metrics:
+    sums = evaluate(program.model, EVALUATION_BATCH, *jax.device_put((weights, *dataset.test)))
+    return divide(sums, len(dataset.test.labels), EVALUATION_BATCH, config.protocol)
+
+
+def _summarise(
+    config: RunConfig, history: list[dict[str, Any]], test: Metrics | None, diverged: Diverged | None
+) -> dict[str, Any]:
+    best = best_epoch(_accuracies(history)) if history else None
+    return {
+        "epochs": len(history),
+        "best_epoch": best,
+        "train": None if best is None else history[best]["train"],
+        "validation": None if best is None else history[best]["validation"],
+        "test": test and test._asdict(),
+        "images_per_second": statistics.median(r["images_per_second"] for r in history) if history else None,
+        "stopped": "diverged" if diverged else _stopped(config, history),
+        "diverged": diverged and diverged._asdict(),
+    }

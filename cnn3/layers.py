@@ -1,0 +1,95 @@
+"""The layers' semantics, and the one place where the kernels that compute them are chosen.
+
+All that the network does with images is a *block*: 3x3 convolution, batch norm or none, ReLU, 2x2 pooling or none.
+`plain` says what a block means with XLA's own operations; a platform may bring a faster function of the same meaning.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from cnn3.config import ConfigError
+
+Pool = Literal["max", "average", "none"]
+
+EPSILON = 1e-5  # as torch.nn.BatchNorm2d
+
+
+class Moments(NamedTuple):
+    """Mean and biased variance of each channel over a batch and its pixels."""
+
+    mean: Float[Array, " channels"]
+    var: Float[Array, " channels"]
+
+
+class Norm(NamedTuple):
+    """Batch norm's parameters, and the statistics to normalise with; None means those of the batch at hand."""
+
+    scale: Float[Array, " channels"]
+    bias: Float[Array, " channels"]
+    statistics: Moments | None
+
+
+# (images, kernel, bias, norm or None, pool) -> (activations, the batch's moments where the norm asked for them)
+Block = Callable[[Array, Array, Array, Norm | None, Pool], tuple[Array, Moments | None]]
+
+
+def batch_norm(x: Float[Array, "*batch channels"], norm: Norm) -> tuple[Float[Array, "*batch channels"], Moments | None]:
+    """Normalise each channel; return also the batch's moments if they were used.
+
+    The variance is the biased one, as in torch.nn.BatchNorm1d and BatchNorm2d in training.
+    """
+    moments = norm.statistics
+    if moments is None:
+        axes = tuple(range(x.ndim - 1))
+        mean = jnp.mean(x, axes)
+        moments = Moments(mean, jnp.mean(jnp.square(x - mean), axes))
+    normalised = (x - moments.mean) * lax.rsqrt(moments.var + EPSILON) * norm.scale + norm.bias
+    return normalised, (moments if norm.statistics is None else None)
+
+
+def max_pool(x: Float[Array, "batch height width channels"]) -> Float[Array, "batch height//2 width//2 channels"]:
+    """Return the maximum of each 2x2 window; at ties the gradient goes to the first of them, as in torch."""
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+
+
+def average_pool(x: Float[Array, "batch height width channels"]) -> Float[Array, "batch height//2 width//2 channels"]:
+    """Return the mean of each 2x2 window."""
+    return lax.reduce_window(x, 0.0, lax.add, (1, 2, 2, 1), (1, 2, 2, 1), "VALID") / 4
+
+
+def plain(
+    x: Float[Array, "batch height width cin"],
+    kernel: Float[Array, "3 3 cin cout"],
+    bias: Float[Array, " cout"],
+    norm: Norm | None,
+    pool: Pool,
+) -> tuple[Float[Array, "batch rows columns cout"], Moments | None]:
+    """Compute a block with XLA's own convolution and pooling: what a block means, and what runs on GPU and TPU."""
+    layout = ("NHWC", "HWIO", "NHWC")
+    y = lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=layout) + bias
+    y, moments = batch_norm(y, norm) if norm is not None else (y, None)
+    pooled = {"max": max_pool, "average": average_pool, "none": lambda a: a}[pool](jax.nn.relu(y))
+    return pooled, moments
+
+
+KERNELS: dict[str, Block] = {"plain": plain}
+
+
+def default_block() -> Block:
+    """Return the block for the platform in use.
+
+    The environment variable `CNN3_KERNELS` overrides the choice; any of `KERNELS` gives the same results up to rounding.
+
+    Raises:
+        ConfigError: the variable names none of them.
+    """
+    name = os.environ.get("CNN3_KERNELS", "plain")
+    if name not in KERNELS:
+        raise ConfigError(f"CNN3_KERNELS must be one of {', '.join(KERNELS)}, not {name!r}")
+    return KERNELS[name]

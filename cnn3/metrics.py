@@ -1,0 +1,73 @@
+"""Loss and accuracy, summed batch by batch and divided once; and when to stop."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from cnn3.config import Protocol
+
+NEVER = 2**31 - 1
+Labels = Int[Array, " batch"]
+
+
+class Sums(NamedTuple):
+    """Metrics of a pass over images, summed."""
+
+    loss: Float[Array, ""]  # over images
+    batch_means: Float[Array, ""]  # of the loss, over batches
+    correct: Int[Array, ""]
+    diverged_at: Int[Array, ""]  # first step whose loss is not finite, NEVER if there is none
+
+
+class Metrics(NamedTuple):
+    """Cross entropy and accuracy of a pass over images."""
+
+    loss: float
+    accuracy: float
+
+
+def zero_sums() -> Sums:
+    """Return the metrics of no images."""
+    return Sums(jnp.float32(0), jnp.float32(0), jnp.int32(0), jnp.int32(NEVER))
+
+
+def add(a: Sums, b: Sums) -> Sums:
+    """Return the metrics of both passes."""
+    return Sums(
+        a.loss + b.loss,
+        a.batch_means + b.batch_means,
+        a.correct + b.correct,
+        jnp.minimum(a.diverged_at, b.diverged_at),
+    )
+
+
+def measure(logits: Float[Array, "batch classes"], labels: Labels, step: Int[Array, ""] | int) -> Sums:
+    """Return the metrics of one batch."""
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    mean = jnp.mean(losses)
+    correct = jnp.sum(jnp.argmax(logits, -1) == labels, dtype=jnp.int32)
+    return Sums(jnp.sum(losses), mean, correct, jnp.where(jnp.isfinite(mean), NEVER, step).astype(jnp.int32))
+
+
+def divide(sums: Sums, count: int, batch_size: int, protocol: Protocol) -> Metrics:
+    """Return the metrics of `count` images taken in batches of `batch_size`.
+
+    The protocol says whether the report's denominators are used (train.py, lines 133-139): the loss over batches,
+    the accuracy over batches x batch size.
+    """
+    batches = -(-count // batch_size)
+    loss = float(sums.batch_means) / batches if protocol.mean_of_batch_means else float(sums.loss) / count
+    return Metrics(loss, int(sums.correct) / (batches * batch_size if protocol.pad_accuracy else count))
+
+
+def best_epoch(accuracies: Sequence[float]) -> int:
+    """Return the index of the first highest validation accuracy."""
+    return max(range(len(accuracies)), key=accuracies.__getitem__)
+
+
+def out_of_patience(accuracies: Sequence[float], patience: int) -> bool:
+    """Tell whether validation accuracy has not risen for `patience` epochs (report, section 3)."""
+    return len(accuracies) > 0 and len(accuracies) - 1 - best_epoch(accuracies) >= patience

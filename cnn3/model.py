@@ -1,0 +1,130 @@
+"""CNN3, the network of three convolutions (report, section 2), with the improvements of section 4.
+
+Parameters carry the names of the report's PyTorch program: `conv_layer1`, `batch_norm1`, ..., `fc1`, ...
+"""
+
+import math
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from cnn3.config import ModelConfig
+from cnn3.layers import Block, Moments, Norm, batch_norm, plain
+
+CLASSES = 10
+MOMENTUM = 0.1  # weight of a new batch in the running statistics, as torch.nn.BatchNorm2d
+
+
+class Output(NamedTuple):
+    """What the network returns for a batch."""
+
+    logits: Float[Array, "batch classes"]
+    latent: Float[Array, "batch latent"]  # the last hidden layer, before norm and ReLU (report, section 7)
+
+
+def torch_uniform(fan_in: int) -> nn.initializers.Initializer:
+    """Return torch.nn's default initialisation of weights and biases, U(-1/sqrt(fan_in), 1/sqrt(fan_in))."""
+    bound = fan_in**-0.5
+
+    def init(key: PRNGKeyArray, shape: tuple[int, ...], dtype=jnp.float32) -> Array:
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+class Affine(nn.Module):
+    """Weights and bias of a convolution or a fully connected layer, `shape` being the weights' (inputs first)."""
+
+    shape: tuple[int, ...]
+
+    @nn.compact
+    def __call__(self) -> tuple[Array, Array]:
+        """Return the weights and the bias."""
+        *inputs, features = self.shape
+        init = torch_uniform(math.prod(inputs))
+        return self.param("kernel", init, self.shape), self.param("bias", init, (features,))
+
+
+class BatchNorm(nn.Module):
+    """Parameters and running statistics of a batch norm; the normalising itself is the layers' work."""
+
+    features: int
+
+    def setup(self) -> None:
+        """Start as torch.nn.BatchNorm2d does: scale 1, bias 0, running mean 0, running variance 1."""
+        shape = (self.features,)
+        self.scale = self.param("scale", nn.initializers.ones, shape)
+        self.bias = self.param("bias", nn.initializers.zeros, shape)
+        self.mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
+        self.var = self.variable("batch_stats", "var", jnp.ones, shape)
+
+    def norm(self, train: bool) -> Norm:
+        """Return what the layers need: the batch's own statistics in training, the running ones otherwise."""
+        return Norm(self.scale, self.bias, None if train else Moments(self.mean.value, self.var.value))
+
+    def update(self, moments: Moments | None, count: int) -> None:
+        """Move the running statistics towards those of a batch of `count` values a channel, the variance unbiased."""
+        if moments is None:
+            return
+        unbiased = moments.var * (count / (count - 1))
+        self.mean.value = (1 - MOMENTUM) * self.mean.value + MOMENTUM * moments.mean
+        self.var.value = (1 - MOMENTUM) * self.var.value + MOMENTUM * unbiased
+
+
+class CNN3(nn.Module):
+    """The network.
+
+    Args:
+        config: its shape and improvements.
+        discard_last_norm: compute the norm after the last hidden layer and throw its output away, as the report's
+            program does.
+        block: the function that computes convolution, norm, ReLU and pooling.
+    """
+
+    config: ModelConfig
+    discard_last_norm: bool = False
+    block: Block = plain
+
+    @nn.compact
+    def __call__(self, images: Float[Array, "batch 32 32 3"], *, train: bool) -> Output:
+        """Return logits and latents of normalised images; in training update `batch_stats` and draw `dropout`."""
+        flat = self._features(images, train)
+        return self._classify(flat, train)
+
+    def _features(self, images: Float[Array, "batch 32 32 3"], train: bool) -> Float[Array, "batch flat"]:
+        """Return the flattened output of the three convolutions."""
+        config = self.config
+        x = images
+        for i, channels in enumerate(config.channels, start=1):
+            kernel, bias = Affine((3, 3, x.shape[-1], channels), name=f"conv_layer{i}")()
+            norm = BatchNorm(channels, name=f"batch_norm{i}") if config.batch_norm else None
+            pool = "none" if config.dense and i < 3 else config.pool
+            a, moments = self.block(x, kernel, bias, None if norm is None else norm.norm(train), pool)
+            if norm is not None:
+                norm.update(moments, x.size // x.shape[-1])
+            x = jnp.concatenate([x, a], -1) if config.dense and i < 3 else a
+        return x.reshape(len(x), -1)
+
+    def _classify(self, x: Float[Array, "batch flat"], train: bool) -> Output:
+        """Return the logits, and the last hidden layer before its norm."""
+        latent = x
+        for i, width in enumerate(self.config.hidden, start=1):
+            last = i == len(self.config.hidden)
+            latent = self._linear(x, width, f"fc{i}")
+            normalised = self._norm(latent, train, f"batch_norm{3 + i}") if self.config.batch_norm else latent
+            x = nn.relu(latent if last and self.discard_last_norm else normalised)
+            x = nn.Dropout(self.config.dropout, deterministic=not train)(x)
+        return Output(self._linear(x, CLASSES, f"fc{len(self.config.hidden) + 1}"), latent)
+
+    def _linear(self, x: Float[Array, "batch inputs"], features: int, name: str) -> Float[Array, "batch features"]:
+        kernel, bias = Affine((x.shape[-1], features), name=name)()
+        return x @ kernel + bias
+
+    def _norm(self, x: Float[Array, "batch features"], train: bool, name: str) -> Float[Array, "batch features"]:
+        norm = BatchNorm(x.shape[-1], name=name)
+        y, moments = batch_norm(x, norm.norm(train))
+        norm.update(moments, len(x))
+        return y

@@ -1,0 +1,152 @@
+"""Figures of training; the only module that draws.
+
+Each function returns a `matplotlib.figure.Figure` of its own; nothing here touches matplotlib's global state.
+A history is what `fit` returns: a record an epoch with `train` and `validation`, each with `loss` and `accuracy`.
+"""
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from PIL import Image
+
+from cnn3 import files
+from cnn3.metrics import best_epoch
+
+Metric = Literal["accuracy", "loss"]
+SplitName = Literal["train", "validation"]
+History = Sequence[Mapping[str, Any]]
+
+DPI = 160
+LABELS: Mapping[Metric, str] = {"accuracy": "Accuracy", "loss": "Cross entropy (nats)"}
+HEADINGS: Mapping[SplitName, str] = {"validation": "Validation", "train": "Training (augmented images)"}
+# Okabe and Ito's colours, which colour-blind readers can tell apart, the darker ones first
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+TRAIN, VALIDATION = COLORS[1], COLORS[0]
+FEW = 3  # points, too few for a line alone to be seen
+
+
+def curves(histories: Sequence[History], metric: Metric, title: str) -> Figure:
+    """Return training and validation curves of one run, or of several that differ in their seed.
+
+    Several: the mean and its standard deviation over the epochs that every run reached, each run drawn faintly in
+    full. The best epoch, the first of highest validation accuracy, is marked. Runs without an epoch are left out.
+    """
+    begun = [history for history in histories if history]
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    _draw(axes, begun, "train", metric, TRAIN, "training")
+    _draw(axes, begun, "validation", metric, VALIDATION, "validation")
+    _mark_best(axes, begun, metric)
+    _finish(axes, begun, metric, f"{title}{_seeds([begun])}")
+    _legend(figure, axes)
+    return figure
+
+
+def comparison(named: Mapping[str, Sequence[History]], metrics: Sequence[Metric], title: str) -> Figure:
+    """Return a panel for each split and metric, with a curve for each name; several histories as in `curves`."""
+    begun = {name: [history for history in histories if history] for name, histories in named.items()}
+    drawn = [history for histories in begun.values() for history in histories]
+    figure = Figure(figsize=(4.6 * len(metrics), 6.6), layout="constrained")
+    panels = figure.subplots(len(HEADINGS), len(metrics), sharex=True, sharey="col", squeeze=False)
+    for row, (split, heading) in zip(panels, HEADINGS.items(), strict=True):
+        for axes, metric in zip(row, metrics, strict=True):
+            for (name, histories), color in zip(begun.items(), cycle(COLORS), strict=False):
+                _draw(axes, histories, split, metric, color, name if histories else f"{name} (no epoch ended)")
+            _finish(axes, drawn, metric, heading)
+            axes.label_outer()
+            axes.yaxis.set_tick_params(labelleft=True)
+            axes.set_ylabel(LABELS[metric], fontsize=11)
+    figure.suptitle(f"{title}{_seeds(begun.values())}", fontsize=13)
+    _legend(figure, panels[0, 0])
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG of at most 256 colours, a third of the size; the same bytes for the same figure.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    figure.set_dpi(DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    buffer = io.BytesIO()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    image.quantize(256, dither=Image.Dither.NONE).save(buffer, "png", optimize=True, dpi=(DPI, DPI))
+    files.write(path, buffer.getvalue())
+
+
+def _seeds(groups: Iterable[Sequence[History]]) -> str:
+    """Return what a title says of groups of runs, nothing if none holds several."""
+    counts = {len(group) for group in groups} - {0}
+    if max(counts, default=1) == 1:
+        return ""
+    least, most = min(counts), max(counts)
+    return f" (mean ± std of {most if least == most else f'{least} to {most}'} seeds)"
+
+
+def _draw(
+    axes: Axes, histories: Sequence[History], split: SplitName, metric: Metric, color: str, label: str
+) -> None:
+    """Draw one metric of one split: one run as a line; several as faint lines with mean and standard deviation."""
+    runs = [_values(history, split, metric) for history in histories]
+    common = min(map(len, runs), default=0)
+    epochs = np.arange(1, common + 1)
+    mean = np.zeros(0)
+    if runs:
+        stack = np.stack([run[:common] for run in runs])
+        mean = stack.mean(0)
+        if len(runs) > 1:
+            std = stack.std(0, ddof=1)
+            axes.fill_between(epochs, mean - std, mean + std, color=color, alpha=0.2, linewidth=0)
+    marker = "." if common <= FEW else ""
+    axes.plot(epochs, mean, color=color, linewidth=1.8, marker=marker, markersize=9, label=label)
+    for run in runs if len(runs) > 1 else ():
+        axes.plot(np.arange(1, len(run) + 1), run, color=color, alpha=0.35, linewidth=0.8)
+
+
+def _mark_best(axes: Axes, histories: Sequence[History], metric: Metric) -> None:
+    """Mark each run's best epoch on its validation curve, and name it if there is one run."""
+    best = [best_epoch([record["validation"]["accuracy"] for record in history]) for history in histories]
+    values = [history[epoch]["validation"][metric] for history, epoch in zip(histories, best, strict=True)]
+    if not best:
+        axes.text(0.5, 0.5, "no epoch ended", transform=axes.transAxes, ha="center", va="center", fontsize=11)
+        axes.set_yticks([])
+        return
+    label = f"best epoch, {best[0] + 1}: {values[0]:.4f}" if len(best) == 1 else "best epoch of each seed"
+    style = {"markersize": 8, "markeredgecolor": "white", "color": VALIDATION, "zorder": 5}
+    axes.plot([epoch + 1 for epoch in best], values, "o", label=label, **style)
+
+
+def _values(history: History, split: SplitName, metric: Metric) -> Float[np.ndarray, " epochs"]:
+    return np.array([record[split][metric] for record in history], float)
+
+
+def _finish(axes: Axes, histories: Sequence[History], metric: Metric, title: str) -> None:
+    """Label the axes, the epochs counted from 1, and lay a light grid under the curves."""
+    epochs = max(map(len, histories), default=1)
+    margin = 0.5 if epochs == 1 else min(0.03 * (epochs - 1), 0.9)
+    axes.set_xlim(1 - margin, epochs + margin)
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    axes.set_xlabel("Epoch", fontsize=11)
+    axes.set_ylabel(LABELS[metric], fontsize=11)
+    axes.set_title(title, fontsize=12)
+    axes.tick_params(labelsize=10)
+    axes.grid(color="0.9", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    """Put the legend of `axes` under the figure, clear of the curves."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), fontsize=10, frameon=False)

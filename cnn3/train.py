@@ -1,0 +1,224 @@
+"""Training as pure functions: one step, one epoch in one compiled call, and evaluation."""
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
+
+from cnn3.augment import augment, normalize
+from cnn3.config import OptimizerName, RunConfig
+from cnn3.layers import Block
+from cnn3.metrics import Labels, Sums, add, measure, zero_sums
+from cnn3.model import CNN3, Output
+from cnn3.optim import Hyperparameters, make_optimizer
+
+EVALUATION_BATCH = 64  # report, eval.py, line 18
+
+Carry = TypeVar("Carry")
+Images = UInt8[Array, "batch 32 32 3"]
+
+
+class Weights(NamedTuple):
+    """All that the network has learnt."""
+
+    params: dict[str, Any]
+    batch_stats: dict[str, Any]
+
+
+class TrainState(NamedTuple):
+    """All that changes in training."""
+
+    weights: Weights
+    opt_state: optax.OptState
+
+
+class Program(NamedTuple):
+    """What is fixed when an epoch is compiled: all of a run but its numbers and its data."""
+
+    model: CNN3
+    optimizer: OptimizerName
+    batch_size: int
+
+
+def make_program(config: RunConfig, block: Block) -> Program:
+    """Return what is fixed when a run's epoch is compiled."""
+    model = CNN3(config.model, config.protocol.discard_last_norm, block)
+    return Program(model, config.optimizer.name, config.batch_size)
+
+
+def _optimizer(program: Program, hyper: Hyperparameters) -> optax.GradientTransformation:
+    discarded = f"batch_norm{3 + len(program.model.config.hidden)}"
+    return make_optimizer(
+        program.optimizer, hyper, frozenset({discarded} if program.model.discard_last_norm else ())
+    )
+
+
+@partial(jax.jit, static_argnums=0)
+def init_state(program: Program, hyper: Hyperparameters, seed: Int[Array, ""]) -> TrainState:
+    """Return the state before the first step."""
+    images = jnp.zeros((1, 32, 32, 3))
+    variables = program.model.init(jax.random.key(seed), images, train=False)
+    weights = Weights(variables["params"], variables.get("batch_stats", {}))
+    return TrainState(weights, _optimizer(program, hyper).init(weights.params))
+
+
+def forward(
+    model: CNN3, weights: Weights, images: Images, dropout: PRNGKeyArray | None = None
+) -> tuple[Output, dict[str, Any]]:
+    """Apply the network to raw images: in training mode, with running statistics updated, if `dropout` is a key.
+
+    Returns:
+        logits and latents, and the batch statistics.
+    """
+    x = normalize(images)
+    if dropout is None:
+        return model.apply(weights._asdict(), x, train=False), weights.batch_stats  # type: ignore[return-value]
+    rngs = {"dropout": dropout}
+    output, updated = model.apply(weights._asdict(), x, train=True, rngs=rngs, mutable=["batch_stats"])
+    return output, updated.get("batch_stats", {})  # type: ignore[return-value]
+
+
+def train_step(
+    program: Program,
+    state: TrainState,
+    hyper: Hyperparameters,
+    images: Images,
+    labels: Labels,
+    key: PRNGKeyArray,
+    step: Int[Array, ""] | int = 0,
+) -> tuple[TrainState, Sums]:
+    """Augment a batch, and take one step down the gradient of its mean cross entropy.
+
+    Returns:
+        the next state, and the metrics of the batch before the step.
+    """
+    augment_key, dropout_key = jax.random.split(key)
+    augmented = augment(augment_key, images)
+
+    def loss(params: dict[str, Any]) -> tuple[Float[Array, ""], tuple[Sums, dict[str, Any]]]:
+        output, batch_stats = forward(program.model, state.weights._replace(params=params), augmented, dropout_key)
+        sums = measure(output.logits, labels, step)
+        return sums.batch_means, (sums, batch_stats)
+
+    gradients, (sums, batch_stats) = jax.grad(loss, has_aux=True)(state.weights.params)
+    updates, opt_state = _optimizer(program, hyper).update(gradients, state.opt_state, state.weights.params)
+    params: Any = optax.apply_updates(state.weights.params, updates)
+    return TrainState(Weights(params, batch_stats), opt_state), sums
+
+
+def fold_batches(
+    body: Callable[[Carry, Int[Array, ""] | int, Int[Array, " batch"]], Carry], carry: Carry, count: int, batch_size: int
+) -> Carry:
+    """Fold `body(carry, step, positions)` over all batches of `count` items, the last one as small as it is."""
+    full, rest = divmod(count, batch_size)
+
+    def scanned(carry: Carry, step: Int[Array, ""]) -> tuple[Carry, None]:
+        return body(carry, step, step * batch_size + jnp.arange(batch_size)), None
+
+    if full:
+        carry, _ = lax.scan(scanned, carry, jnp.arange(full))
+    return body(carry, full, full * batch_size + jnp.arange(rest)) if rest else carry
+
+
+@partial(jax.jit, static_argnums=0, donate_argnums=1)
+def train_epoch(
+    program: Program,
+    state: TrainState,
+    hyper: Hyperparameters,
+    images: Images,
+    labels: Labels,
+    seed: Int[Array, ""],
+    epoch: Int[Array, ""],
+) -> tuple[TrainState, Sums]:
+    """Train on every image once, in an order of the epoch's own, as one compiled call.
+
+    `state` is given away: its memory holds the result.
+    """
+    order_key, steps_key = jax.random.split(_epoch_key(seed, epoch))
+    order = jax.random.permutation(order_key, len(labels))
+
+    def body(carry: tuple[TrainState, Sums], step: Any, positions: Int[Array, " batch"]) -> tuple[TrainState, Sums]:
+        state, total = carry
+        batch = order[positions]
+        key = jax.random.fold_in(steps_key, step)
+        state, sums = train_step(program, state, hyper, images[batch], labels[batch], key, step)
+        return state, add(total, sums)
+
+    return fold_batches(body, (state, zero_sums()), len(labels), program.batch_size)
+
+
+@cache
+def compile_epoch(program: Program, count: int) -> jax.stages.Compiled:
+    """Return `train_epoch` compiled for `count` images; it takes all arguments but the program.
+
+    Compiling apart keeps it out of the first epoch's time, and makes another shape an error instead of a wait.
+    """
+    number, scalar = jax.ShapeDtypeStruct((), jnp.float32), jax.ShapeDtypeStruct((), jnp.int32)
+    hyper = Hyperparameters(number, number, number)  # type: ignore[arg-type]
+    state = jax.eval_shape(partial(init_state, program), hyper, scalar)
+    images = jax.ShapeDtypeStruct((count, 32, 32, 3), jnp.uint8)
+    labels = jax.ShapeDtypeStruct((count,), jnp.int32)
+    return train_epoch.lower(program, state, hyper, images, labels, scalar, scalar).compile()
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def evaluate(model: CNN3, batch_size: int, weights: Weights, images: Images, labels: Labels) -> Sums:
+    """Return the metrics of all images in inference mode; `batch_size` matters to `batch_means` alone."""
+
+    def body(total: Sums, step: Any, positions: Int[Array, " batch"]) -> Sums:
+        output, _ = forward(model, weights, images[positions])
+        return add(total, measure(output.logits, labels[positions], step))
+
+    return fold_batches(body, zero_sums(), len(labels), batch_size)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def evaluate_in_training_mode(
+    model: CNN3,
+    batch_size: int,
+    weights: Weights,
+    images: Images,
+    labels: Labels,
+    seed: Int[Array, ""],
+    epoch: Int[Array, ""],
+) -> tuple[Weights, Sums]:
+    """Evaluate as the report's program does: batch statistics, dropout on, in random order.
+
+    Returns:
+        the weights with their running statistics moved, and the metrics.
+    """
+    order_key, steps_key = jax.random.split(jax.random.fold_in(_epoch_key(seed, epoch), 1))
+    order = jax.random.permutation(order_key, len(labels))
+
+    def body(carry: tuple[Weights, Sums], step: Any, positions: Int[Array, " batch"]) -> tuple[Weights, Sums]:
+        weights, total = carry
+        batch = order[positions]
+        output, batch_stats = forward(model, weights, images[batch], jax.random.fold_in(steps_key, step))
+        sums = measure(output.logits, labels[batch], step)
+        return weights._replace(batch_stats=batch_stats), add(total, sums)
+
+    return fold_batches(body, (weights, zero_sums()), len(labels), batch_size)
+
+
+def _epoch_key(seed: Int[Array, ""], epoch: Int[Array, ""]) -> PRNGKeyArray:
+    return jax.random.fold_in(jax.random.key(seed), epoch)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def predict(model: CNN3, batch_size: int, weights: Weights, images: Images) -> Output:
+    """Return logits and latents of all images, in inference mode."""
+    full, rest = divmod(len(images), batch_size)
+
+    def apply(batch: Images) -> Output:
+        return forward(model, weights, batch)[0]
+
+    head = images[: full * batch_size].reshape(full, batch_size, *images.shape[1:])
+    mapped = jax.tree.map(lambda a: a.reshape(full * batch_size, -1), lax.map(apply, head))
+    if not rest:
+        return mapped
+    return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), mapped, apply(images[full * batch_size :]))

@@ -1,0 +1,187 @@
+"""3x3 convolution by Winograd's minimal filtering F(4x4, 3x3), as matrix products, for CPUs.
+
+Every 4x4 tile of outputs takes 36 multiplications for each pair of channels instead of 144 (S. Winograd, Arithmetic
+Complexity of Computations, 1980; A. Lavin and S. Gray, arXiv 1509.09308, section 4.1): with tiles d of 6x6 inputs,
+
+    y = A' [(G k G') * (B' d B)] A
+
+summed over input channels, which turns the element-wise product into 36 matrix products. All of it is linear in x and
+in k, so the gradients are of the same form; both are written out here, because those that automatic
+differentiation derives from slices are several times slower.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float
+
+TILE = 4  # outputs of a tile along each axis; it reads TILE + 2 inputs
+POINTS = TILE + 2
+TILES_AT_ONCE = 128  # what is transformed and multiplied in one go has to stay in the cache
+
+# Lavin and Gray, section 4.1, for the interpolation points 0, 1, -1, 2, -2 and infinity.
+INPUT = np.array(
+    [
+        [4, 0, -5, 0, 1, 0],
+        [0, -4, -4, 1, 1, 0],
+        [0, 4, -4, -1, 1, 0],
+        [0, -2, -1, 2, 1, 0],
+        [0, 2, -1, -2, 1, 0],
+        [0, 4, 0, -5, 0, 1],
+    ]
+)
+KERNEL = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
+OUTPUT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
+
+
+def _chunks(arrays: Sequence[Array], at_once: int) -> list[Array]:
+    """Split batches into chunks of equal size, about `at_once`; zeros fill the last one up."""
+    batch = len(arrays[0])
+    chunks = math.ceil(batch / at_once)
+    size = math.ceil(batch / chunks)
+    missing = chunks * size - batch
+    filled = [jnp.pad(a, ((0, missing),) + ((0, 0),) * (a.ndim - 1)) if missing else a for a in arrays]
+    return [a.reshape(chunks, size, *a.shape[1:]) for a in filled]
+
+
+def map_images(function: Callable[..., Array], arrays: Sequence[Array], at_once: int) -> Array:
+    """Apply `function` to about `at_once` images at a time and join the results; it has to treat images one by one."""
+    chunks = _chunks(arrays, at_once)
+    joined = lax.map(lambda chunk: function(*chunk), chunks)
+    return joined.reshape(-1, *joined.shape[2:])[: len(arrays[0])]
+
+
+def sum_images(function: Callable[..., Array], arrays: Sequence[Array], at_once: int) -> Array:
+    """Sum `function` of about `at_once` images at a time; images of zeros, which may be put in, must add nothing."""
+    chunks = _chunks(arrays, at_once)
+    shape = jax.eval_shape(function, *(a[0] for a in chunks))
+    total, _ = lax.scan(lambda total, chunk: (total + function(*chunk), None), jnp.zeros_like(shape), chunks)
+    return total
+
+
+def _tiles(size: int) -> int:
+    return math.ceil(size / TILE)
+
+
+def _images_at_once(x: Array) -> int:
+    return max(1, TILES_AT_ONCE // (_tiles(x.shape[1]) * _tiles(x.shape[2])))
+
+
+def _combine(coefficients: np.ndarray, terms: Sequence[Array]) -> Array:
+    """Sum the terms times their coefficients, without those that are zero."""
+    products = [t if c == 1 else -t if c == -1 else t * c for c, t in zip(coefficients.tolist(), terms, strict=True) if c]
+    return sum(products[1:], start=products[0])
+
+
+def _over_rows(matrix: np.ndarray, rows: int, before: int) -> np.ndarray:
+    """The matrix that applies `matrix` to every tile of an image's `rows`, with `before` rows of zeros above them."""
+    tiles = _tiles(rows)
+    points, width = matrix.shape
+    padded = np.zeros((points, tiles, before + TILE * tiles + 2))
+    for tile in range(tiles):
+        padded[:, tile, TILE * tile : TILE * tile + width] = matrix
+    return padded[:, :, before : before + rows].reshape(points * tiles, rows)
+
+
+def _transform(
+    matrix: np.ndarray, before: int, x: Float[Array, "batch height width channels"]
+) -> list[Float[Array, "6 tiles channels"]]:
+    """Transform all tiles: `matrix` down the columns by one matrix product, along the rows by sums of slices.
+
+    Tiles begin every 4 pixels, at `before` pixels outside the image, and are as wide as the matrix. The list is over the
+    six points along a row, the first axis over those down a column.
+    """
+    batch, height, width, channels = x.shape
+    down, across = _tiles(height), _tiles(width)
+    points, size = matrix.shape
+    rows = jnp.asarray(_over_rows(matrix, height, before), x.dtype)
+    rows = jnp.broadcast_to(rows, (batch, *rows.shape))
+    z = lax.dot_general(rows, x.reshape(batch, height, width * channels), (((2,), (1,)), ((0,), (0,))))
+    z = z.reshape(batch, points, down, width, channels)
+    z = jnp.pad(z, ((0, 0),) * 3 + ((before, TILE * across + size - TILE - before - width), (0, 0)))
+    columns = [z[:, :, :, i : i + TILE * (across - 1) + 1 : TILE] for i in range(size)]
+    return [
+        _combine(row, columns).transpose(1, 0, 2, 3, 4).reshape(points, batch * down * across, channels) for row in matrix
+    ]
+
+
+def _transform_input(x: Float[Array, "batch height width channels"]) -> list[Float[Array, "6 tiles channels"]]:
+    return _transform(INPUT, 1, x)
+
+
+def _transform_output(
+    products: Sequence[Float[Array, "6 tiles channels"]], shape: tuple[int, int, int]
+) -> Float[Array, "batch height width channels"]:
+    """Turn the products at the 36 points into outputs; `shape` is theirs without channels."""
+    batch, height, width = shape
+    down, across = _tiles(height), _tiles(width)
+    channels = products[0].shape[-1]
+    matrix = jnp.asarray(OUTPUT, products[0].dtype)
+    rows = [(matrix @ p.reshape(POINTS, -1)).reshape(TILE, batch, down, across, channels) for p in products]
+    z = jnp.stack([_combine(row, rows) for row in OUTPUT], 4)
+    y = z.transpose(1, 2, 0, 3, 4, 5).reshape(batch, TILE * down, TILE * across, channels)
+    return y[:, :height, :width]
+
+
+def _transform_kernel(kernel: Float[Array, "3 3 cin cout"]) -> Float[Array, "6 6 cin cout"]:
+    matrix = jnp.asarray(KERNEL, kernel.dtype)
+    return jnp.einsum("ri,sj,ijck->srck", matrix, matrix, kernel)
+
+
+def _convolve(
+    x: Float[Array, "batch height width cin"], kernel: Float[Array, "3 3 cin cout"]
+) -> Float[Array, "batch height width cout"]:
+    points = _transform_kernel(kernel)
+
+    def convolve(images: Float[Array, "some height width cin"]) -> Float[Array, "some height width cout"]:
+        inputs = _transform_input(images)
+        products = [_batch_matmul(v, u) for v, u in zip(inputs, points, strict=True)]
+        return _transform_output(products, images.shape[:3])
+
+    return map_images(convolve, (x,), _images_at_once(x))
+
+
+def _batch_matmul(a: Float[Array, "b m k"], b: Float[Array, "b k n"]) -> Float[Array, "b m n"]:
+    return lax.dot_general(a, b, (((2,), (1,)), ((0,), (0,))))
+
+
+def _kernel_gradient(
+    x: Float[Array, "batch height width cin"], dy: Float[Array, "batch height width cout"]
+) -> Float[Array, "3 3 cin cout"]:
+    def gradient(
+        images: Float[Array, "some height width cin"], gradients: Float[Array, "some height width cout"]
+    ) -> Float[Array, "6 6 cin cout"]:
+        inputs = _transform_input(images)
+        outputs = _transform(OUTPUT.T, 0, gradients)
+        return jnp.stack(
+            [lax.dot_general(v, m, (((1,), (1,)), ((0,), (0,)))) for v, m in zip(inputs, outputs, strict=True)]
+        )
+
+    total = sum_images(gradient, (x, dy), 2 * _images_at_once(x))
+    matrix = jnp.asarray(KERNEL, x.dtype)
+    return jnp.einsum("ri,sj,srck->ijck", matrix, matrix, total)
+
+
+@jax.custom_vjp
+def conv3x3(
+    x: Float[Array, "batch height width cin"], kernel: Float[Array, "3 3 cin cout"]
+) -> Float[Array, "batch height width cout"]:
+    """Convolve with stride 1 and zero padding 1, as `lax.conv_general_dilated(..., (1, 1), "SAME")` in NHWC and HWIO."""
+    return _convolve(x, kernel)
+
+
+def _conv3x3_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    return _convolve(x, kernel), (x, kernel)
+
+
+def _conv3x3_backward(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
+    x, kernel = residuals
+    flipped = kernel[::-1, ::-1].swapaxes(2, 3)
+    return _convolve(dy, flipped), _kernel_gradient(x, dy)
+
+
+conv3x3.defvjp(_conv3x3_forward, _conv3x3_backward)

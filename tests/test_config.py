@@ -1,0 +1,125 @@
+"""Configurations: what they accept, and that nothing is lost in JSON."""
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cnn3.config import OPTIMIZERS, PROTOCOLS, VARIANTS, ConfigError, ModelConfig, OptimizerConfig, RunConfig
+
+models = st.builds(
+    ModelConfig,
+    batch_norm=st.booleans(),
+    dropout=st.floats(0, 1, exclude_max=True),
+    dense=st.booleans(),
+    channels=st.tuples(*[st.integers(1, 512)] * 3),
+    hidden=st.lists(st.integers(1, 1024), max_size=2).map(lambda widths: (*widths, 128)),
+    pool=st.sampled_from(["max", "average"]),
+)
+runs = st.builds(
+    RunConfig,
+    model=models,
+    optimizer=st.sampled_from(list(OPTIMIZERS.values())),
+    protocol=st.sampled_from(list(PROTOCOLS.values())),
+    dataset=st.sampled_from(["cifar10", "digits"]),
+    limit=st.none() | st.integers(1, 45_000),
+    batch_size=st.integers(2, 1024),
+    seed=st.integers(0, 2**31 - 1),
+)
+
+
+@given(runs)
+def test_json_keeps_everything(config: RunConfig) -> None:
+    assert RunConfig.from_json(config.to_json()) == config
+    assert json.loads(config.to_json())["batch_size"] == config.batch_size
+
+
+@given(runs, runs)
+def test_the_digest_tells_configurations_apart(a: RunConfig, b: RunConfig) -> None:
+    assert (a.digest() == b.digest()) == (a == b)
+
+
+def test_the_defaults_are_the_reports() -> None:
+    """Report, sections 2 and 3, and train.py."""
+    run = RunConfig()
+    assert (run.optimizer.name, run.optimizer.learning_rate, run.optimizer.weight_decay) == ("adam", 1e-3, 3e-4)
+    assert (run.batch_size, run.epochs, run.patience, run.middle_epoch, run.seed) == (128, 150, 10, 20, 3136)
+    assert (run.model.channels, run.model.hidden) == ((256, 128, 64), (512, 128))
+    assert (VARIANTS["dense"].channels, VARIANTS["dense"].hidden) == ((128, 64, 32), (1024, 128))
+    assert VARIANTS["dropout"].dropout == 0.2
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("epochs", -1),
+        ("epochs", 0),
+        ("epochs", 2.0),
+        ("epochs", True),
+        ("batch_size", 1),
+        ("seed", -1),
+        ("seed", 2**31),
+        ("limit", 0),
+        ("patience", 0),
+        ("middle_epoch", -1),
+        ("dataset", "../etc"),
+        ("dataset", 3),
+        ("model", None),
+    ],
+)
+def test_impossible_runs_are_refused_by_name(field: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=field):
+        RunConfig(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("dropout", 1.0),
+        ("dropout", float("nan")),
+        ("channels", (1, 2)),
+        ("channels", (0, 1, 2)),
+        ("channels", [1, 2, 3]),
+        ("hidden", ()),
+        ("hidden", (512, 64)),
+        ("hidden", (1, 2, 3, 128)),
+        ("pool", "min"),
+        ("batch_norm", 1),
+    ],
+)
+def test_impossible_models_are_refused_by_name(field: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=field):
+        ModelConfig(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"name": "adagrad"}, "optimizer"),
+        ({"learning_rate": 0.0}, "learning_rate"),
+        ({"learning_rate": float("inf")}, "learning_rate"),
+        ({"momentum": 1.0, "name": "momentum"}, "momentum"),
+        ({"momentum": 0.9}, "momentum"),
+        ({"weight_decay": -1.0}, "weight_decay"),
+    ],
+)
+def test_impossible_optimizers_are_refused_by_name(values: dict[str, Any], field: str) -> None:
+    with pytest.raises(ConfigError, match=field):
+        OptimizerConfig(**values)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"model": 1}', "[" * 100_000])
+def test_text_that_is_no_configuration_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        RunConfig.from_json(text)
+
+
+def test_json_with_a_wrong_part_is_refused() -> None:
+    values = dataclasses.asdict(RunConfig())
+    for part in ("model", "optimizer", "protocol"):
+        for broken in (3, {}, {**values[part], "surplus": 1}):
+            with pytest.raises(ConfigError):
+                RunConfig.from_json(json.dumps({**values, part: broken}))

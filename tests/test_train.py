@@ -1,0 +1,172 @@
+"""The training engine: every image once, compiled once, nothing moved in between."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cnn3.config import PROTOCOLS, ModelConfig, OptimizerConfig, RunConfig
+from cnn3.data import Split, load
+from cnn3.layers import plain
+from cnn3.optim import Hyperparameters
+from cnn3.train import (
+    Program,
+    compile_epoch,
+    evaluate,
+    evaluate_in_training_mode,
+    fold_batches,
+    forward,
+    init_state,
+    make_program,
+    predict,
+    train_epoch,
+    train_step,
+)
+
+SMALL = ModelConfig(batch_norm=True, dropout=0.2, channels=(8, 8, 8), hidden=(32, 128))
+HYPER = Hyperparameters(*map(jnp.float32, (1e-3, 0.0, 3e-4)))  # type: ignore[arg-type]
+SEED, EPOCH = jnp.int32(3136), jnp.int32(0)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Split:
+    return jax.device_put(load("digits", limit=150).train)
+
+
+def program(batch_size: int = 64, protocol: str = "corrected", model: ModelConfig = SMALL) -> Program:
+    config = RunConfig(model, OptimizerConfig(), PROTOCOLS[protocol], "digits", batch_size=batch_size)  # type: ignore[index]
+    return make_program(config, plain)
+
+
+@contextmanager
+def count_compilations() -> Iterator[list[str]]:
+    """Collect the compilations that XLA does meanwhile."""
+    seen: list[str] = []
+    counting = True
+
+    def listen(event: str, duration: float, **_: object) -> None:
+        if counting and event == "/jax/core/compile/backend_compile_duration":
+            seen.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield seen
+    counting = False
+
+
+@given(st.integers(1, 400), st.integers(1, 130))
+@settings(max_examples=25, deadline=None)
+def test_batches_hold_every_item_once_and_the_last_is_as_small_as_it_is(count: int, batch_size: int) -> None:
+    def body(carry: tuple, step, positions):  # noqa: ANN001, ANN202
+        seen, steps, sizes = carry
+        return seen.at[positions].add(1), steps + 1, sizes + len(positions)
+
+    seen, steps, size = fold_batches(body, (jnp.zeros(count, jnp.int32), 0, 0), count, batch_size)
+    assert np.all(np.asarray(seen) == 1)
+    assert int(steps) == -(-count // batch_size)
+    assert int(size) == count
+
+
+def test_an_epoch_is_its_steps(digits: Split) -> None:
+    """150 images in batches of 64 are 64, 64 and 22; the epoch equals the steps taken one by one."""
+    run = program(64)
+    start = init_state(run, HYPER, SEED)
+    order_key, steps_key = jax.random.split(jax.random.fold_in(jax.random.key(SEED), EPOCH))
+    order = jax.random.permutation(order_key, 150)
+    state, correct, loss = start, 0, 0.0
+    step_once = jax.jit(train_step, static_argnums=0)
+    for step, batch in enumerate((order[:64], order[64:128], order[128:])):
+        key = jax.random.fold_in(steps_key, step)
+        state, sums = step_once(run, state, HYPER, digits.images[batch], digits.labels[batch], key, jnp.int32(step))
+        correct, loss = correct + int(sums.correct), loss + float(sums.loss)
+    trained, sums = train_epoch(run, start, HYPER, *digits, SEED, EPOCH)
+    assert int(sums.correct) == correct
+    np.testing.assert_allclose(sums.loss, loss, rtol=1e-6)
+    for ours, theirs in zip(jax.tree.leaves(trained), jax.tree.leaves(state), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+def test_each_shape_compiles_once_and_another_learning_rate_or_seed_nothing() -> None:
+    for batch_size in (40, 30):
+        run = program(batch_size)
+        with count_compilations() as compilations:
+            compiled = compile_epoch(run, 120)
+        assert len(compilations) == 1
+    images = jax.device_put(np.zeros((120, 32, 32, 3), np.uint8))
+    labels = jax.device_put(np.zeros(120, np.int32))
+    states = [init_state(run, HYPER, jax.device_put(np.int32(seed))) for seed in (1, 2)]
+    rates = [jax.device_put(np.float32(rate)) for rate in (1e-3, 1e-4)]
+    with count_compilations() as compilations:
+        for state, rate, seed in zip(states, rates, (SEED, EPOCH), strict=True):
+            compile_epoch(run, 120)(state, HYPER._replace(learning_rate=rate), images, labels, seed, EPOCH)
+    assert compilations == []
+
+
+def test_nothing_crosses_between_host_and_device_in_an_epoch(digits: Split) -> None:
+    compiled = compile_epoch(program(), 150)
+    state = init_state(program(), HYPER, SEED)
+    with jax.transfer_guard("disallow"):
+        with pytest.raises(Exception, match="[Dd]isallowed"):
+            jnp.add(np.ones(3), 1)  # the guard bites
+        jax.block_until_ready(compiled(state, HYPER, *digits, SEED, EPOCH))
+
+
+def test_the_state_is_given_away(digits: Split) -> None:
+    state = init_state(program(), HYPER, SEED)
+    compile_epoch(program(), 150)(state, HYPER, *digits, SEED, EPOCH)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
+
+
+def test_training_learns(digits: Split) -> None:
+    run = program(model=ModelConfig(batch_norm=True, channels=(8, 8, 8), hidden=(32, 128)))
+    state = init_state(run, HYPER, SEED)
+    losses = []
+    for epoch in range(6):
+        state, sums = train_epoch(run, state, HYPER, *digits, SEED, jnp.int32(epoch))
+        losses.append(float(sums.loss) / 150)
+    assert losses[0] > np.log(10) * 0.8
+    assert losses[-1] < 0.75 * losses[0]
+
+
+def test_evaluation_does_not_depend_on_the_batch_size_and_counts_the_partial_batch(digits: Split) -> None:
+    model = program().model
+    weights = init_state(program(), HYPER, SEED).weights
+    output = predict(model, 64, weights, digits.images)
+    correct = int(np.sum(np.argmax(output.logits, -1) == np.asarray(digits.labels)))
+    for batch_size in (64, 50, 149, 150):
+        sums = evaluate(model, batch_size, weights, *digits)
+        assert int(sums.correct) == correct
+        log_probabilities = np.asarray(output.logits, np.float64)
+        log_probabilities -= np.log(np.exp(log_probabilities).sum(1, keepdims=True))
+        np.testing.assert_allclose(sums.loss, -log_probabilities[np.arange(150), digits.labels].sum(), rtol=1e-5)
+    assert output.latent.shape == (150, 128)
+
+
+def test_published_validation_moves_the_running_statistics_as_torch_does(digits: Split) -> None:
+    """One batch, so that its order does not matter; dropout off, so that nothing is random."""
+    run = program(150, "published", ModelConfig(batch_norm=True, channels=(8, 8, 8), hidden=(32, 128)))
+    weights = init_state(run, HYPER, SEED).weights
+    moved, sums = evaluate_in_training_mode(run.model, 150, weights, *digits, SEED, EPOCH)
+    output, statistics = forward(run.model, weights, digits.images, jax.random.key(0))
+    for ours, theirs in zip(jax.tree.leaves(moved.batch_stats), jax.tree.leaves(statistics), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+    assert int(sums.correct) == int(jnp.sum(jnp.argmax(output.logits, -1) == digits.labels))
+    assert any(
+        not np.array_equal(a, b)
+        for a, b in zip(jax.tree.leaves(moved.batch_stats), jax.tree.leaves(weights.batch_stats), strict=True)
+    )
+
+
+def test_dropout_drops_and_scales_as_torch_does() -> None:
+    """Zeroes a share p of the values and multiplies the others by 1/(1-p)."""
+    from flax import linen as nn
+
+    dropped = nn.Dropout(0.2, deterministic=False).apply({}, jnp.ones(100_000), rngs={"dropout": jax.random.key(0)})
+    kept = np.asarray(dropped)
+    assert set(np.unique(kept)) == {0.0, np.float32(1.25)}
+    assert abs((kept == 0).mean() - 0.2) < 4 * (0.2 * 0.8 / 100_000) ** 0.5

@@ -1,0 +1,47 @@
+"""The report's network and training in PyTorch, written small: what cnn3 is compared with."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from cnn3.config import ModelConfig
+
+
+class TorchCNN3(nn.Module):
+    """The report's `Model` for any `ModelConfig`; images are NCHW."""
+
+    def __init__(self, config: ModelConfig, discard_last_norm: bool = False) -> None:
+        super().__init__()
+        self.config, self.discard_last_norm = config, discard_last_norm
+        cin = 3
+        for i, channels in enumerate(config.channels, start=1):
+            self.add_module(f"conv_layer{i}", nn.Conv2d(cin, channels, 3, padding=1))
+            cin = cin + channels if config.dense else channels
+        side = 16 if config.dense else 4
+        widths = (config.channels[-1] * side * side, *config.hidden, 10)
+        for i, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:], strict=True), start=1):
+            self.add_module(f"fc{i}", nn.Linear(inputs, outputs))
+        if config.batch_norm:
+            norms = [nn.BatchNorm2d(c) for c in config.channels] + [nn.BatchNorm1d(w) for w in config.hidden]
+            for i, norm in enumerate(norms, start=1):
+                self.add_module(f"batch_norm{i}", norm)
+
+    def _norm(self, i: int, x: torch.Tensor) -> torch.Tensor:
+        return self.get_submodule(f"batch_norm{i}")(x) if self.config.batch_norm else x
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return logits and latents."""
+        pool = {"max": F.max_pool2d, "average": F.avg_pool2d}[self.config.pool]
+        for i in (1, 2, 3):
+            a = F.relu(self._norm(i, self.get_submodule(f"conv_layer{i}")(x)))
+            last = i == 3
+            a = a if self.config.dense and not last else pool(a, 2)
+            x = torch.cat([x, a], 1) if self.config.dense and not last else a
+        x = latent = x.flatten(1)
+        count = len(self.config.hidden)
+        for i in range(1, count + 1):
+            latent = self.get_submodule(f"fc{i}")(x)
+            normalised = self._norm(3 + i, latent)
+            x = F.relu(latent if self.discard_last_norm and i == count else normalised)
+            x = F.dropout(x, self.config.dropout, self.training)
+        return self.get_submodule(f"fc{count + 1}")(x), latent
