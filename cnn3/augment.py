@@ -88,22 +88,22 @@ def _transform(image: UInt8[Array, "32 32 3"], draws: Draws) -> UInt8[Array, "32
 
 Fixed = Int32[Array, ""]
 Matrix = tuple[tuple[Fixed, Fixed], tuple[Fixed, Fixed]]  # takes output (x, y) to input (x, y), seen from the centre
-Pixels = Int[Array, "height width"]
+Pixels = Int[Array, "..."]
 BITS = 30
 
 
 def _rotation(angle: Float[Array, ""]) -> Matrix:
     """As `PIL.Image.rotate`: counterclockwise by `angle` degrees."""
     x = _radians(angle)
-    cos = _series(_multiply(x, x), 1, -1 / 2, 1 / 24, -1 / 720)
-    sin = _multiply(x, _series(_multiply(x, x), 1, -1 / 6, 1 / 120, -1 / 5040))
+    cos = _series(_multiply(x, x), 1.0, -1 / 2, 1 / 24, -1 / 720)
+    sin = _multiply(x, _series(_multiply(x, x), 1.0, -1 / 6, 1 / 120, -1 / 5040))
     return (cos, -sin), (sin, cos)
 
 
 def _shear_and_scale(shear: Float[Array, ""], scale: Float[Array, ""]) -> Matrix:
     """As torchvision's RandomAffine: x sheared by `shear` degrees, then both scaled by `scale`."""
     x = _radians(shear)
-    tan = _multiply(x, _series(_multiply(x, x), 1, 1 / 3, 2 / 15, 17 / 315, 62 / 2835))
+    tan = _multiply(x, _series(_multiply(x, x), 1.0, 1 / 3, 2 / 15, 17 / 315, 62 / 2835))
     inverse = _fixed(1 / scale)  # good to float32's 24 bits; one step of Newton's method doubles them
     inverse += 2 * _multiply(_fixed(0.5) - _multiply(_fixed(scale / 2), inverse), inverse)
     return (inverse, _multiply(tan, inverse)), (jnp.zeros_like(inverse), inverse)
@@ -143,7 +143,7 @@ def _radians(degrees: Float[Array, ""]) -> Fixed:
 
 def _series(x: Fixed, *coefficients: float) -> Fixed:
     """coefficients[0] + coefficients[1] x + ..."""
-    total = _fixed(0)
+    total = _fixed(0.0)
     for coefficient in reversed(coefficients):
         total = _fixed(coefficient) + _multiply(x, total)
     return total

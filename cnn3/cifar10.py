@@ -1,7 +1,7 @@
-"""CIFAR-10 through TFDS, without TensorFlow: prepared once, decoded once, then read as arrays.
+"""CIFAR-10 as arrays, from TFDS's prepared records.
 
-TFDS keeps compressed images as records. What was decoded from them is kept as one safetensors file beside them, or in the
-user's cache folder if theirs cannot be written; reading that file needs no TFDS, which is slow to import.
+TFDS keeps compressed images. What was decoded from them is kept as one safetensors file beside them, or in the user's
+cache folder if theirs cannot be written; reading that file needs no TFDS, which is slow to import.
 """
 
 import hashlib
@@ -29,8 +29,8 @@ def read(data_dir: str | os.PathLike | None) -> tuple[Split, Split]:
     """Return the 50,000 training and the 10,000 test images, in the order of TFDS's records.
 
     Args:
-        data_dir: TFDS's folder, or None for TFDS's own rule. If CIFAR-10 is not prepared there, it is, from TFDS's
-            manual folder (`downloads/manual/cifar-10-binary.tar.gz`) or by download.
+        data_dir: TFDS's folder, or None for TFDS's own rule: TFDS_DATA_DIR, else ~/tensorflow_datasets. If CIFAR-10 is
+            not prepared there, it is, from the archive in TFDS's manual folder or by download.
 
     Raises:
         DataError: the data is not there and cannot be prepared, or what is there is damaged.
@@ -39,20 +39,30 @@ def read(data_dir: str | os.PathLike | None) -> tuple[Split, Split]:
     _check_readable(root)
     folder = root / "cifar10" / VERSION
     if not is_prepared(folder):
-        _prepare(root, folder)
+        from cnn3.cifar10_tfds import prepare
+
+        prepare(root, folder)
     records = {part: sorted(folder.glob(f"cifar10-{part}.array_record-*")) for part in PER_CLASS}
     if not all(records.values()):
         raise DataError(f"{folder} lacks array_record files: remove it to have it prepared anew, or {ELSEWHERE}")
     state = _state(records)
-    places = folder / CACHE_NAME, _user_cache(folder)
-    for path in places:
+    beside, users = folder / CACHE_NAME, _user_cache(folder)
+    for path in (beside, users):
         if (kept := _read_cache(path, state)) is not None:
             return kept
-    log.info("decoding the records in %s", folder)
     train, test = (_decode(root, part, paths) for part, paths in records.items())
-    path = places[0] if _is_writable(folder) else places[1]
-    _write_cache(path, train, test, state)
+    _write_cache(beside if is_writable(folder) else users, train, test, state)
     return train, test
+
+
+def is_prepared(folder: Path) -> bool:
+    """Whether TFDS has finished with a folder."""
+    return (folder / "dataset_info.json").exists()
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether a folder may be written: one without write permission is let alone by the superuser too."""
+    return bool(folder.stat().st_mode & 0o222) and os.access(folder, os.W_OK)
 
 
 def _check_readable(root: Path) -> None:
@@ -65,16 +75,33 @@ def _check_readable(root: Path) -> None:
         raise DataError(f"cannot read the data folder {root} ({error.strerror}): {ELSEWHERE}") from None
 
 
-def _is_prepared(folder: Path) -> bool:
-    return (folder / "dataset_info.json").exists()  # TFDS writes it last
+def _decode(root: Path, part: str, records: list[Path]) -> Split:
+    from cnn3.cifar10_tfds import decode
+
+    log.info("decoding %s", records[0])
+    try:
+        images = decode(root, part)
+        _check_counts(part, images)
+    except Exception as error:  # what array_record, TFDS or Pillow raise at damaged bytes is not documented
+        names, reason = ", ".join(map(str, records)), str(error).split("\n")[0]
+        again = f"remove {records[0].parent} to have it prepared anew"
+        raise DataError(f"cannot read {names} ({reason}): {again}, or {ELSEWHERE}") from error
+    return images
 
 
-def _is_writable(folder: Path) -> bool:
-    """Whether a folder may be written: one without write permission is let alone by the superuser too."""
-    return bool(folder.stat().st_mode & 0o222) and os.access(folder, os.W_OK)
+def _check_counts(part: str, images: Split) -> None:
+    """Make sure that all the images are there, as many of one class as of another.
 
-
-# --- the decoded arrays
+    Raises:
+        ValueError: they are not.
+    """
+    classes, counts = np.unique(images.labels, return_counts=True)
+    each = PER_CLASS[part]
+    if not (np.array_equal(classes, np.arange(10)) and np.all(counts == each)):
+        found = dict(zip(classes.tolist(), counts.tolist(), strict=True))
+        raise ValueError(f"the {part} set has not {each} images of each class, but {found}")
+    if images.images.shape != (10 * each, 32, 32, 3):
+        raise ValueError(f"the {part} images have shape {images.images.shape}")
 
 
 def _state(records: dict[str, list[Path]]) -> str:
@@ -104,7 +131,7 @@ def _read_cache(path: Path, state: str) -> tuple[Split, Split] | None:
             if metadata.get("records") != state:
                 log.info("%s was made from other record files: making it anew", path)
                 return None
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if _digest(arrays) != metadata.get("sha256"):
             raise ValueError("its checksum is wrong")
         train, test = (Split(arrays[f"{part}.images"], arrays[f"{part}.labels"]) for part in PER_CLASS)
@@ -119,25 +146,12 @@ def _read_cache(path: Path, state: str) -> tuple[Split, Split] | None:
 
 
 def _write_cache(path: Path, train: Split, test: Split, state: str) -> None:
-    arrays = {f"train.{name}": array for name, array in train._asdict().items()}
-    arrays |= {f"test.{name}": array for name, array in test._asdict().items()}
+    parts = {"train": train, "test": test}
+    arrays = {f"{part}.{name}": array for part, split in parts.items() for name, array in split._asdict().items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write(path, save(arrays, metadata={"records": state, "sha256": _digest(arrays)}))
-        log.info("keeping the decoded images in %s", path)
     except (OSError, files.OutputError) as error:
         log.warning("the decoded images are not kept, so the next start has to decode them again: %s", error)
-
-
-def _check_counts(part: str, images: Split) -> None:
-    """Make sure that all the images are there, as many of one class as of another.
-
-    Raises:
-        ValueError: they are not.
-    """
-    classes, counts = np.unique(images.labels, return_counts=True)
-    each = PER_CLASS[part]
-    if not (np.array_equal(classes, np.arange(10)) and np.all(counts == each)):
-        raise ValueError(f"the {part} set has {counts.tolist()} images of the classes {classes.tolist()}, not {each} each")
-    if images.images.shape != (10 * each, 32, 32, 3):
-        raise ValueError(f"the {part} images have shape {images.images.shape}")
+    else:
+        log.info("keeping the decoded images in %s", path)

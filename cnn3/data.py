@@ -35,7 +35,9 @@ class Dataset:
     test: Split
 
 
-def load(name: str, data_dir: str | os.PathLike | None = None, *, seed: int = 3136, limit: int | None = None) -> Dataset:
+def load(
+    name: str, data_dir: str | os.PathLike | None = None, *, seed: int = 3136, limit: int | None = None
+) -> Dataset:
     """Return a data set whose training images are split into train and validation as the report's program does it.
 
     Args:
@@ -86,7 +88,7 @@ def _digits() -> tuple[Split, Split]:
 
     values, labels = load_digits(return_X_y=True)
     small = np.rint(values.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
-    grey = np.stack([Image.fromarray(image).resize((32, 32), Image.Resampling.BILINEAR) for image in small])
+    grey = np.stack([np.asarray(Image.fromarray(image).resize((32, 32), Image.Resampling.BILINEAR)) for image in small])
     images = np.repeat(grey[..., None], 3, axis=-1)
     labels = labels.astype(np.int32)
     return (

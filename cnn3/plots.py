@@ -43,8 +43,8 @@ def curves(histories: Sequence[History], metric: Metric, title: str) -> Figure:
     begun = [history for history in histories if history]
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    _draw(axes, begun, "train", metric, TRAIN, "training")
-    _draw(axes, begun, "validation", metric, VALIDATION, "validation")
+    _draw(axes, begun, "train", metric, color=TRAIN, label="training")
+    _draw(axes, begun, "validation", metric, color=VALIDATION, label="validation")
     _mark_best(axes, begun, metric)
     _finish(axes, begun, metric, f"{title}{_seeds([begun])}")
     _legend(figure, axes)
@@ -60,7 +60,8 @@ def comparison(named: Mapping[str, Sequence[History]], metrics: Sequence[Metric]
     for row, (split, heading) in zip(panels, HEADINGS.items(), strict=True):
         for axes, metric in zip(row, metrics, strict=True):
             for (name, histories), color in zip(begun.items(), cycle(COLORS), strict=False):
-                _draw(axes, histories, split, metric, color, name if histories else f"{name} (no epoch ended)")
+                label = name if histories else f"{name} (no epoch ended)"
+                _draw(axes, histories, split, metric, color=color, label=label)
             _finish(axes, drawn, metric, heading)
             axes.label_outer()
             axes.yaxis.set_tick_params(labelleft=True)
@@ -95,7 +96,7 @@ def _seeds(groups: Iterable[Sequence[History]]) -> str:
 
 
 def _draw(
-    axes: Axes, histories: Sequence[History], split: SplitName, metric: Metric, color: str, label: str
+    axes: Axes, histories: Sequence[History], split: SplitName, metric: Metric, *, color: str, label: str
 ) -> None:
     """Draw one metric of one split: one run as a line; several as faint lines with mean and standard deviation."""
     runs = [_values(history, split, metric) for history in histories]
@@ -122,7 +123,7 @@ def _mark_best(axes: Axes, histories: Sequence[History], metric: Metric) -> None
         axes.text(0.5, 0.5, "no epoch ended", transform=axes.transAxes, ha="center", va="center", fontsize=11)
         axes.set_yticks([])
         return
-    label = f"best epoch, {best[0] + 1}: {values[0]:.4f}" if len(best) == 1 else "best epoch of each seed"
+    label = f"best (epoch {best[0] + 1}): {values[0]:.4f}" if len(best) == 1 else "best epoch of each seed"
     style = {"markersize": 8, "markeredgecolor": "white", "color": VALIDATION, "zorder": 5}
     axes.plot([epoch + 1 for epoch in best], values, "o", label=label, **style)
 

@@ -1,6 +1,7 @@
 """Whole runs on real images: the same twice, the same after an interruption, stopped and kept as the report does."""
 
 import dataclasses
+import importlib
 import json
 import signal
 import subprocess
@@ -13,11 +14,12 @@ import numpy as np
 import pytest
 
 import cnn3
-from cnn3 import fit as fitting
 from cnn3.config import ConfigError, ModelConfig, OptimizerConfig, RunConfig
 from cnn3.data import Dataset, load
 from cnn3.files import OutputError
 from cnn3.fit import fit
+
+fitting = importlib.import_module("cnn3.fit")  # the package exports a function of this name
 
 CONFIG = RunConfig(
     ModelConfig(batch_norm=True, dropout=0.2, channels=(8, 8, 8), hidden=(32, 128)),
@@ -66,11 +68,11 @@ def test_a_finished_run_is_read_and_not_trained(digits: Dataset, tmp_path: Path,
 
 
 KILLED = """
-import os, signal, sys
+import importlib, os, signal, sys
 from pathlib import Path
-from cnn3 import fit as fitting
 from cnn3.config import RunConfig
 from cnn3.data import load
+fitting = importlib.import_module("cnn3.fit")  # the package exports a function of this name
 folder, epochs = Path(sys.argv[1]), int(sys.argv[2])
 epoch = fitting._epoch
 def killed(*args):

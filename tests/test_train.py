@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cnn3.config import PROTOCOLS, ModelConfig, OptimizerConfig, RunConfig
 from cnn3.data import Split, load
-from cnn3.layers import plain
+from cnn3.layers import default_block
 from cnn3.optim import Hyperparameters
 from cnn3.train import (
     Program,
@@ -41,7 +41,7 @@ def digits() -> Split:
 
 def program(batch_size: int = 64, protocol: str = "corrected", model: ModelConfig = SMALL) -> Program:
     config = RunConfig(model, OptimizerConfig(), PROTOCOLS[protocol], "digits", batch_size=batch_size)  # type: ignore[index]
-    return make_program(config, plain)
+    return make_program(config, default_block())
 
 
 @contextmanager

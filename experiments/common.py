@@ -1,0 +1,270 @@
+"""What the experiments share: the command line, and running or resuming a list of runs."""
+
+import io
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Thread
+from typing import Annotated, Any, Literal, NamedTuple
+
+import tyro
+
+from cnn3 import PROTOCOLS, VARIANTS, ConfigError, DataError, OutputError, RunConfig, WeightsError, files, fit, load
+from cnn3.checkpoint import HISTORY, read_history, read_summary
+from cnn3.config import SEED, ModelConfig, ProtocolName
+from cnn3.fit import check
+
+MOST_SEEDS = 1000
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class UsageError(Exception):
+    """A command line that asks for what cannot be done; the message names the option and what is allowed."""
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a whole number") from None
+
+
+_COUNT = tyro.constructors.PrimitiveConstructorSpec[int | None](
+    nargs=1,
+    metavar="N",
+    instance_from_str=lambda args: _whole(args[0]),
+    is_instance=lambda value: value is None or isinstance(value, int),
+    str_from_instance=lambda value: [str(value)],
+)
+_DATA_DIR = tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: TFDS_DATA_DIR, else ~/tensorflow_datasets)")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line of every experiment.
+
+    Args:
+        dataset: cifar10, or digits: 1,797 handwritten digits that come with scikit-learn and need no download.
+        data_dir: TFDS's folder, where CIFAR-10 is or is to be prepared.
+        output: folder for runs, tables and figures; what is done there is only read, what was cut off goes on.
+        epochs: the most epochs of a run; it stops earlier once validation accuracy has not risen for 10.
+        seeds: runs of each row, with seeds 3136, 3137, ...; tables then give mean and standard deviation.
+        protocol: corrected does what the report's text says; published repeats the defects of its program: last norm
+            thrown away, validation in training mode, metrics divided by full batches.
+        limit: train on the first N training images only.
+    """
+
+    dataset: Literal["cifar10", "digits"] = "cifar10"
+    data_dir: Annotated[Path | None, _DATA_DIR] = None
+    output: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("results")
+    epochs: Annotated[int, _COUNT] = 150
+    seeds: Annotated[int, _COUNT] = 1
+    protocol: ProtocolName = "corrected"
+    limit: Annotated[int | None, _COUNT, tyro.conf.arg(help_behavior_hint="(default: all)")] = None
+
+    def config(self, **changes: Any) -> RunConfig:
+        """Return the report's default run under these options, with some fields changed.
+
+        Raises:
+            ConfigError: an option or a change is impossible.
+        """
+        protocol = PROTOCOLS[self.protocol]
+        default = RunConfig(protocol=protocol, dataset=self.dataset, limit=self.limit, epochs=self.epochs)
+        return replace(default, **changes)
+
+    def folder(self, experiment: str) -> Path:
+        """Return where an experiment's results lie."""
+        return self.output / self.dataset / experiment
+
+    def describe(self) -> str:
+        """Return in words what a table must say of its numbers."""
+        images = "all training images" if self.limit is None else f"the first {self.limit} training images"
+        epochs = "1 epoch" if self.epochs == 1 else f"at most {self.epochs} epochs"
+        seeds = f"1 seed ({SEED})" if self.seeds == 1 else f"{self.seeds} seeds ({SEED} to {SEED + self.seeds - 1})"
+        return f"Data set {self.dataset}, {images}; {epochs}; {seeds}; protocol {self.protocol}."
+
+
+class Run(NamedTuple):
+    """A run that has ended."""
+
+    config: RunConfig
+    folder: Path
+    history: list[dict[str, Any]]  # as `fit` returns it
+    summary: dict[str, Any]
+
+
+def command(work: Callable[[Options], list[Path]], name: str, about: str, args: Sequence[str] | None = None) -> int:
+    """Run an experiment from the command line.
+
+    SIGINT and SIGTERM end the process, with status 130 and 143.
+
+    Args:
+        work: does the experiment and returns the files that it wrote.
+        name: of the module, as `python -m experiments.NAME`.
+        about: what `--help` says first.
+        args: the command line; None is the process's own.
+
+    Returns:
+        the exit status: 0, or 2 if it cannot be done.
+    """
+    try:
+        options = parse(name, about, args)
+        with _interruptible():
+            paths = work(options)
+    except (UsageError, ConfigError, DataError, OutputError, WeightsError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    for path in paths:
+        print(f"wrote {path}")
+    return 0
+
+
+def parse(name: str, about: str, args: Sequence[str] | None = None) -> Options:
+    """Return the options of a command line.
+
+    Raises:
+        UsageError: it cannot be understood.
+        SystemExit: it asked for help, which was printed.
+    """
+    said = io.StringIO()
+    program = f"python -m experiments.{name}"
+    try:
+        with redirect_stderr(said):
+            options = tyro.cli(Options, prog=program, description=about, args=args)
+    except SystemExit as end:
+        if not end.code:
+            raise
+        raise UsageError(f"{_gist(said.getvalue())}; see {program} --help") from None
+    if not 1 <= options.seeds <= MOST_SEEDS:
+        raise UsageError(f"seeds must be a whole number from 1 to {MOST_SEEDS}, not {options.seeds}")
+    return options
+
+
+def _gist(message: str) -> str:
+    """Return what tyro says of an error, without its frame, heading and hints."""
+    lines = [line.strip("╭╮╰╯─│+-| ") for line in message.strip().splitlines()][1:]
+    gist = " ".join(lines[: lines.index("")] if "" in lines else lines)
+    return gist.removeprefix("Error parsing ").rstrip(".")
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the process at once, though a compiled epoch keeps the main thread busy for minutes.
+
+    Nothing is lost: files are written whole or not at all, and a run goes on after its last epoch.
+    """
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    handlers = {number: signal.signal(number, lambda *_: None) for number in heeded}
+    before = signal.set_wakeup_fd(write)
+    Thread(target=_end_on_signal, args=(read,), daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        os.close(write)
+
+
+def _end_on_signal(read: int) -> None:
+    with open(read, "rb", buffering=0) as numbers:
+        while number := numbers.read(1):
+            if number[0] in SIGNALS:
+                shown = b"\x1b[?25h" if sys.stdout.isatty() else b""  # the cursor, which a progress bar hides
+                os.write(2, shown + b"\ninterrupted; the same command goes on where it stopped\n")
+                os._exit(128 + number[0])
+
+
+def run_all(options: Options, experiment: str, configs: Mapping[str, RunConfig]) -> dict[str, list[Run]]:
+    """Train each configuration with each seed; what is done is only read, what was cut off goes on.
+
+    Args:
+        options: the command line.
+        experiment: whose results the output folder is to take.
+        configs: what to run, by the names of the table's rows; their seed is replaced.
+
+    Returns:
+        the runs of each row, one a seed.
+
+    Raises:
+        ConfigError, DataError, OutputError, UsageError: something cannot be done; raised before training begins.
+    """
+    _check_limit(options, configs)
+    files.make_folder(options.folder(experiment))
+    runs = files.make_folder(options.folder("runs"))
+    seeds = range(SEED, SEED + options.seeds)
+    jobs = {(name, seed): replace(config, seed=seed) for seed in seeds for name, config in configs.items()}
+    done = {config: _read(runs / run_name(config), config) for config in jobs.values()}
+    left = [config for config, run in done.items() if run is None]
+    if len(left) < len(done):
+        print(f"{len(done) - len(left)} of {len(done)} runs are done")
+    for seed in seeds:
+        todo = {config: name for (name, _), config in jobs.items() if config.seed == seed and config in left}
+        for config, run in _train(options, runs, seed, todo):
+            done[config] = run
+    return {name: [run for seed in seeds if (run := done[jobs[name, seed]])] for name in configs}
+
+
+def _check_limit(options: Options, configs: Mapping[str, RunConfig]) -> None:
+    """Refuse fewer images than a batch in terms of the command line, which has no batch size."""
+    for name, config in configs.items():
+        if options.limit is not None and options.limit < config.batch_size:
+            raise UsageError(f"limit must be at least {config.batch_size}, a batch of {name}, not {options.limit}")
+
+
+def _train(options: Options, runs: Path, seed: int, todo: Mapping[RunConfig, str]) -> Iterator[tuple[RunConfig, Run]]:
+    """Do a seed's runs; the data set, whose split the seed draws, is in memory only so long."""
+    if not todo:
+        return
+    dataset = load(options.dataset, options.data_dir, seed=seed, limit=options.limit)
+    for config, name in todo.items():
+        try:
+            check(config, dataset)
+        except ConfigError as error:
+            remedy = "" if options.limit is None else "; on the command line, another --limit"
+            raise ConfigError(f"{name}: {error}{remedy}") from None
+    for config, name in todo.items():
+        folder = runs / run_name(config)
+        result = fit(config, dataset, folder, label=f"{name}, seed {seed}")
+        yield config, Run(config, folder, result.history, result.summary)
+
+
+def _read(folder: Path, config: RunConfig) -> Run | None:
+    """Return the run in a folder, or None if it has not ended."""
+    summary = read_summary(folder)
+    if summary is None:
+        return None
+    history = read_history(folder)
+    if len(history) != summary["epochs"]:
+        raise OutputError(f"{folder / HISTORY} lacks epochs of its summary; delete {folder} to train it anew")
+    return Run(config, folder, history, summary)
+
+
+def run_name(config: RunConfig) -> str:
+    """Return the name of a run's folder: what a reader wants to know, and the digest that tells it from all others."""
+    optimizer, protocols = config.optimizer, {value: name for name, value in PROTOCOLS.items()}
+    parts = [
+        _model_name(config.model),
+        optimizer.name,
+        f"lr{optimizer.learning_rate:g}",
+        f"batch{config.batch_size}",
+        protocols.get(config.protocol, "mixed"),
+        f"seed{config.seed}",
+    ]
+    return "-".join([*parts, config.digest()])
+
+
+def _model_name(model: ModelConfig) -> str:
+    variants = {value: name for name, value in VARIANTS.items()}
+    if model in variants:
+        return variants[model]
+    switches = {"batch_norm": model.batch_norm, "dropout": model.dropout > 0, "dense": model.dense}
+    on = [name for name, value in switches.items() if value] or ["baseline"]
+    widths = ["x".join(map(str, model.channels)), "x".join(map(str, model.hidden))]
+    return "_".join([*on, *widths, model.pool])

@@ -1,0 +1,238 @@
+"""The transforms against Pillow, the draws against their distributions.
+
+Pixels that differ from Pillow's are counted on an image whose pixels say where they come from, so that no wrong one can
+hide. Tolerances stand beside the counts seen with jax 0.10.1 and Pillow 13.0 on an x86-64 CPU.
+"""
+
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax import lax
+from PIL import Image, ImageOps
+from scipy import stats
+from sklearn.datasets import load_digits, load_sample_images
+
+from cnn3.augment import Draws, augment, draw, normalize, transform
+
+NEAREST, AFFINE = Image.Resampling.NEAREST, Image.Transform.AFFINE
+BLACK = (0, 0, 0)
+# Pillow rounds each coefficient by up to 1/2 unit of 2^-16 pixel; ours may be 1 unit off that. With two slopes times at
+# most 31 pixels, and an offset, a coordinate is within 1.5 x 63 units of the exact one.
+EDGE = 1.5 * 63 / 65536
+
+transform_jit = jax.jit(transform)
+draw_jit = jax.jit(draw, static_argnums=1)
+
+
+def neutral(batch: int) -> Draws:
+    """Draws that change nothing."""
+    zeros = jnp.zeros(batch)
+    return Draws(jnp.full((batch, 2), 4), jnp.zeros(batch, bool), zeros, zeros, jnp.ones(batch))
+
+
+def affine_matrix(shear: float, scale: float) -> list[float]:
+    """Return torchvision's inverse matrix for RandomAffine(0, shear=..., scale=...), about the centre of the image."""
+    a, b = 1 / scale, math.tan(math.radians(shear)) / scale
+    return [a, b, 16 - 16 * (a + b), 0, a, 16 - 16 * a]
+
+
+def with_pillow(image: np.ndarray, draws: Draws) -> np.ndarray:
+    """Transform one image by its draws as torchvision does a PIL image."""
+    dy, dx = (int(n) for n in draws.offset)
+    result = ImageOps.expand(Image.fromarray(image), 4, BLACK).crop((dx, dy, dx + 32, dy + 32))
+    if draws.flip:
+        result = ImageOps.mirror(result)
+    result = result.rotate(float(draws.angle), NEAREST, fillcolor=BLACK)
+    matrix = affine_matrix(float(draws.shear), float(draws.scale))
+    return np.asarray(result.transform((32, 32), AFFINE, matrix, NEAREST, fillcolor=BLACK))
+
+
+def per_image(draws: Draws) -> list[Draws]:
+    return [Draws(*fields) for fields in zip(*map(np.asarray, draws), strict=True)]
+
+
+def differing(images: np.ndarray, draws: Draws) -> np.ndarray:
+    """Return the places (image, row, column) of the pixels that differ from Pillow's."""
+    expected = np.stack([with_pillow(image, one) for image, one in zip(images, per_image(draws), strict=True)])
+    return np.argwhere((np.asarray(transform_jit(images, draws)) != expected).any(-1))
+
+
+def distance_to_edge(draws: Draws, row: int, column: int) -> float:
+    """How near to a pixel's edge, in pixels, one of the two resamples has to decide for an output pixel."""
+    a, b, c, _, e, f = affine_matrix(float(draws.shear), float(draws.scale))
+    affine = np.array([a * (column + 0.5) + b * (row + 0.5) + c, e * (row + 0.5) + f])
+    x, y = np.floor(affine) - 15.5
+    sin, cos = math.sin(math.radians(float(draws.angle))), math.cos(math.radians(float(draws.angle)))
+    coordinates = np.array([*affine, cos * x - sin * y, sin * x + cos * y])
+    return float(np.abs(coordinates - np.rint(coordinates)).min())
+
+
+def addresses(batch: int) -> np.ndarray:
+    """Images whose pixels are their own (row + 1, column + 1, 255): all different, none black."""
+    rows, columns = np.mgrid[1:33, 1:33]
+    image = np.stack([rows, columns, np.full((32, 32), 255)], -1).astype(np.uint8)
+    return np.broadcast_to(image, (batch, 32, 32, 3))
+
+
+@pytest.fixture(scope="module")
+def pictures() -> np.ndarray:
+    """Return 520 tiles of two photographs and 480 handwritten digits."""
+    tiles = [
+        photo[row : row + 32, column : column + 32]
+        for photo in load_sample_images()["images"]
+        for row in range(0, 13 * 32, 32)
+        for column in range(0, 20 * 32, 32)
+    ]
+    digits = (load_digits()["images"][:480] * 15.9375).astype(np.uint8).repeat(4, 1).repeat(4, 2)
+    return np.concatenate([np.stack(tiles), digits[..., None].repeat(3, -1)])
+
+
+def test_pictures_come_out_as_pillows(pictures):
+    assert len(pictures) == 1000
+    places = differing(pictures, draw_jit(jax.random.key(0), len(pictures)))
+    assert len(places) <= 3  # of 1,024,000 pixels; seen: 0
+
+
+def test_pixels_differ_from_pillows_only_at_edges_and_rarely():
+    draws = draw_jit(jax.random.key(5), 20_000)
+    places = differing(addresses(20_000), draws)
+    assert len(places) <= 40  # of 20,480,000; seen: 10, and 4 with two other keys and 40,000 draws each
+    one = per_image(draws)
+    assert all(distance_to_edge(one[image], row, column) < EDGE for image, row, column in places)
+
+
+def test_few_pixels_are_near_an_edge():
+    """Else the test above would say nothing."""
+    one = per_image(draw_jit(jax.random.key(1), 100))
+    near = [distance_to_edge(draws, row, column) < EDGE for draws in one for row in range(32) for column in range(32)]
+    assert np.mean(near) < 0.02  # 8 EDGE = 0.0115 expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "tolerance"),
+    [
+        (("offset",), 0),
+        (("flip",), 0),
+        (("angle",), 5),  # seen: 0 of 2,048,000
+        (("shear",), 5),  # seen: 0
+        (("scale",), 600),  # seen: 0; without shear Pillow scales in double precision
+        (("shear", "scale"), 5),  # seen: 0
+    ],
+)
+def test_each_transform_alone(fields, tolerance):
+    drawn = draw_jit(jax.random.key(2), 2000)
+    draws = neutral(2000)._replace(**{field: getattr(drawn, field) for field in fields})
+    places = differing(addresses(2000), draws)
+    print(fields, len(places))
+    assert len(places) <= tolerance
+    one = per_image(draws)
+    assert all(distance_to_edge(one[image], row, column) < EDGE for image, row, column in places)
+
+
+single_draws = st.builds(
+    lambda offset, flip, angle, shear, scale: Draws(
+        jnp.array([offset]), jnp.array([flip]), jnp.array([angle]), jnp.array([shear]), jnp.array([scale])
+    ),
+    offset=st.tuples(st.integers(0, 8), st.integers(0, 8)),
+    flip=st.booleans(),
+    angle=st.floats(-10, 10, width=32),
+    shear=st.floats(-10, 10, width=32),
+    scale=st.floats(np.float32(0.8).item(), np.float32(1.2).item(), width=32),
+)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(draws=single_draws)
+def test_any_draw_equals_pillow_away_from_edges(draws):
+    (one,) = per_image(draws)
+    places = differing(addresses(1), draws)
+    assert all(distance_to_edge(one, row, column) < EDGE for _, row, column in places)
+
+
+def test_neutral_draws_change_nothing(pictures):
+    np.testing.assert_array_equal(transform_jit(pictures, neutral(len(pictures))), pictures)
+
+
+def test_padding_is_black():
+    white = np.full((1, 32, 32, 3), 255, np.uint8)
+    expected = np.zeros((32, 32, 3), np.uint8)
+    expected[4:, :-3] = 255
+    draws = neutral(1)._replace(offset=jnp.array([[0, 7]]))
+    np.testing.assert_array_equal(transform_jit(white, draws)[0], expected)
+
+
+def test_outside_of_a_resample_is_black():
+    """An image scaled by 0.8 spans 25.6 pixels: it covers the middles of 26, from 3 to 28."""
+    expected = np.zeros((32, 32, 3), np.uint8)
+    expected[3:29, 3:29] = 255
+    draws = neutral(1)._replace(scale=jnp.array([0.8]))
+    np.testing.assert_array_equal(transform_jit(np.full((1, 32, 32, 3), 255, np.uint8), draws)[0], expected)
+
+
+def test_what_left_the_image_does_not_come_back():
+    """A crop's black rim stays black when scaling up again shows what lay outside of the rotated image."""
+    white = np.full((500, 32, 32, 3), 255, np.uint8)
+    draws = draw_jit(jax.random.key(3), 500)
+    result = np.asarray(transform_jit(white, draws))
+    assert set(np.unique(result)) == {0, 255}
+    black = (result == 0).all(-1)
+    expected = np.stack([with_pillow(white[0], one) == 0 for one in per_image(draws)]).all(-1)
+    assert (black != expected).sum() <= 3  # seen: 0
+    assert 0.15 < black.mean() < 0.25  # seen: 0.20
+
+
+def test_draws_follow_their_distributions():
+    draws = draw_jit(jax.random.key(4), 20_000)
+    offset = np.asarray(draws.offset)
+    assert offset.shape == (20_000, 2)
+    counts = np.histogram2d(*offset.T, bins=9, range=((-0.5, 8.5), (-0.5, 8.5)))[0]
+    assert counts.sum() == 20_000  # none is outside of 0..8
+    assert stats.chisquare(counts.ravel()).pvalue > 1e-3
+    assert stats.binomtest(int(draws.flip.sum()), 20_000).pvalue > 1e-3
+    for values, low, high in ((draws.angle, -10, 10), (draws.shear, -10, 10), (draws.scale, 0.8, 1.2)):
+        assert values.shape == (20_000,)
+        assert np.float32(low) <= values.min() <= values.max() <= np.float32(high)
+        assert stats.kstest(np.asarray(values, np.float64), "uniform", (low, high - low)).pvalue > 1e-3
+
+
+def test_draws_are_independent():
+    draws = draw_jit(jax.random.key(6), 20_000)
+    columns = np.column_stack([np.asarray(field, np.float64) for field in draws])
+    correlation = np.corrcoef(columns, rowvar=False) - np.eye(6)
+    assert np.abs(correlation).max() < 4 / math.sqrt(20_000)
+
+
+def test_a_key_determines_the_result(pictures):
+    images = jnp.asarray(pictures[:64])
+    result = augment(jax.random.key(7), images)
+    np.testing.assert_array_equal(result, augment(jax.random.key(7), images))
+    np.testing.assert_array_equal(result, transform(images, draw(jax.random.key(7), 64)))
+    assert (result != augment(jax.random.key(8), images)).any()
+
+
+def test_a_compiled_loop_gives_the_same(pictures):
+    """Compilers may fuse multiplications with additions, which changes floats by a unit in the last place."""
+    images, keys = jnp.asarray(pictures[:256]).reshape(4, 64, 32, 32, 3), jax.random.split(jax.random.key(9), 4)
+    looped = jax.jit(partial(lax.map, lambda pair: augment(*pair)))((keys, images))
+    eager = jnp.stack([augment(key, batch) for key, batch in zip(keys, images, strict=True)])
+    assert (looped != eager).any(-1).sum() <= 3  # of 262,144 pixels; seen: 0
+
+
+def test_an_image_is_gathered_once(pictures):
+    jaxpr = jax.make_jaxpr(transform)(pictures[:2], draw(jax.random.key(0), 2))
+    assert str(jaxpr).count(" gather[") == 1
+
+
+def test_normalize_is_the_formula(pictures):
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    every_value = np.arange(256, dtype=np.uint8).repeat(12).reshape(1, 32, 32, 3)
+    images = np.concatenate([pictures[:100], every_value])
+    result = jax.jit(normalize)(images)
+    assert result.dtype == jnp.float32
+    np.testing.assert_allclose(result, (images / 255 - mean) / std, rtol=0, atol=1e-6)  # seen: 3e-7
