@@ -82,7 +82,9 @@ def save(figure: Figure, path: Path) -> None:
     canvas.draw()
     buffer = io.BytesIO()
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    image.quantize(256, dither=Image.Dither.NONE).save(buffer, "png", optimize=True, dpi=(DPI, DPI))
+    image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+        buffer, "png", optimize=True, dpi=(DPI, DPI)
+    )
     files.write(path, buffer.getvalue())
 
 

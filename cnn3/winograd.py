@@ -77,36 +77,26 @@ def _combine(coefficients: np.ndarray, terms: Sequence[Array]) -> Array:
     return sum(products[1:], start=products[0])
 
 
-def _over_rows(matrix: np.ndarray, rows: int, before: int) -> np.ndarray:
-    """The matrix that applies `matrix` to every tile of an image's `rows`, with `before` rows of zeros above them."""
-    tiles = _tiles(rows)
-    points, width = matrix.shape
-    padded = np.zeros((points, tiles, before + TILE * tiles + 2))
-    for tile in range(tiles):
-        padded[:, tile, TILE * tile : TILE * tile + width] = matrix
-    return padded[:, :, before : before + rows].reshape(points * tiles, rows)
-
-
 def _transform(
     matrix: np.ndarray, before: int, x: Float[Array, "batch height width channels"]
 ) -> list[Float[Array, "6 tiles channels"]]:
-    """Transform all tiles: `matrix` down the columns by one matrix product, along the rows by sums of slices.
+    """Apply `matrix` to all tiles, down the columns and along the rows, by sums of slices.
 
     Tiles begin every 4 pixels, at `before` pixels outside the image, and are as wide as the matrix. The list is over the
     six points along a row, the first axis over those down a column.
     """
     batch, height, width, channels = x.shape
     down, across = _tiles(height), _tiles(width)
-    points, size = matrix.shape
-    rows = jnp.asarray(_over_rows(matrix, height, before), x.dtype)
-    rows = jnp.broadcast_to(rows, (batch, *rows.shape))
-    z = lax.dot_general(rows, x.reshape(batch, height, width * channels), (((2,), (1,)), ((0,), (0,))))
-    z = z.reshape(batch, points, down, width, channels)
-    z = jnp.pad(z, ((0, 0),) * 3 + ((before, TILE * across + size - TILE - before - width), (0, 0)))
+    size = matrix.shape[1]
+
+    def margins(pixels: int, tiles: int) -> tuple[int, int]:
+        return before, TILE * (tiles - 1) + size - before - pixels
+
+    x = jnp.pad(x, ((0, 0), margins(height, down), margins(width, across), (0, 0)))
+    rows = [x[:, i : i + TILE * (down - 1) + 1 : TILE] for i in range(size)]
+    z = jnp.stack([_combine(coefficients, rows) for coefficients in matrix])
     columns = [z[:, :, :, i : i + TILE * (across - 1) + 1 : TILE] for i in range(size)]
-    return [
-        _combine(row, columns).transpose(1, 0, 2, 3, 4).reshape(points, batch * down * across, channels) for row in matrix
-    ]
+    return [_combine(coefficients, columns).reshape(POINTS, -1, channels) for coefficients in matrix]
 
 
 def _transform_input(x: Float[Array, "batch height width channels"]) -> list[Float[Array, "6 tiles channels"]]:
@@ -154,16 +144,16 @@ def _kernel_gradient(
 ) -> Float[Array, "3 3 cin cout"]:
     def gradient(
         images: Float[Array, "some height width cin"], gradients: Float[Array, "some height width cout"]
-    ) -> Float[Array, "6 6 cin cout"]:
+    ) -> Float[Array, "6 6 cout cin"]:
         inputs = _transform_input(images)
         outputs = _transform(OUTPUT.T, 0, gradients)
         return jnp.stack(
-            [lax.dot_general(v, m, (((1,), (1,)), ((0,), (0,)))) for v, m in zip(inputs, outputs, strict=True)]
+            [lax.dot_general(m, v, (((1,), (1,)), ((0,), (0,)))) for v, m in zip(inputs, outputs, strict=True)]
         )
 
     total = sum_images(gradient, (x, dy), 2 * _images_at_once(x))
     matrix = jnp.asarray(KERNEL, x.dtype)
-    return jnp.einsum("ri,sj,srck->ijck", matrix, matrix, total)
+    return jnp.einsum("ri,sj,srkc->ijck", matrix, matrix, total)
 
 
 @jax.custom_vjp

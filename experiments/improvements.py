@@ -16,6 +16,7 @@ from experiments.reported import BASELINE_TEST_ACCURACY, IMPROVEMENTS
 from experiments.tables import Report, Row, publish, results_table, runs_table
 
 NAME = "improvements"
+METRICS: tuple[plots.Metric, ...] = ("accuracy", "loss")
 TITLE = "Improvement techniques (report, sections 3 and 4)"
 
 
@@ -25,7 +26,7 @@ def improvements(options: Options) -> list[Path]:
     reported = IMPROVEMENTS if options.dataset == "cifar10" else {}
     rows = [Row(name, runs[name], reported.get(name)) for name in VARIANTS]
     tables = {"Results": results_table(rows, "variant"), "Runs": runs_table(rows, "variant")}
-    return publish(options, NAME, Report(TITLE, rows, notes(options), tables, figures(rows)))
+    return publish(options, NAME, Report(TITLE, rows, notes(options), tables, figures(options, rows)))
 
 
 def notes(options: Options) -> list[str]:
@@ -46,16 +47,16 @@ def notes(options: Options) -> list[str]:
     return [measured, *spread, beside]
 
 
-def figures(rows: Sequence[Row]) -> dict[str, Figure]:
+def figures(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
     """Return the plots by file name: accuracy and loss of each variant, and one of all."""
-    histories = {row.name: [run.history for run in row.runs] for row in rows}
+    histories = {row.name.replace("_", " "): [run.history for run in row.runs] for row in rows}
     each = {
-        f"{metric}_{name}.png": plots.curves(of, metric, name.replace("_", " "))
+        f"{metric}_{name.replace(' ', '_')}.png": plots.curves(of, metric, f"{name} on {options.dataset}")
         for name, of in histories.items()
-        for metric in ("accuracy", "loss")
+        for metric in METRICS
     }
-    named = {name.replace("_", " "): of for name, of in histories.items()}
-    return {"comparison.png": plots.comparison(named, ("accuracy", "loss"), "Improvement techniques"), **each}
+    title = f"Improvement techniques on {options.dataset}"
+    return {"comparison.png": plots.comparison(histories, METRICS, title), **each}
 
 
 def main(args: Sequence[str] | None = None) -> int:

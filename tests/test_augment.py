@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from jax import lax
 from PIL import Image, ImageOps
 from scipy import stats
-from sklearn.datasets import load_digits, load_sample_images
+from sklearn.datasets import load_digits, load_sample_image
 
 from cnn3.augment import Draws, augment, draw, normalize, transform
 
@@ -28,6 +28,7 @@ EDGE = 1.5 * 63 / 65536
 
 transform_jit = jax.jit(transform)
 draw_jit = jax.jit(draw, static_argnums=1)
+augment_jit = jax.jit(augment)
 
 
 def neutral(batch: int) -> Draws:
@@ -85,11 +86,12 @@ def pictures() -> np.ndarray:
     """Return 520 tiles of two photographs and 480 handwritten digits."""
     tiles = [
         photo[row : row + 32, column : column + 32]
-        for photo in load_sample_images()["images"]
+        for photo in map(load_sample_image, ("china.jpg", "flower.jpg"))
         for row in range(0, 13 * 32, 32)
         for column in range(0, 20 * 32, 32)
     ]
-    digits = (load_digits()["images"][:480] * 15.9375).astype(np.uint8).repeat(4, 1).repeat(4, 2)
+    grey, _ = load_digits(return_X_y=True)
+    digits = (grey[:480].reshape(-1, 8, 8) * 15.9375).astype(np.uint8).repeat(4, 1).repeat(4, 2)
     return np.concatenate([np.stack(tiles), digits[..., None].repeat(3, -1)])
 
 
@@ -100,18 +102,18 @@ def test_pictures_come_out_as_pillows(pictures):
 
 
 def test_pixels_differ_from_pillows_only_at_edges_and_rarely():
-    draws = draw_jit(jax.random.key(5), 20_000)
-    places = differing(addresses(20_000), draws)
-    assert len(places) <= 40  # of 20,480,000; seen: 10, and 4 with two other keys and 40,000 draws each
+    draws = draw_jit(jax.random.key(5), 10_000)
+    places = differing(addresses(10_000), draws)
+    assert len(places) <= 20  # of 10,240,000; seen: 9, and 0, 0, 0, 1, 0 with the keys 0 to 4
     one = per_image(draws)
     assert all(distance_to_edge(one[image], row, column) < EDGE for image, row, column in places)
 
 
 def test_few_pixels_are_near_an_edge():
     """Else the test above would say nothing."""
-    one = per_image(draw_jit(jax.random.key(1), 100))
+    one = per_image(draw_jit(jax.random.key(1), 30))
     near = [distance_to_edge(draws, row, column) < EDGE for draws in one for row in range(32) for column in range(32)]
-    assert np.mean(near) < 0.02  # 8 EDGE = 0.0115 expected
+    assert np.mean(near) < 0.04  # seen: 0.018
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ def test_few_pixels_are_near_an_edge():
         (("flip",), 0),
         (("angle",), 5),  # seen: 0 of 2,048,000
         (("shear",), 5),  # seen: 0
-        (("scale",), 600),  # seen: 0; without shear Pillow scales in double precision
+        (("scale",), 600),  # seen: 356; for a shear of exactly 0 Pillow scales in double precision
         (("shear", "scale"), 5),  # seen: 0
     ],
 )
@@ -129,7 +131,6 @@ def test_each_transform_alone(fields, tolerance):
     drawn = draw_jit(jax.random.key(2), 2000)
     draws = neutral(2000)._replace(**{field: getattr(drawn, field) for field in fields})
     places = differing(addresses(2000), draws)
-    print(fields, len(places))
     assert len(places) <= tolerance
     one = per_image(draws)
     assert all(distance_to_edge(one[image], row, column) < EDGE for image, row, column in places)
@@ -175,16 +176,13 @@ def test_outside_of_a_resample_is_black():
     np.testing.assert_array_equal(transform_jit(np.full((1, 32, 32, 3), 255, np.uint8), draws)[0], expected)
 
 
-def test_what_left_the_image_does_not_come_back():
-    """A crop's black rim stays black when scaling up again shows what lay outside of the rotated image."""
-    white = np.full((500, 32, 32, 3), 255, np.uint8)
-    draws = draw_jit(jax.random.key(3), 500)
-    result = np.asarray(transform_jit(white, draws))
-    assert set(np.unique(result)) == {0, 255}
-    black = (result == 0).all(-1)
-    expected = np.stack([with_pillow(white[0], one) == 0 for one in per_image(draws)]).all(-1)
-    assert (black != expected).sum() <= 3  # seen: 0
-    assert 0.15 < black.mean() < 0.25  # seen: 0.20
+def test_what_a_transform_cuts_off_does_not_come_back():
+    """A corner moved out by the rotation stays black when a scale below 1 brings its place back into view."""
+    draws = neutral(1)._replace(angle=jnp.array([10.0]), scale=jnp.array([0.8]))
+    result = np.asarray(transform_jit(addresses(1), draws))
+    assert not (result[0, :, :, :2] == 1).all(-1).any()  # the input's pixel (0, 0)
+    np.testing.assert_array_equal(result[0], with_pillow(addresses(1)[0], per_image(draws)[0]))
+    np.testing.assert_array_equal(result[0, :3], 0)
 
 
 def test_draws_follow_their_distributions():
@@ -210,22 +208,22 @@ def test_draws_are_independent():
 
 def test_a_key_determines_the_result(pictures):
     images = jnp.asarray(pictures[:64])
-    result = augment(jax.random.key(7), images)
-    np.testing.assert_array_equal(result, augment(jax.random.key(7), images))
-    np.testing.assert_array_equal(result, transform(images, draw(jax.random.key(7), 64)))
-    assert (result != augment(jax.random.key(8), images)).any()
+    result = augment_jit(jax.random.key(7), images)
+    np.testing.assert_array_equal(result, augment_jit(jax.random.key(7), images))
+    other = augment_jit(jax.random.key(8), images)
+    assert (result != other).any((1, 2, 3)).all()
 
 
 def test_a_compiled_loop_gives_the_same(pictures):
-    """Compilers may fuse multiplications with additions, which changes floats by a unit in the last place."""
-    images, keys = jnp.asarray(pictures[:256]).reshape(4, 64, 32, 32, 3), jax.random.split(jax.random.key(9), 4)
+    """A compiler may fuse differently there, and so change a float by a unit in the last place."""
+    images, keys = jnp.asarray(pictures[:640]).reshape(10, 64, 32, 32, 3), jax.random.split(jax.random.key(9), 10)
     looped = jax.jit(partial(lax.map, lambda pair: augment(*pair)))((keys, images))
-    eager = jnp.stack([augment(key, batch) for key, batch in zip(keys, images, strict=True)])
-    assert (looped != eager).any(-1).sum() <= 3  # of 262,144 pixels; seen: 0
+    unlooped = jnp.stack([augment_jit(key, batch) for key, batch in zip(keys, images, strict=True)])
+    assert (looped != unlooped).any(-1).sum() <= 3  # of 655,360 pixels; seen: 0
 
 
 def test_an_image_is_gathered_once(pictures):
-    jaxpr = jax.make_jaxpr(transform)(pictures[:2], draw(jax.random.key(0), 2))
+    jaxpr = jax.make_jaxpr(transform)(pictures[:2], draw_jit(jax.random.key(0), 2))
     assert str(jaxpr).count(" gather[") == 1
 
 
@@ -235,4 +233,4 @@ def test_normalize_is_the_formula(pictures):
     images = np.concatenate([pictures[:100], every_value])
     result = jax.jit(normalize)(images)
     assert result.dtype == jnp.float32
-    np.testing.assert_allclose(result, (images / 255 - mean) / std, rtol=0, atol=1e-6)  # seen: 3e-7
+    np.testing.assert_allclose(result, (images / 255 - mean) / std, rtol=0, atol=1e-6)  # seen: 5.4e-7

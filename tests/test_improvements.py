@@ -1,0 +1,185 @@
+"""The experiment on the improvement techniques, from its command line to its files."""
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from cnn3 import VARIANTS, RunConfig
+from cnn3.checkpoint import read_history
+from cnn3.fit import SNAPSHOTS
+from experiments import common
+from experiments.common import Options, Run, run_name
+from experiments.improvements import figures, main, notes
+from experiments.reported import IMPROVEMENTS
+from experiments.tables import Row, results_table
+
+ROOT = Path(__file__).parent.parent
+DIGITS = ["--dataset", "digits", "--limit", "128", "--epochs", "1"]
+FIGURES = {f"{metric}_{name}.png" for metric in ("accuracy", "loss") for name in VARIANTS} | {"comparison.png"}
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory) -> Path:
+    """Return the output folder of the command, run once."""
+    folder = tmp_path_factory.mktemp("results")
+    given = [sys.executable, "-m", "experiments.improvements", *DIGITS, "--output", str(folder)]
+    done = subprocess.run(given, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Improvement techniques" in done.stdout
+    for name in ("summary.json", "table.md", *FIGURES):
+        assert f"wrote {folder / 'digits' / 'improvements' / name}\n" in done.stdout
+    return folder
+
+
+@pytest.fixture(scope="module")
+def summary(output) -> dict:
+    return json.loads((output / "digits" / "improvements" / "summary.json").read_text())
+
+
+def variant_config(name: str) -> RunConfig:
+    return RunConfig(model=VARIANTS[name], dataset="digits", limit=128, epochs=1)
+
+
+def test_files_are_all_there(output):
+    folder = output / "digits" / "improvements"
+    assert {path.name for path in folder.iterdir()} == FIGURES | {"summary.json", "table.md"}
+    runs = {path.name for path in (output / "digits" / "runs").iterdir()}
+    assert runs == {run_name(variant_config(name)) for name in VARIANTS}
+    for name in FIGURES:
+        with Image.open(folder / name) as image:
+            image.load()
+            assert image.width >= 900
+
+
+def test_summary_has_the_schema(summary):
+    assert list(summary) == ["experiment", "dataset", "protocol", "limit", "rows"]
+    assert {name: summary[name] for name in ("experiment", "dataset", "protocol", "limit")} == {
+        "experiment": "improvements",
+        "dataset": "digits",
+        "protocol": "corrected",
+        "limit": 128,
+    }
+    assert [row["name"] for row in summary["rows"]] == list(VARIANTS)
+    for row in summary["rows"]:
+        assert list(row) == ["name", "config", "seeds", "mean", "reported"]
+        assert RunConfig.from_json(json.dumps(row["config"])) == variant_config(row["name"])
+        assert row["reported"] is None
+        (seed,) = row["seeds"]
+        assert seed["seed"] == 3136
+        assert (seed["epochs"], seed["best_epoch"]) == (1, 0)
+        assert seed["images_per_second"] > 0
+        assert (seed["stopped"], seed["diverged"]) == ("epochs", None)
+        for split in ("train", "validation", "test"):
+            assert seed[split] == row["mean"][split]
+            assert set(seed[split]) == {"loss", "accuracy"}
+            assert 0 <= seed[split]["accuracy"] <= 1
+            assert row["mean"]["std"][split] == {"loss": None, "accuracy": None}
+        # of 128, 143 and 360 images
+        for split, count in (("train", 128), ("validation", 143), ("test", 360)):
+            correct = seed[split]["accuracy"] * count
+            assert correct == pytest.approx(round(correct), abs=1e-9)
+
+
+def test_summary_is_that_of_the_runs(output, summary):
+    for row in summary["rows"]:
+        folder = output / "digits" / "runs" / run_name(variant_config(row["name"]))
+        (seed,) = row["seeds"]
+        assert {"seed": 3136, **json.loads((folder / "summary.json").read_text())} == seed
+        (record,) = read_history(folder)
+        assert record["validation"] == seed["validation"]
+        assert {path.stem for path in folder.glob("*.safetensors")} == set(SNAPSHOTS) - {"middle"}
+
+
+def test_table_shows_the_numbers_of_the_summary(output, summary):
+    text = (output / "digits" / "improvements" / "table.md").read_text()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    for row in summary["rows"]:
+        start = next(i for i, line in enumerate(cells) if line[0] == row["name"])
+        for i, split in enumerate(("train", "validation", "test")):
+            numbers = [f"{row['mean'][split][metric]:.4f}" for metric in ("loss", "accuracy")]
+            assert cells[start + i][1:] == [split, *numbers]
+        speed = f"{row['mean']['images_per_second']:.0f}"
+        assert [row["name"], "3136", "all epochs done", "1", "1", speed] in cells
+    assert "Data set digits, the first 128 training images; 1 epoch; 1 seed (3136); protocol corrected." in text
+    assert "The report has no numbers of digits" in text
+    assert "report's |" not in text
+    for name in FIGURES:
+        assert f"({name})" in text
+
+
+def test_the_same_command_again_trains_nothing_and_changes_nothing(output, monkeypatch, capsys):
+    monkeypatch.setattr(common, "fit", None)
+    monkeypatch.setattr(common, "load", None)
+    before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
+    assert main([*DIGITS, "--output", str(output)]) == 0
+    assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
+    assert "4 of 4 runs are done" in capsys.readouterr().out
+
+
+def test_cifar10_stands_beside_the_reports_numbers(output):
+    rows = []
+    for name, reported in IMPROVEMENTS.items():
+        folder = output / "digits" / "runs" / run_name(variant_config(name))
+        run = Run(variant_config(name), folder, read_history(folder), json.loads((folder / "summary.json").read_text()))
+        rows.append(Row(name, [run], reported))
+    table = results_table(rows, "variant")
+    assert table.header == ["variant", "split", "loss", "report's", "accuracy", "report's"]
+    numbers = [line[3::2] for line in table.rows]
+    assert numbers[:3] == [["0.6400", "0.7750"], ["0.5361", "0.8014"], ["0.5325", "0.8138"]]  # figure 3
+    assert numbers[-1] == ["0.6981", "0.7549"]  # figure 12
+    text = " ".join(notes(Options()))
+    assert "protocol published" in text
+    assert "0.8138 (figure 3) and 0.8148 (section 8)" in text
+    assert {row.reported.source for row in rows if row.reported} == {"figure 3", "figure 6", "figure 9", "figure 12"}
+    assert set(figures(Options(), rows)) == FIGURES
+
+
+def test_reported_numbers_in_json_are_the_reports():
+    assert IMPROVEMENTS["batch_norm"].to_json() == {
+        "source": "figure 6",
+        "train": {"loss": 0.5311, "accuracy": 0.8118},
+        "validation": {"loss": 0.4859, "accuracy": 0.8142},
+        "test": {"loss": 0.4933, "accuracy": 0.8263},
+    }
+    assert asdict(IMPROVEMENTS["batch_norm"])["source"] == "figure 6"
+
+
+BAD = {
+    "an unknown option": (["--epoch", "3"], "--epoch"),
+    "a word too many": (["extra"], "extra"),
+    "no number": (["--epochs", "abc"], "--epochs: 'abc' is not a whole number"),
+    "no value": (["--epochs"], "--epochs"),
+    "a fraction": (["--limit", "1.5"], "--limit: '1.5' is not a whole number"),
+    "an unknown data set": (["--dataset", "mnist"], "'mnist'"),
+    "an unknown protocol": (["--protocol", "fixed"], "'fixed'"),
+    "negative epochs": (["--epochs", "-1"], "epochs must be a whole number from 1"),
+    "no epochs": (["--epochs", "0"], "epochs must be a whole number from 1"),
+    "no seeds": (["--seeds", "0"], "seeds must be a whole number from 1"),
+    "no images": (["--limit", "0"], "limit must be"),
+    "fewer images than a batch": (["--limit", "127"], "limit must be at least 128"),
+    "more images than there are": (["--limit", "1295"], "digits has 1294 training images"),
+    "one image left for batch norm": (["--limit", "129"], "batch_norm: batch_size 128 leaves one image"),
+    "data in a file": (["--dataset", "cifar10", "--data-dir", "FILE"], "--data-dir"),
+    "output in a file": (["--output", "FILE"], "--output"),
+}
+
+
+@pytest.mark.parametrize(("given", "named"), BAD.values(), ids=BAD)
+def test_bad_input_is_one_line_before_any_training(given, named, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(common, "fit", None)
+    file = tmp_path / "file"
+    file.write_text("")
+    output = tmp_path / "results"
+    args = ["--dataset", "digits", "--output", str(output), *given]
+    assert main([str(file) if arg == "FILE" else arg for arg in args]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.endswith("\n")
+    assert said.count("\n") == 1
+    assert named in said
+    assert [path for path in output.rglob("*") if path.is_file()] == []
