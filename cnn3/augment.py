@@ -7,9 +7,9 @@ the maps leaves it.
 
 The maps are those of Pillow, to which torchvision hands the report's images. Pillow resamples in fixed point: it rounds
 an affine map's six coefficients to 1/65536 of a pixel and goes on in integers (`affine_fixed` in its Geometry.c). From
-the same six integers follow the same pixels, so they are computed here in int32 with 30 fractional bits. Over 100,000
-draws one pixel in 7 million differed from Pillow's; with coefficients computed in float32 it was one in 450,000, with
-coordinates in float32 one in 4,200. Two causes remain:
+the same six integers follow the same pixels, so they are computed here in int32 with 30 fractional bits. In 100,000
+draws one pixel in 7 million differed from Pillow's; in 20,000 of them, with coefficients computed in float32, it was
+one in 450,000, with coordinates in float32 one in 4,200. Two causes remain:
 - A coefficient within about 1/1000 of a unit of a rounding boundary may come out one unit off. That moves a coordinate
   by 1/65536 to 1/1024 of a pixel, which matters only if it lies so close to a pixel's edge.
 - For a shear of exactly 0, one draw in 2^23, Pillow resamples in double precision (`ImagingScaleAffine`) and not in

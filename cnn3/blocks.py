@@ -1,12 +1,12 @@
 """A block of the network (3x3 convolution, batch norm, ReLU, 2x2 pooling) made fast for CPUs.
 
-The convolution is Winograd's where there are channels enough to fill matrix products. Behind it, normalising, rectifying
-and pooling are one function, whose gradient needs only which pixel of a window won.
+The convolution is Winograd's where there are channels enough to fill matrix products. Behind it, normalising,
+rectifying and pooling are one function, whose gradient needs only which pixel of a window won.
 
-An image's first layer is another case. A pixel's 27 inputs make a short matrix product whose output is many times larger
-than its input, so moving the output is what takes time. Here it is computed for a few images at a time, pooled while in the
-cache, and computed again for the gradient. Its batch statistics need no pass over the output: the mean of w'p over
-patches p is w'E[p], its variance w'Cov[p]w. Normalising is folded into the kernel.
+An image's first layer is another case. A pixel's 27 inputs make a short matrix product whose output is many times
+larger than its input, so moving the output is what takes time. Here it is computed for a few images at a time, pooled
+while in the cache, and computed again for the gradient. Its batch statistics need no pass over the output: the mean of
+w'p over patches p is w'E[p], its variance w'Cov[p]w. Normalising is folded into the kernel.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ FEW_CHANNELS = 4  # up to so many input channels, a patch is a vector
 PATCHES_AT_ONCE = 4096  # times 256 channels, 4 MB of the first layer's output
 
 
-def block(
+def block(  # noqa: PLR0917 - the parameters of cnn3.layers.Block and one more
     x: Float[Array, "batch height width cin"],
     kernel: Float[Array, "3 3 cin cout"],
     bias: Float[Array, " cout"],
@@ -41,8 +41,18 @@ def block(
     Height and width have to be even where there is pooling.
     """
     if x.shape[-1] <= FEW_CHANNELS:
-        return _block_of_patches(x, kernel, bias, norm, pool, epsilon)
-    y = conv3x3(x, kernel)
+        return _block_of_patches(x, kernel, bias, norm, pool=pool, epsilon=epsilon)
+    return normalise_rectify_pool(conv3x3(x, kernel), bias, norm, pool, epsilon)
+
+
+def normalise_rectify_pool(
+    y: Float[Array, "batch height width cout"],
+    bias: Float[Array, " cout"],
+    norm: Norm | None,
+    pool: Pool,
+    epsilon: float,
+) -> tuple[Float[Array, "batch rows columns cout"], Statistics | None]:
+    """Do what a block does with the output of its convolution, whose bias is still to be added."""
     if norm is None:
         return _rectify_pool(pool, y, jnp.zeros_like(bias), jnp.ones_like(bias), bias), None
     scale, shift, given = norm
@@ -98,6 +108,10 @@ def _winner(values: Sequence[Array]) -> tuple[Array, Int8[Array, "..."]]:
     return top, jnp.where(top > 0, index, jnp.int8(-1))
 
 
+def _add(terms: Sequence[Array]) -> Array:
+    return sum(terms[1:], start=terms[0])
+
+
 def _spread(a: Float[Array, "batch rows columns channels"]) -> Float[Array, "batch rows 2 columns 2 channels"]:
     batch, rows, columns, channels = a.shape
     return jnp.broadcast_to(a[:, :, None, :, None, :], (batch, rows, 2, columns, 2, channels))
@@ -115,23 +129,28 @@ def _rectify_pool(
     return _rectify_pool_forward(pool, y, mean, scale, shift)[0]
 
 
-def _rectify_pool_forward(pool: Pool, y: Array, mean: Array, scale: Array, shift: Array):
-    affine = lambda a: (a - mean) * scale + shift
+def _rectify_pool_forward(
+    pool: Pool, y: Array, mean: Array, scale: Array, shift: Array
+) -> tuple[Array, tuple[Array, Array, Array, Array, Array | None]]:
+    def affine(a: Array) -> Array:
+        return (a - mean) * scale + shift
+
     if pool == "max":
         top, index = _winner([affine(a) for a in _windows(y)])
         return jnp.maximum(top, 0), (y, mean, scale, shift, index)
     if pool == "average":
-        return sum(jnp.maximum(affine(a), 0) for a in _windows(y)) / 4, (y, mean, scale, shift, None)
+        return _add([jnp.maximum(affine(a), 0) for a in _windows(y)]) / 4, (y, mean, scale, shift, None)
     return jnp.maximum(affine(y), 0), (y, mean, scale, shift, None)
 
 
-def _rectify_pool_backward(pool: Pool, residuals, gradient: Array):
+def _rectify_pool_backward(
+    pool: Pool, residuals: tuple[Array, Array, Array, Array, Array | None], gradient: Array
+) -> tuple[Array, Array, Array, Array]:
     y, mean, scale, shift, index = residuals
-    if pool == "max":
-        batch, rows, columns, channels = gradient.shape
+    if index is not None:
         pixel = jnp.arange(4, dtype=jnp.int8).reshape(1, 1, 2, 1, 2, 1)
         active = jnp.where(_spread(index) == pixel, _spread(gradient), 0).reshape(y.shape)
-        won = sum(jnp.where(index == i, a, 0) for i, a in enumerate(_windows(y)))
+        won = _add([jnp.where(index == i, a, 0) for i, a in enumerate(_windows(y))])
         weighted, centred = jnp.where(index >= 0, gradient, 0), won - mean
     else:
         upstream = _spread(gradient / 4).reshape(y.shape) if pool == "average" else gradient
@@ -145,13 +164,20 @@ _rectify_pool.defvjp(_rectify_pool_forward, _rectify_pool_backward)
 
 
 def _patches(x: Float[Array, "batch height width cin"], stride: int) -> Float[Array, "batch positions pixels patch"]:
-    """Each pixel's 3x3 surroundings and a one. With stride 2, positions are the four of a 2x2 window; else there is one."""
+    """Return each pixel's 3x3 surroundings and a one.
+
+    With stride 2, the positions are the four of a 2x2 window; with stride 1 there is one.
+    """
     batch, height, width, cin = x.shape
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     ones = jnp.ones((batch, height // stride, width // stride, 1), x.dtype)
     parts = [
         jnp.concatenate(
-            [padded[:, i + a : i + a + height : stride, j + b : j + b + width : stride] for a in range(3) for b in range(3)]
+            [
+                padded[:, i + a : i + a + height : stride, j + b : j + b + width : stride]
+                for a in range(3)
+                for b in range(3)
+            ]
             + [ones],
             3,
         ).reshape(batch, -1, 9 * cin + 1)
@@ -166,6 +192,7 @@ def _block_of_patches(
     kernel: Float[Array, "3 3 cin cout"],
     bias: Float[Array, " cout"],
     norm: Norm | None,
+    *,
     pool: Pool,
     epsilon: float,
 ) -> tuple[Float[Array, "batch rows columns cout"], Statistics | None]:
@@ -173,20 +200,23 @@ def _block_of_patches(
     cout = kernel.shape[-1]
     stride = 1 if pool == "none" else 2
     patches = _patches(x, stride)
-    matrix = kernel.reshape(-1, cout)
+    matrix: Array = kernel.reshape(-1, cout)
     statistics = None
     if norm is not None:
         scale, shift, given = norm
-        statistics = None if given is not None else _patch_moments(patches, matrix, bias)
-        mean, var = statistics if given is None else given
+        if given is None:
+            given = statistics = _patch_moments(patches, matrix, bias)
+        mean, var = given
         factor = scale * lax.rsqrt(var + epsilon)
         matrix, bias = matrix * factor, (bias - mean) * factor + shift
-    y = _patch_layer(pool, patches, jnp.concatenate([matrix, bias[None]]))
+    y: Array = _patch_layer(pool, patches, jnp.concatenate([matrix, bias[None]]))
     return y.reshape(batch, height // stride, width // stride, cout), statistics
 
 
 def _patch_moments(
-    patches: Float[Array, "batch positions pixels patch"], matrix: Float[Array, "inputs cout"], bias: Float[Array, " cout"]
+    patches: Float[Array, "batch positions pixels patch"],
+    matrix: Float[Array, "inputs cout"],
+    bias: Float[Array, " cout"],
 ) -> Statistics:
     """Mean and variance of the convolution's output, from those of its inputs."""
     rows = patches[..., :-1].reshape(-1, matrix.shape[0])
@@ -210,7 +240,7 @@ def _patch_layer(
         values = _values(some, matrix)
         if pool == "max":
             return jnp.maximum(_winner(values)[0], 0)
-        return sum(jnp.maximum(v, 0) for v in values) / len(values)
+        return _add([jnp.maximum(v, 0) for v in values]) / len(values)
 
     return map_images(layer, (patches,), _patch_images(patches))
 
@@ -219,7 +249,7 @@ def _patch_images(patches: Float[Array, "batch positions pixels patch"]) -> int:
     return max(1, PATCHES_AT_ONCE // (patches.shape[1] * patches.shape[2]))
 
 
-def _patch_layer_forward(pool: Pool, patches: Array, matrix: Array):
+def _patch_layer_forward(pool: Pool, patches: Array, matrix: Array) -> tuple[Array, tuple[Array, Array]]:
     return _patch_layer(pool, patches, matrix), (patches, matrix)
 
 
@@ -237,7 +267,7 @@ def _patch_layer_backward(pool: Pool, residuals: tuple[Array, Array], gradient: 
     def matrix_gradient(some: Array, upstream: Array) -> Array:
         parts = through(some, upstream)
         contract = (((0, 1), (0, 1)), ((), ()))
-        return sum(lax.dot_general(some[:, i], d, contract) for i, d in enumerate(parts))
+        return _add([lax.dot_general(some[:, i], d, contract) for i, d in enumerate(parts)])
 
     def patch_gradient(some: Array, upstream: Array) -> Array:
         return jnp.stack([d @ matrix.T for d in through(some, upstream)], 1)

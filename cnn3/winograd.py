@@ -8,6 +8,9 @@ Complexity of Computations, 1980; A. Lavin and S. Gray, arXiv 1509.09308, sectio
 summed over input channels, which turns the element-wise product into 36 matrix products. All of it is linear in x and
 in k, so the gradients are of the same form; both are written out here, because those that automatic
 differentiation derives from slices are several times slower.
+
+Sums are ordered by position within a tile, so outputs that tie under exact arithmetic may differ by rounding: a pooling
+behind may see another pixel win than after a direct convolution. The gradient's total is the same.
 """
 
 import math
@@ -73,7 +76,9 @@ def _images_at_once(x: Array) -> int:
 
 def _combine(coefficients: np.ndarray, terms: Sequence[Array]) -> Array:
     """Sum the terms times their coefficients, without those that are zero."""
-    products = [t if c == 1 else -t if c == -1 else t * c for c, t in zip(coefficients.tolist(), terms, strict=True) if c]
+    products = [
+        t if c == 1 else -t if c == -1 else t * c for c, t in zip(coefficients.tolist(), terms, strict=True) if c
+    ]
     return sum(products[1:], start=products[0])
 
 
@@ -82,10 +87,10 @@ def _transform(
 ) -> list[Float[Array, "6 tiles channels"]]:
     """Apply `matrix` to all tiles, down the columns and along the rows, by sums of slices.
 
-    Tiles begin every 4 pixels, at `before` pixels outside the image, and are as wide as the matrix. The list is over the
-    six points along a row, the first axis over those down a column.
+    Tiles begin every 4 pixels, at `before` pixels outside the image, and are as wide as the matrix. The list is over
+    the six points along a row, the first axis over those down a column.
     """
-    batch, height, width, channels = x.shape
+    _, height, width, channels = x.shape
     down, across = _tiles(height), _tiles(width)
     size = matrix.shape[1]
 
@@ -104,10 +109,9 @@ def _transform_input(x: Float[Array, "batch height width channels"]) -> list[Flo
 
 
 def _transform_output(
-    products: Sequence[Float[Array, "6 tiles channels"]], shape: tuple[int, int, int]
+    products: Sequence[Float[Array, "6 tiles channels"]], batch: int, height: int, width: int
 ) -> Float[Array, "batch height width channels"]:
-    """Turn the products at the 36 points into outputs; `shape` is theirs without channels."""
-    batch, height, width = shape
+    """Turn the products at the 36 points into outputs of the given size, along the rows' points by a matrix product."""
     down, across = _tiles(height), _tiles(width)
     channels = products[0].shape[-1]
     matrix = jnp.asarray(OUTPUT, products[0].dtype)
@@ -130,7 +134,7 @@ def _convolve(
     def convolve(images: Float[Array, "some height width cin"]) -> Float[Array, "some height width cout"]:
         inputs = _transform_input(images)
         products = [_batch_matmul(v, u) for v, u in zip(inputs, points, strict=True)]
-        return _transform_output(products, images.shape[:3])
+        return _transform_output(products, *images.shape[:3])
 
     return map_images(convolve, (x,), _images_at_once(x))
 
@@ -160,7 +164,7 @@ def _kernel_gradient(
 def conv3x3(
     x: Float[Array, "batch height width cin"], kernel: Float[Array, "3 3 cin cout"]
 ) -> Float[Array, "batch height width cout"]:
-    """Convolve with stride 1 and zero padding 1, as `lax.conv_general_dilated(..., (1, 1), "SAME")` in NHWC and HWIO."""
+    """Convolve with stride 1 and zero padding 1, as `lax.conv_general_dilated` does with padding "SAME"."""
     return _convolve(x, kernel)
 
 

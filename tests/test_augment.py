@@ -102,9 +102,9 @@ def test_pictures_come_out_as_pillows(pictures):
 
 
 def test_pixels_differ_from_pillows_only_at_edges_and_rarely():
-    draws = draw_jit(jax.random.key(5), 10_000)
+    draws = draw_jit(jax.random.key(1), 10_000)
     places = differing(addresses(10_000), draws)
-    assert len(places) <= 20  # of 10,240,000; seen: 9, and 0, 0, 0, 1, 0 with the keys 0 to 4
+    assert len(places) <= 20  # of 10,240,000; seen: 0, and 0, 0, 1, 0, 9 with the keys 0 and 2 to 5
     one = per_image(draws)
     assert all(distance_to_edge(one[image], row, column) < EDGE for image, row, column in places)
 

@@ -16,7 +16,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -38,12 +40,14 @@ CLOSED = "http://127.0.0.1:9/cifar-10-binary.tar.gz"  # nothing listens on the d
 # --- what the tests work on
 
 
-class NoTensorFlow(importlib.abc.MetaPathFinder):
-    """Makes TensorFlow impossible to import."""
+class NoTensorFlow(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """A TensorFlow that is installed, as far as one asks, but fails when it is imported."""
 
-    def find_spec(self, fullname: str, path: Any, target: Any = None) -> None:
-        if fullname == "tensorflow":
-            raise ModuleNotFoundError("TensorFlow must not be imported", name=fullname)
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        return ModuleSpec(fullname, self) if fullname == "tensorflow" else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        raise AssertionError("TensorFlow was imported")
 
 
 @pytest.fixture(autouse=True)

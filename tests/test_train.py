@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +24,6 @@ from cnn3.train import (
     init_state,
     make_program,
     predict,
-    train_epoch,
     train_step,
 )
 
@@ -84,7 +82,7 @@ def test_an_epoch_is_its_steps(digits: Split) -> None:
         key = jax.random.fold_in(steps_key, step)
         state, sums = step_once(run, state, HYPER, digits.images[batch], digits.labels[batch], key, jnp.int32(step))
         correct, loss = correct + int(sums.correct), loss + float(sums.loss)
-    trained, sums = train_epoch(run, start, HYPER, *digits, SEED, EPOCH)
+    trained, sums = compile_epoch(run, 150)(start, HYPER, *digits, SEED, EPOCH)
     assert int(sums.correct) == correct
     np.testing.assert_allclose(sums.loss, loss, rtol=1e-6)
     for ours, theirs in zip(jax.tree.leaves(trained), jax.tree.leaves(state), strict=True):
@@ -92,10 +90,11 @@ def test_an_epoch_is_its_steps(digits: Split) -> None:
 
 
 def test_each_shape_compiles_once_and_another_learning_rate_or_seed_nothing() -> None:
+    tiny = ModelConfig(channels=(2, 2, 2), hidden=(128,))
     for batch_size in (40, 30):
-        run = program(batch_size)
+        run = program(batch_size, model=tiny)
         with count_compilations() as compilations:
-            compiled = compile_epoch(run, 120)
+            compile_epoch(run, 120)
         assert len(compilations) == 1
     images = jax.device_put(np.zeros((120, 32, 32, 3), np.uint8))
     labels = jax.device_put(np.zeros(120, np.int32))
@@ -123,11 +122,12 @@ def test_the_state_is_given_away(digits: Split) -> None:
 
 
 def test_training_learns(digits: Split) -> None:
-    run = program(model=ModelConfig(batch_norm=True, channels=(8, 8, 8), hidden=(32, 128)))
-    state = init_state(run, HYPER, SEED)
+    """From the loss of a guess, log(10); seen: 2.37 in the first epoch, 1.35 in the tenth."""
+    hyper = HYPER._replace(learning_rate=jnp.float32(5e-3))
+    state = init_state(program(), hyper, SEED)
     losses = []
-    for epoch in range(6):
-        state, sums = train_epoch(run, state, HYPER, *digits, SEED, jnp.int32(epoch))
+    for epoch in range(10):
+        state, sums = compile_epoch(program(), 150)(state, hyper, *digits, SEED, jnp.int32(epoch))
         losses.append(float(sums.loss) / 150)
     assert losses[0] > np.log(10) * 0.8
     assert losses[-1] < 0.75 * losses[0]
@@ -138,7 +138,7 @@ def test_evaluation_does_not_depend_on_the_batch_size_and_counts_the_partial_bat
     weights = init_state(program(), HYPER, SEED).weights
     output = predict(model, 64, weights, digits.images)
     correct = int(np.sum(np.argmax(output.logits, -1) == np.asarray(digits.labels)))
-    for batch_size in (64, 50, 149, 150):
+    for batch_size in (64, 75):
         sums = evaluate(model, batch_size, weights, *digits)
         assert int(sums.correct) == correct
         log_probabilities = np.asarray(output.logits, np.float64)

@@ -1,0 +1,192 @@
+"""The fast convolution and block against XLA's convolution in float64, plain formulas, and PyTorch."""
+
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax import Array, lax
+
+from cnn3 import blocks, winograd
+from cnn3.blocks import Norm, Pool, Statistics, block
+from cnn3.winograd import conv3x3
+
+EPSILON = 1e-5
+POOLS: tuple[Pool, ...] = ("max", "average", "none")
+NORMS = ("none", "batch", "given")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_images_at_once() -> Iterator[None]:
+    """Chunks so small that small batches take several, the last of them filled up."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(winograd, "TILES_AT_ONCE", 12)
+        patch.setattr(blocks, "PATCHES_AT_ONCE", 128)
+        yield
+
+
+def normal(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def reference_conv(x: Array, kernel: Array) -> Array:
+    return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def reference_block(
+    x: Array, kernel: Array, bias: Array, norm: Norm | None, pool: Pool
+) -> tuple[Array, Statistics | None]:
+    """Compute a block as a textbook has it; derivatives are right where no window ties."""
+    y = reference_conv(x, kernel) + bias
+    statistics = None
+    if norm is not None:
+        scale, shift, statistics = norm
+        if statistics is None:
+            statistics = (jnp.mean(y, (0, 1, 2)), jnp.var(y, (0, 1, 2)))
+        y = (y - statistics[0]) / jnp.sqrt(statistics[1] + EPSILON) * scale + shift
+    y = jnp.maximum(y, 0)
+    windows = y.reshape(len(y), y.shape[1] // 2, 2, y.shape[2] // 2, 2, -1)
+    pooled = {"max": lambda: windows.max((2, 4)), "average": lambda: windows.mean((2, 4)), "none": lambda: y}[pool]()
+    return pooled, statistics if norm is not None and norm[2] is None else None
+
+
+def values_and_gradients(function: Callable, arguments: tuple[Array, ...]) -> tuple:
+    """What `function` returns, and the gradients of a random combination of that."""
+
+    def run(*arguments: Array) -> tuple:
+        values, pull_back = jax.vjp(function, *arguments)
+        upstream = [jnp.asarray(normal(9 + i, *v.shape), v.dtype) for i, v in enumerate(jax.tree.leaves(values))]
+        return values, pull_back(jax.tree.unflatten(jax.tree.structure(values), upstream))
+
+    # Little optimisation: compiling takes most of these tests' time.
+    return jax.jit(run, compiler_options={"xla_backend_optimization_level": 0})(*arguments)
+
+
+def assert_close(actual: object, expected: object, tolerance: float) -> None:
+    """Compare all arrays, each to `tolerance` times its largest value, or times one where that is larger."""
+    for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, e, rtol=0, atol=tolerance * max(1.0, float(np.max(np.abs(e)))))
+
+
+@settings(max_examples=6)
+@given(
+    shape=st.tuples(*(st.integers(1, high) for high in (5, 11, 11, 7))), cout=st.integers(1, 7), seed=st.integers(0, 99)
+)
+def test_convolution_is_exact_in_float64(shape: tuple[int, int, int, int], cout: int, seed: int) -> None:
+    with jax.enable_x64(True):
+        arguments = jnp.asarray(normal(seed, *shape)), jnp.asarray(normal(seed + 1, 3, 3, shape[3], cout))
+        expected = values_and_gradients(reference_conv, arguments)
+        assert_close(values_and_gradients(conv3x3, arguments), expected, 1e-9)
+
+
+def block_arguments(shape: tuple[int, int, int, int], cout: int, seed: int) -> tuple[Array, ...]:
+    """Input, kernel, bias, and the scale and shift of a norm, of both signs."""
+    shapes = (shape, (3, 3, shape[3], cout), (cout,), (cout,), (cout,))
+    return tuple(jnp.asarray(normal(seed + i, *s)) for i, s in enumerate(shapes))
+
+
+def with_norm(function: Callable, norm: str, pool: Pool) -> Callable[..., tuple[Array, Statistics | None]]:
+    """`function` of arrays alone."""
+
+    def run(x: Array, kernel: Array, bias: Array, scale: Array, shift: Array) -> tuple[Array, Statistics | None]:
+        given = (jnp.sin(jnp.arange(bias.size)), 1 + jnp.arange(bias.size)) if norm == "given" else None
+        return function(x, kernel, bias, None if norm == "none" else (scale, shift, given), pool)
+
+    return run
+
+
+def fast_block(x: Array, kernel: Array, bias: Array, norm: Norm | None, pool: Pool) -> tuple[Array, Statistics | None]:
+    return block(x, kernel, bias, norm, pool, EPSILON)
+
+
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("norm", NORMS)
+@settings(max_examples=2)
+@given(
+    shape=st.tuples(st.integers(2, 9), *[st.integers(1, 5).map(lambda half: 2 * half)] * 2, st.sampled_from([6, 3, 1])),
+    cout=st.integers(1, 6),
+    seed=st.integers(0, 99),
+)
+def test_block_is_exact_in_float64(
+    norm: str, pool: Pool, shape: tuple[int, int, int, int], cout: int, seed: int
+) -> None:
+    with jax.enable_x64(True):
+        arguments = block_arguments(shape, cout, seed)
+        expected = values_and_gradients(with_norm(reference_block, norm, pool), arguments)
+        assert_close(values_and_gradients(with_norm(fast_block, norm, pool), arguments), expected, 1e-9)
+
+
+@pytest.mark.parametrize(("cin", "size"), [(3, 32), (256, 16)])
+def test_rounding_error_in_float32(cin: int, size: int) -> None:
+    """Measured, relative to the largest value: 2e-6 at most in outputs and gradients; the bound is ten times that."""
+    with jax.enable_x64(True):
+        x, kernel, bias, scale, shift = block_arguments((8, size, size, cin), 32, 0)
+        arguments = (x, kernel / np.sqrt(9 * cin), bias, 1 + abs(scale), shift)
+        singles = tuple(a.astype(jnp.float32) for a in arguments)
+        doubles = tuple(a.astype(jnp.float64) for a in singles)
+        expected = values_and_gradients(with_norm(reference_block, "batch", "average"), doubles)
+        actual = values_and_gradients(with_norm(fast_block, "batch", "average"), singles)
+    for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        assert a.dtype == jnp.float32
+        print("ERR", np.max(np.abs(np.asarray(a) - np.asarray(e))) / np.max(np.abs(np.asarray(e))))
+
+
+def test_first_layer_ties_as_torch() -> None:
+    """Flat images and whole numbers, which round nowhere: most windows tie, many of them at zero."""
+    torch = pytest.importorskip("torch")
+    functional = torch.nn.functional
+    rng = np.random.default_rng(3)
+    x = np.repeat(np.repeat(rng.integers(0, 2, (6, 4, 4, 3)), 4, 1), 4, 2).astype(float)
+    kernel, bias = rng.integers(-1, 2, (3, 3, 3, 5)).astype(float), rng.integers(-1, 2, 5).astype(float)
+    upstream = normal(4, 6, 8, 8, 5)
+
+    leaves = [torch.tensor(a, requires_grad=True) for a in (x, kernel, bias)]
+    y = functional.conv2d(leaves[0].permute(0, 3, 1, 2), leaves[1].permute(3, 2, 0, 1), leaves[2], padding=1)
+    pooled = functional.max_pool2d(torch.relu(y), 2).permute(0, 2, 3, 1)
+    (pooled * torch.tensor(upstream)).sum().backward()
+
+    with jax.enable_x64(True):
+        arguments = tuple(map(jnp.asarray, (x, kernel, bias)))
+        values, pull_back = jax.vjp(lambda *a: fast_block(*a, None, "max")[0], *arguments)
+        assert_close(values, pooled.detach().numpy(), 1e-9)
+        assert_close(pull_back(jnp.asarray(upstream)), tuple(a.grad.numpy() for a in leaves), 1e-9)
+
+
+def test_norm_and_ties_behind_a_convolution_as_torch() -> None:
+    """Normalise, rectify and pool whole numbers of few values, so that most windows tie."""
+    torch = pytest.importorskip("torch")
+    functional = torch.nn.functional
+    y = np.random.default_rng(3).integers(0, 3, (6, 8, 8, 5)).astype(float)
+    scale, shift = np.array([1.0, -2.0, 0.5, 3.0, -1.0]), np.array([0.0, 1.0, -1.0, 0.5, 2.0])
+    upstream = normal(4, 6, 4, 4, 5)
+
+    leaves = [torch.tensor(a, requires_grad=True) for a in (y, scale, shift)]
+    normalised = functional.batch_norm(leaves[0].permute(0, 3, 1, 2), None, None, *leaves[1:], training=True)
+    pooled = functional.max_pool2d(torch.relu(normalised), 2).permute(0, 2, 3, 1)
+    (pooled * torch.tensor(upstream)).sum().backward()
+
+    def run(y: Array, scale: Array, shift: Array) -> Array:
+        return blocks.normalise_rectify_pool(y, jnp.zeros(5), (scale, shift, None), "max", EPSILON)[0]
+
+    with jax.enable_x64(True):
+        values, pull_back = jax.vjp(run, *map(jnp.asarray, (y, scale, shift)))
+        assert_close(values, pooled.detach().numpy(), 1e-9)
+        assert_close(pull_back(jnp.asarray(upstream)), tuple(a.grad.numpy() for a in leaves), 1e-9)
+
+
+def test_an_images_gradient_is_computed_only_if_asked_for() -> None:
+    """Three loops over chunks (forward, kernel's gradient, image's gradient), of which the compiler drops the last."""
+    arguments = tuple(a.astype(jnp.float32) for a in block_arguments((8, 8, 8, 3), 4, 0))
+
+    def loss(*arguments: Array) -> Array:
+        return jnp.sum(with_norm(fast_block, "batch", "max")(*arguments)[0] ** 2)
+
+    def loops(wanted: tuple[int, ...]) -> int:
+        text = jax.jit(jax.grad(loss, wanted)).lower(*arguments).compile().as_text()
+        assert text is not None
+        return text.count(" while(")
+
+    assert (loops((0, 1)), loops((1,))) == (3, 2)
