@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from threading import Thread
 from typing import Annotated, Any, Literal, NamedTuple
@@ -146,9 +147,9 @@ def parse(name: str, about: str, args: Sequence[str] | None = None) -> Options:
 
 def _gist(message: str) -> str:
     """Return what tyro says of an error, without its frame, heading and hints."""
-    lines = [line.strip("╭╮╰╯─│+-| ") for line in message.strip().splitlines()][1:]
-    gist = " ".join(lines[: lines.index("")] if "" in lines else lines)
-    return gist.removeprefix("Error parsing ").rstrip(".")
+    lines = [line.strip("╭╮╰╯│─ ") for line in message.strip().splitlines()]
+    paragraphs = [list(part) for rule, part in groupby(lines[1:], lambda line: not line.strip("-")) if not rule]
+    return " ".join(paragraphs[0]).removeprefix("Error parsing ").rstrip(".")
 
 
 @contextmanager

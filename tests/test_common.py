@@ -1,5 +1,6 @@
 """The shared command line, and running or resuming a list of runs."""
 
+import io
 import json
 import os
 import signal
@@ -183,6 +184,28 @@ def test_help_explains_every_option_and_both_protocols(capsys):
         assert f"--{option} " in text
     assert "corrected does what the report's text says; published repeats the defects of its program" in text
     assert "(default: TFDS_DATA_DIR, else ~/tensorflow_datasets)" in text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])  # tyro frames its messages in either
+@pytest.mark.parametrize("columns", ["40", "80", "200"])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--epochs", "abc"], "--epochs: 'abc' is not a whole number"),
+        (["--epoch", "3"], "Unrecognized options: --epoch, 3"),
+        (["--limit"], "Missing value for argument '--limit'. Expected 1 values"),
+        (
+            ["--dataset", "mnist"],
+            "invalid choice 'mnist' for argument '--dataset'. Expected one of ('cifar10', 'digits')",
+        ),
+    ],
+)
+def test_a_command_line_that_cannot_be_understood(given, said, columns, encoding, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    with pytest.raises(UsageError) as error:
+        parse("trial", "", given)
+    assert str(error.value) == f"{said}; see python -m experiments.trial --help"
 
 
 @pytest.mark.parametrize("kind", [ConfigError, DataError, OutputError, WeightsError, UsageError])

@@ -374,8 +374,10 @@ class Host(BaseHTTPRequestHandler):
     archive: ClassVar[bytes]
     behaviour: ClassVar[str]
     released: ClassVar[threading.Event]
+    requests: ClassVar[list[str]]
 
     def do_GET(self) -> None:
+        self.requests.append(self.path)
         status = {"absent": 404, "overloaded": 503}.get(self.behaviour, 200)
         self.send_response(status)
         self.send_header("Content-Length", str(len(self.archive)))
@@ -384,21 +386,23 @@ class Host(BaseHTTPRequestHandler):
         self.wfile.write(body)
         if self.behaviour == "silent":
             self.wfile.flush()
-            self.released.wait()
+            self.released.wait(30)  # and then closes, which is another failure than a timeout
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
 
 
 @contextmanager
-def host(archive: bytes, behaviour: str) -> Iterator[str]:
-    released = threading.Event()
-    handler = type("Host", (Host,), {"archive": archive, "behaviour": behaviour, "released": released})
+def host(archive: bytes, behaviour: str) -> Iterator[tuple[str, list[str]]]:
+    released, requests = threading.Event(), []
+    handler = type(
+        "Host", (Host,), {"archive": archive, "behaviour": behaviour, "released": released, "requests": requests}
+    )
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}/cifar-10-binary.tar.gz"
+            yield f"http://127.0.0.1:{server.server_port}/cifar-10-binary.tar.gz", requests
         finally:
             released.set()
             server.shutdown()
@@ -407,7 +411,7 @@ def host(archive: bytes, behaviour: str) -> Iterator[str]:
 
 def test_downloads(archive: bytes, images: dict[str, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with host(archive, "good") as url:
+    with host(archive, "good") as (url, _):
         register(monkeypatch, archive, url)
         assert same(load("cifar10", tmp_path / "new"), images)
 
@@ -427,12 +431,13 @@ def test_failed_download(
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(cifar10_tfds, "TIMEOUTS", (5.0, 0.2))
-    with host(archive, behaviour) as url:
+    with host(archive, behaviour) as (url, requests):
         register(monkeypatch, archive, url)
         with pytest.raises(DataError, match=message) as caught:
             load("cifar10", tmp_path / "new")
     assert f"put cifar-10-binary.tar.gz in {tmp_path}/new/downloads/manual" in one_line(caught)
     assert not (tmp_path / "new").exists()
+    assert len(requests) == 1  # a host in trouble is not tried for minutes
 
 
 def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -478,7 +483,7 @@ def test_the_real_archives_checksum_is_tfdss(archive: bytes, tmp_path: Path) -> 
 
 def test_download_damaged_after_it_was_checked(archive: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with host(archive, "good") as url:
+    with host(archive, "good") as (url, _):
         register(monkeypatch, archive, url)
         load("cifar10", tmp_path)
     shutil.rmtree(tmp_path / "cifar10")

@@ -1,12 +1,13 @@
 """The fast convolution and block against XLA's convolution in float64, plain formulas, and PyTorch."""
 
 from collections.abc import Callable, Iterator
+from functools import reduce
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from jax import Array, lax
 
@@ -17,6 +18,7 @@ from cnn3.winograd import conv3x3
 EPSILON = 1e-5
 POOLS: tuple[Pool, ...] = ("max", "average", "none")
 NORMS = ("none", "batch", "given")
+NO_SHRINKING = (Phase.explicit, Phase.generate)  # every shape tried has to be compiled
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -48,8 +50,11 @@ def reference_block(
             statistics = (jnp.mean(y, (0, 1, 2)), jnp.var(y, (0, 1, 2)))
         y = (y - statistics[0]) / jnp.sqrt(statistics[1] + EPSILON) * scale + shift
     y = jnp.maximum(y, 0)
-    windows = y.reshape(len(y), y.shape[1] // 2, 2, y.shape[2] // 2, 2, -1)
-    pooled = {"max": lambda: windows.max((2, 4)), "average": lambda: windows.mean((2, 4)), "none": lambda: y}[pool]()
+    windows = [y[:, i::2, j::2] for i in (0, 1) for j in (0, 1)]
+    # No jnp.max over an axis: its gradient looks the maximum up by equality, and recomputed values may differ by a bit.
+    pooled = {"max": lambda: reduce(jnp.maximum, windows), "average": lambda: sum(windows) / 4, "none": lambda: y}[
+        pool
+    ]()
     return pooled, statistics if norm is not None and norm[2] is None else None
 
 
@@ -71,7 +76,7 @@ def assert_close(actual: object, expected: object, tolerance: float) -> None:
         np.testing.assert_allclose(a, e, rtol=0, atol=tolerance * max(1.0, float(np.max(np.abs(e)))))
 
 
-@settings(max_examples=6)
+@settings(max_examples=6, phases=NO_SHRINKING)
 @given(
     shape=st.tuples(*(st.integers(1, high) for high in (5, 11, 11, 7))), cout=st.integers(1, 7), seed=st.integers(0, 99)
 )
@@ -104,7 +109,7 @@ def fast_block(x: Array, kernel: Array, bias: Array, norm: Norm | None, pool: Po
 
 @pytest.mark.parametrize("pool", POOLS)
 @pytest.mark.parametrize("norm", NORMS)
-@settings(max_examples=2)
+@settings(max_examples=2, phases=NO_SHRINKING)
 @given(
     shape=st.tuples(st.integers(2, 9), *[st.integers(1, 5).map(lambda half: 2 * half)] * 2, st.sampled_from([6, 3, 1])),
     cout=st.integers(1, 6),
@@ -164,7 +169,7 @@ def test_norm_and_ties_behind_a_convolution_as_torch() -> None:
     upstream = normal(4, 6, 4, 4, 5)
 
     leaves = [torch.tensor(a, requires_grad=True) for a in (y, scale, shift)]
-    normalised = functional.batch_norm(leaves[0].permute(0, 3, 1, 2), None, None, *leaves[1:], training=True)
+    normalised = functional.batch_norm(leaves[0].permute(0, 3, 1, 2), None, None, leaves[1], leaves[2], training=True)
     pooled = functional.max_pool2d(torch.relu(normalised), 2).permute(0, 2, 3, 1)
     (pooled * torch.tensor(upstream)).sum().backward()
 
