@@ -2,8 +2,8 @@
 
 python -m benchmarks.throughput --data-dir DIR --pytorch pytorch_program.py
 
-The PyTorch program is run as `PROGRAM --data-dir DIR --bn 0|1 --batch-size N --steps S` and has to print one JSON object an
-epoch with `train.images_per_second` in it, its first step left out. cnn3's number is that of whole epochs on the first
+The PyTorch program is run as `PROGRAM --data-dir DIR --bn 0|1 --batch-size N --steps S` and has to print one JSON object
+an epoch with `train.images_per_second` in it, its first step left out. cnn3's number is that of whole epochs on the first
 images of the training set, compilation left out. The table gives the median of the rounds and the ratio of the medians.
 """
 
@@ -21,7 +21,7 @@ import tyro
 
 from cnn3 import VARIANTS, RunConfig, default_block, load
 from cnn3.data import Split
-from cnn3.optim import Hyperparameters
+from cnn3.optim import Hyperparameters, hyperparameters
 from cnn3.train import Program, compile_epoch, init_state, make_program
 
 
@@ -77,7 +77,7 @@ def main() -> None:
     program = make_program(config, default_block())
     dataset = load("cifar10", options.data_dir, limit=options.batch_size * options.steps)
     data = jax.device_put(dataset.train)
-    hyper = jax.device_put(Hyperparameters(*map(np.float32, (1e-4, 0.0, 3e-4))))
+    hyper = jax.device_put(jax.tree.map(np.float32, hyperparameters(config.optimizer)))
     cnn3_rate(program, data, hyper)  # warms up
     rates: dict[str, list[float]] = {"cnn3": [], "pytorch": []}
     for _ in range(options.rounds):

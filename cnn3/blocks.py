@@ -28,7 +28,7 @@ FEW_CHANNELS = 4  # up to so many input channels, a patch is a vector
 PATCHES_AT_ONCE = 4096  # times 256 channels, 4 MB of the first layer's output
 
 
-def block(  # noqa: PLR0917 - the parameters of cnn3.layers.Block and one more
+def block(
     x: Float[Array, "batch height width cin"],
     kernel: Float[Array, "3 3 cin cout"],
     bias: Float[Array, " cout"],

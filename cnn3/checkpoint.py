@@ -1,12 +1,12 @@
 """A run's folder: all that it needs to go on after an interruption, and all that it leaves behind.
 
-    config.json            what was run
-    history.jsonl          one line an epoch
-    checkpoints/           the training state after the last epochs, by Orbax
-    initial.safetensors    weights before training, after the middle epoch and after the best one
-    middle.safetensors
-    best.safetensors
-    summary.json           the outcome, there only once the run has ended
+config.json            what was run
+history.jsonl          one line an epoch
+checkpoints/           the training state after the last epochs, by Orbax
+initial.safetensors    weights before training, after the middle epoch and after the best one
+middle.safetensors
+best.safetensors
+summary.json           the outcome, there only once the run has ended
 """
 
 import json
@@ -58,7 +58,7 @@ class RunFolder:
         history = read_history(self.path)[: epoch + 1]
         if len(history) != epoch + 1:
             raise OutputError(
-                f"{self.path / HISTORY} ends before epoch {epoch} of the checkpoint; delete {self.path} to train it anew"
+                f"{self.path / HISTORY} ends before the checkpoint's epoch {epoch}; delete {self.path} to train it anew"
             )
         files.write(self.path / HISTORY, "".join(f"{json.dumps(record)}\n" for record in history))
         return Saved(state, history)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from cnn3.checkpoint import RunFolder, open_run, read_history, read_summary
@@ -126,9 +127,7 @@ def _snapshots(path: Path) -> list[str]:
     return [name for name in SNAPSHOTS if (path / f"{name}.safetensors").exists()]
 
 
-def _run(
-    config: RunConfig, program: Program, dataset: Dataset, folder: RunFolder | None, label: str | None
-) -> Result:
+def _run(config: RunConfig, program: Program, dataset: Dataset, folder: RunFolder | None, label: str | None) -> Result:
     """Train from where the folder stands to the end, and write the outcome."""
     device = _to_device(config, dataset)
     state = init_state(program, device.hyper, device.seed)
@@ -183,8 +182,8 @@ def _stopped(config: RunConfig, history: list[dict[str, Any]]) -> str | None:
 
 
 def _to_device(config: RunConfig, dataset: Dataset) -> Device:
-    hyper = Hyperparameters(*map(np.float32, hyperparameters(config.optimizer)))
-    return jax.device_put(Device(dataset.train, dataset.validation, hyper, np.int32(config.seed)))
+    hyper, seed = jax.tree.map(np.float32, hyperparameters(config.optimizer)), jnp.int32(config.seed)
+    return jax.device_put(Device(dataset.train, dataset.validation, hyper, seed))
 
 
 def _epoch(
@@ -201,9 +200,7 @@ def _epoch(
     record = {
         "epoch": epoch,
         "train": divide(train, count, config.batch_size, config.protocol)._asdict(),
-        "validation": divide(
-            validation, len(device.validation.labels), config.batch_size, config.protocol
-        )._asdict(),
+        "validation": divide(validation, len(device.validation.labels), config.batch_size, config.protocol)._asdict(),
         "seconds": time.perf_counter() - start,
         "images_per_second": count / (trained - start),
     }

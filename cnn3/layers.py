@@ -40,7 +40,9 @@ class Norm(NamedTuple):
 Block = Callable[[Array, Array, Array, Norm | None, Pool], tuple[Array, Moments | None]]
 
 
-def batch_norm(x: Float[Array, "*batch channels"], norm: Norm) -> tuple[Float[Array, "*batch channels"], Moments | None]:
+def batch_norm(
+    x: Float[Array, "*batch channels"], norm: Norm
+) -> tuple[Float[Array, "*batch channels"], Moments | None]:
     """Normalise each channel; return also the batch's moments if they were used.
 
     The variance is the biased one, as in torch.nn.BatchNorm1d and BatchNorm2d in training.

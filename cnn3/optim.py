@@ -76,7 +76,7 @@ def make_optimizer(
             gradient, so decay must not shrink them either.
     """
 
-    def decayed(params: optax.Params) -> Any:
-        return {layer: jax.tree.map(lambda _, live=layer not in frozen: live, leaves) for layer, leaves in params.items()}  # type: ignore[union-attr]
+    def decayed(params: Any) -> Any:
+        return {name: jax.tree.map(lambda _, live=name not in frozen: live, layer) for name, layer in params.items()}
 
     return optax.chain(DIRECTIONS[name](hyper, decayed), optax.scale_by_learning_rate(hyper.learning_rate))

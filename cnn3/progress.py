@@ -37,7 +37,13 @@ def time_left(seconds: float, epochs: int) -> str:
 
 @contextmanager
 def _bar(console: Console, label: str, done: int, epochs: int) -> Iterator[Report]:
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TimeElapsedColumn()
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(None),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     text = TextColumn("{task.fields[text]}")
     with Progress(*columns, text, console=console) as progress:
         task = progress.add_task(label, total=epochs, completed=done, text="compiling")

@@ -53,16 +53,14 @@ def make_program(config: RunConfig, block: Block) -> Program:
 
 def _optimizer(program: Program, hyper: Hyperparameters) -> optax.GradientTransformation:
     discarded = f"batch_norm{3 + len(program.model.config.hidden)}"
-    return make_optimizer(
-        program.optimizer, hyper, frozenset({discarded} if program.model.discard_last_norm else ())
-    )
+    return make_optimizer(program.optimizer, hyper, frozenset({discarded} if program.model.discard_last_norm else ()))
 
 
 @partial(jax.jit, static_argnums=0)
 def init_state(program: Program, hyper: Hyperparameters, seed: Int[Array, ""]) -> TrainState:
     """Return the state before the first step."""
     images = jnp.zeros((1, 32, 32, 3))
-    variables = program.model.init(jax.random.key(seed), images, train=False)
+    variables: Any = program.model.init(jax.random.key(seed), images, train=False)
     weights = Weights(variables["params"], variables.get("batch_stats", {}))
     return TrainState(weights, _optimizer(program, hyper).init(weights.params))
 
@@ -112,7 +110,10 @@ def train_step(
 
 
 def fold_batches(
-    body: Callable[[Carry, Int[Array, ""] | int, Int[Array, " batch"]], Carry], carry: Carry, count: int, batch_size: int
+    body: Callable[[Carry, Int[Array, ""] | int, Int[Array, " batch"]], Carry],
+    carry: Carry,
+    count: int,
+    batch_size: int,
 ) -> Carry:
     """Fold `body(carry, step, positions)` over all batches of `count` items, the last one as small as it is."""
     full, rest = divmod(count, batch_size)

@@ -121,7 +121,11 @@ def test_stops_and_keeps_as_the_reports_loop(
 ) -> None:
     scripted(monkeypatch, accuracies)
     result = fit(dataclasses.replace(CONFIG, epochs=5, patience=2), digits)
-    assert (result.summary["epochs"], result.summary["best_epoch"], result.summary["stopped"]) == (epochs, best, stopped)
+    assert (result.summary["epochs"], result.summary["best_epoch"], result.summary["stopped"]) == (
+        epochs,
+        best,
+        stopped,
+    )
     assert set(result.weights) == kept
     assert result.summary["validation"]["accuracy"] == max(accuracies[:epochs])
 
@@ -167,5 +171,5 @@ def test_a_folder_with_another_run_is_refused(digits: Dataset, tmp_path: Path) -
 
 def test_a_folder_that_cannot_be_written_is_refused(digits: Dataset, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="cannot write to .*file/run"):
+    with pytest.raises(OutputError, match=r"cannot write to .*file/run"):
         fit(CONFIG, digits, tmp_path / "file" / "run")

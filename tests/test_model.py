@@ -1,6 +1,7 @@
 """The network: its parameters, its initialisation, and its numbers against PyTorch's."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +28,8 @@ COUNTS = {
     "dropout": CONVOLUTIONS + LINEAR,
     "dense": DENSE_CONVOLUTIONS + DENSE_LINEAR,
 }
-SHAPES = VARIANTS | {
+SHAPES = {
+    **VARIANTS,
     "dense_batch_norm_dropout": dataclasses.replace(VARIANTS["dense"], batch_norm=True, dropout=0.2),
     "narrow_first": ModelConfig(channels=(64, 128, 256)),
     "even": ModelConfig(channels=(128, 128, 128)),
@@ -50,7 +52,7 @@ def test_the_parameters_are_the_reports(variant: str) -> None:
 @pytest.mark.parametrize("name", SHAPES)
 def test_initial_weights_have_torchs_distribution(name: str) -> None:
     model = CNN3(SHAPES[name])
-    variables = model.init(jax.random.key(3), jnp.zeros((2, 32, 32, 3)), train=False)
+    variables: Any = model.init(jax.random.key(3), jnp.zeros((2, 32, 32, 3)), train=False)
     for layer, leaves in variables["params"].items():
         if layer.startswith("batch_norm"):
             assert np.all(leaves["scale"] == 1)
@@ -83,11 +85,12 @@ def test_forward_equals_torch(name: str, train: bool, discard: bool) -> None:
     images = jnp.asarray(np.random.default_rng(1).normal(size=(5, 32, 32, 3)), jnp.float32)
     with torch.no_grad():
         logits, latent = judge(torch.from_numpy(np.array(images.transpose(0, 3, 1, 2))))
+    apply: Any = model.apply
     if train:
-        output, updated = model.apply(weights._asdict(), images, train=True, mutable=["batch_stats"])
+        output, updated = apply(weights._asdict(), images, train=True, mutable=["batch_stats"])
         weights = weights._replace(batch_stats=updated.get("batch_stats", {}))
     else:
-        output = model.apply(weights._asdict(), images, train=False)
+        output = apply(weights._asdict(), images, train=False)
     for ours, theirs in zip(output, (logits, latent), strict=True):
         np.testing.assert_allclose(ours, theirs.numpy(), rtol=0, atol=1e-5 * theirs.abs().max().item())
     ours = to_torch(model, weights)

@@ -1,18 +1,20 @@
 """The optimizers against torch.optim, in float64, where nothing but the formula can differ."""
 
+from typing import Any
+
 import jax
 import numpy as np
 import optax
 import pytest
 
-from cnn3.config import OPTIMIZERS, OptimizerConfig
+from cnn3.config import OPTIMIZERS, OptimizerConfig, OptimizerName
 from cnn3.optim import hyperparameters, make_optimizer
 
 CONFIGS = [*OPTIMIZERS.values(), OptimizerConfig("momentum", 1e-2, momentum=0.5, weight_decay=1e-3)]
 STEPS = 50
 
 
-def torch_optimizer(config: OptimizerConfig, parameters):  # noqa: ANN001, ANN201
+def torch_optimizer(config: OptimizerConfig, parameters):
     torch = pytest.importorskip("torch")
     decay = {"weight_decay": config.weight_decay}
     return {
@@ -40,7 +42,7 @@ def test_steps_equal_torchs(config: OptimizerConfig) -> None:
         judge.step()
 
     with jax.enable_x64(True):
-        params = {"layer": {"kernel": jax.numpy.asarray(start)}}
+        params: Any = {"layer": {"kernel": jax.numpy.asarray(start)}}
         tx = make_optimizer(config.name, hyperparameters(config))
         state = tx.init(params)
         for gradient in gradients:
@@ -51,10 +53,11 @@ def test_steps_equal_torchs(config: OptimizerConfig) -> None:
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw"])
-def test_a_frozen_layer_without_gradient_stays(name: str) -> None:
+def test_a_frozen_layer_without_gradient_stays(name: OptimizerName) -> None:
     config = OPTIMIZERS[name]
     params = {"live": {"scale": jax.numpy.ones(3)}, "dead": {"scale": jax.numpy.ones(3)}}
     tx = make_optimizer(config.name, hyperparameters(config), frozenset({"dead"}))
+    updates: Any
     updates, _ = tx.update(jax.tree.map(jax.numpy.zeros_like, params), tx.init(params), params)
     assert np.all(updates["dead"]["scale"] == 0)
     assert np.all(updates["live"]["scale"] != 0)

@@ -48,7 +48,7 @@ def count_compilations() -> Iterator[list[str]]:
     seen: list[str] = []
     counting = True
 
-    def listen(event: str, duration: float, **_: object) -> None:
+    def listen(event: str, duration_secs: float, **_: str | int) -> None:
         if counting and event == "/jax/core/compile/backend_compile_duration":
             seen.append(event)
 
@@ -60,7 +60,7 @@ def count_compilations() -> Iterator[list[str]]:
 @given(st.integers(1, 400), st.integers(1, 130))
 @settings(max_examples=25, deadline=None)
 def test_batches_hold_every_item_once_and_the_last_is_as_small_as_it_is(count: int, batch_size: int) -> None:
-    def body(carry: tuple, step, positions):  # noqa: ANN001, ANN202
+    def body(carry: tuple, step, positions):
         seen, steps, sizes = carry
         return seen.at[positions].add(1), steps + 1, sizes + len(positions)
 
@@ -110,7 +110,7 @@ def test_nothing_crosses_between_host_and_device_in_an_epoch(digits: Split) -> N
     compiled = compile_epoch(program(), 150)
     state = init_state(program(), HYPER, SEED)
     with jax.transfer_guard("disallow"):
-        with pytest.raises(Exception, match="[Dd]isallowed"):
+        with pytest.raises(Exception, match=r"[Dd]isallowed"):
             jnp.add(np.ones(3), 1)  # the guard bites
         jax.block_until_ready(compiled(state, HYPER, *digits, SEED, EPOCH))
 
@@ -152,7 +152,7 @@ def test_published_validation_moves_the_running_statistics_as_torch_does(digits:
     run = program(150, "published", ModelConfig(batch_norm=True, channels=(8, 8, 8), hidden=(32, 128)))
     weights = init_state(run, HYPER, SEED).weights
     moved, sums = evaluate_in_training_mode(run.model, 150, weights, *digits, SEED, EPOCH)
-    output, statistics = forward(run.model, weights, digits.images, jax.random.key(0))
+    output, statistics = forward(run.model, weights, jnp.asarray(digits.images), jax.random.key(0))
     for ours, theirs in zip(jax.tree.leaves(moved.batch_stats), jax.tree.leaves(statistics), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
     assert int(sums.correct) == int(jnp.sum(jnp.argmax(output.logits, -1) == digits.labels))

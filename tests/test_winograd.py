@@ -155,7 +155,7 @@ def test_first_layer_ties_as_torch() -> None:
 
     with jax.enable_x64(True):
         arguments = tuple(map(jnp.asarray, (x, kernel, bias)))
-        values, pull_back = jax.vjp(lambda *a: fast_block(*a, None, "max")[0], *arguments)
+        values, pull_back = jax.vjp(lambda x, kernel, bias: fast_block(x, kernel, bias, None, "max")[0], *arguments)
         assert_close(values, pooled.detach().numpy(), 1e-9)
         assert_close(pull_back(jnp.asarray(upstream)), tuple(a.grad.numpy() for a in leaves), 1e-9)
 

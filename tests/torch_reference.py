@@ -1,5 +1,7 @@
 """The report's network and training in PyTorch, written small: what cnn3 is compared with."""
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
@@ -19,7 +21,7 @@ class TorchCNN3(nn.Module):
             cin = cin + channels if config.dense else channels
         side = 16 if config.dense else 4
         widths = (config.channels[-1] * side * side, *config.hidden, 10)
-        for i, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:], strict=True), start=1):
+        for i, (inputs, outputs) in enumerate(pairwise(widths), start=1):
             self.add_module(f"fc{i}", nn.Linear(inputs, outputs))
         if config.batch_norm:
             norms = [nn.BatchNorm2d(c) for c in config.channels] + [nn.BatchNorm1d(w) for w in config.hidden]
