@@ -2,9 +2,9 @@
 
 python -m benchmarks.throughput --data-dir DIR --pytorch pytorch_program.py
 
-The PyTorch program is run as `PROGRAM --data-dir DIR --bn 0|1 --batch-size N --steps S` and has to print one JSON object
-an epoch with `train.images_per_second` in it, its first step left out. cnn3's number is that of whole epochs on the first
-images of the training set, compilation left out. The table gives the median of the rounds and the ratio of the medians.
+The PyTorch program is run as `PROGRAM --data-dir DIR --bn 0|1 --batch-size N --steps S` and has to print one JSON
+object an epoch with `train.images_per_second` in it, its first step left out. cnn3 is timed in whole epochs on the
+first images of the training set, compilation left out. The table gives medians of the rounds and their ratio.
 """
 
 import json
