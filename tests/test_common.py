@@ -9,6 +9,7 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import jax
 import pytest
 
 from cnn3 import PROTOCOLS, ConfigError, DataError, ModelConfig, OptimizerConfig, OutputError, RunConfig, WeightsError
@@ -40,7 +41,11 @@ def output(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def runs(output):
     given = options(output, seeds=2)
-    return run_all(given, "trial", configs(given))
+    jax.config.update("jax_disable_most_optimizations", True)  # compiling takes longest here
+    try:
+        return run_all(given, "trial", configs(given))
+    finally:
+        jax.config.update("jax_disable_most_optimizations", False)
 
 
 def test_each_configuration_is_run_with_each_seed(runs, output):
@@ -250,6 +255,6 @@ def test_a_signal_ends_the_process_at_once_though_the_main_thread_is_busy(number
         assert process.stdout is not None
         assert process.stdout.readline() == "busy\n"
         os.kill(process.pid, number)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate()
     assert process.returncode == status
     assert said.strip() == "interrupted; the same command goes on where it stopped"

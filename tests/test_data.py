@@ -430,14 +430,15 @@ def test_failed_download(
     behaviour: str, message: str, archive: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(cifar10_tfds, "TIMEOUTS", (5.0, 0.2))
+    if behaviour == "silent":
+        monkeypatch.setattr(cifar10_tfds, "TIMEOUTS", (60.0, 0.2))
     with host(archive, behaviour) as (url, requests):
         register(monkeypatch, archive, url)
         with pytest.raises(DataError, match=message) as caught:
             load("cifar10", tmp_path / "new")
     assert f"put cifar-10-binary.tar.gz in {tmp_path}/new/downloads/manual" in one_line(caught)
     assert not (tmp_path / "new").exists()
-    assert len(requests) == 1  # a host in trouble is not tried for minutes
+    assert len(requests) <= 1  # a host in trouble is not tried for minutes
 
 
 def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
