@@ -81,16 +81,10 @@ class RunFolder:
 
 
 @contextmanager
-def open_run(path: Path, config: RunConfig) -> Iterator[RunFolder]:
-    """Open the folder of a run, new or begun.
-
-    Raises:
-        OutputError: it cannot be written, or holds another run.
-    """
+def open_run(path: Path) -> Iterator[RunFolder]:
+    """Open the checkpoints in a run's folder, which has been claimed."""
     import orbax.checkpoint as ocp
 
-    files.make_folder(path)
-    _claim(path, config)
     logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports every save
     options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=False)
     manager = ocp.CheckpointManager((path / CHECKPOINTS).absolute(), options=options)
@@ -100,8 +94,13 @@ def open_run(path: Path, config: RunConfig) -> Iterator[RunFolder]:
         manager.close()
 
 
-def _claim(path: Path, config: RunConfig) -> None:
-    """Write the configuration, or make sure that it is the one already there."""
+def claim(path: Path, config: RunConfig) -> None:
+    """Make the folder of a run and write its configuration, or make sure that it is the one already there.
+
+    Raises:
+        OutputError: the folder cannot be written, or holds another run.
+    """
+    files.make_folder(path)
     file = path / CONFIG
     if not file.exists():
         files.write(file, config.to_json())

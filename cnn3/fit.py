@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnn3.checkpoint import RunFolder, open_run, read_history, read_summary
+from cnn3.checkpoint import RunFolder, claim, open_run, read_history, read_summary
 from cnn3.config import ConfigError, RunConfig
 from cnn3.data import Dataset, Split
 from cnn3.layers import default_block
@@ -115,9 +115,10 @@ def fit(config: RunConfig, dataset: Dataset, folder: str | Path | None = None, *
     if folder is None:
         return _run(config, program, dataset, None, label)
     path = Path(folder)
-    with open_run(path, config) as opened:
-        summary = read_summary(path)
-        if summary is None:
+    claim(path, config)
+    summary = read_summary(path)
+    if summary is None:
+        with open_run(path) as opened:
             return _run(config, program, dataset, opened, label)
     weights = {name: load_weights(path / f"{name}.safetensors", program.model) for name in _snapshots(path)}
     return Result(config, read_history(path), summary, weights)

@@ -70,5 +70,9 @@ def _lines(console: Console, label: str, done: int, epochs: int) -> Iterator[Rep
         left = time_left(record["seconds"], epochs - record["epoch"] - 1)
         say(f"epoch {record['epoch'] + 1}/{epochs}: {describe(record)}, {left}")
 
-    say(f"going on after epoch {done}/{epochs}" if done else f"at most {epochs} epochs")
+    say(
+        f"going on after epoch {done}/{epochs}"
+        if done
+        else f"compiling, then at most {epochs} epoch{'s' * (epochs > 1)}"
+    )
     yield report

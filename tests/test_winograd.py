@@ -61,13 +61,16 @@ def reference_block(
 def values_and_gradients(function: Callable, arguments: tuple[Array, ...]) -> tuple:
     """What `function` returns, and the gradients of a random combination of that."""
 
-    def run(*arguments: Array) -> tuple:
+    shapes = jax.eval_shape(function, *arguments)
+    leaves, structure = jax.tree.flatten(shapes)
+    upstream = structure.unflatten([jnp.asarray(normal(9 + i, *a.shape), a.dtype) for i, a in enumerate(leaves)])
+
+    def run(arguments: tuple[Array, ...], upstream: tuple) -> tuple:
         values, pull_back = jax.vjp(function, *arguments)
-        upstream = [jnp.asarray(normal(9 + i, *v.shape), v.dtype) for i, v in enumerate(jax.tree.leaves(values))]
-        return values, pull_back(jax.tree.unflatten(jax.tree.structure(values), upstream))
+        return values, pull_back(upstream)
 
     # Little optimisation: compiling takes most of these tests' time.
-    return jax.jit(run, compiler_options={"xla_backend_optimization_level": 0})(*arguments)
+    return jax.jit(run, compiler_options={"xla_backend_optimization_level": 0})(arguments, upstream)
 
 
 def assert_close(actual: object, expected: object, tolerance: float) -> None:
@@ -126,7 +129,7 @@ def test_block_is_exact_in_float64(
 
 @pytest.mark.parametrize(("cin", "size"), [(3, 32), (256, 16)])
 def test_rounding_error_in_float32(cin: int, size: int) -> None:
-    """Measured, relative to the largest value: 2e-6 at most in outputs and gradients; the bound is ten times that."""
+    """Measured, relative to the largest value: 6.8e-6 in outputs, 5.6e-6 in gradients; the bound is ten times that."""
     with jax.enable_x64(True):
         x, kernel, bias, scale, shift = block_arguments((8, size, size, cin), 32, 0)
         arguments = (x, kernel / np.sqrt(9 * cin), bias, 1 + abs(scale), shift)
@@ -136,7 +139,7 @@ def test_rounding_error_in_float32(cin: int, size: int) -> None:
         actual = values_and_gradients(with_norm(fast_block, "batch", "average"), singles)
     for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
         assert a.dtype == jnp.float32
-        print("ERR", np.max(np.abs(np.asarray(a) - np.asarray(e))) / np.max(np.abs(np.asarray(e))))
+        np.testing.assert_allclose(a, e, rtol=0, atol=7e-5 * float(np.max(np.abs(e))))
 
 
 def test_first_layer_ties_as_torch() -> None:
