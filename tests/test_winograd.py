@@ -60,7 +60,6 @@ def reference_block(
 
 def values_and_gradients(function: Callable, arguments: tuple[Array, ...]) -> tuple:
     """What `function` returns, and the gradients of a random combination of that."""
-
     shapes = jax.eval_shape(function, *arguments)
     leaves, structure = jax.tree.flatten(shapes)
     upstream = structure.unflatten([jnp.asarray(normal(9 + i, *a.shape), a.dtype) for i, a in enumerate(leaves)])
