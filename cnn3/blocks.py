@@ -16,7 +16,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int8
+from jaxtyping import Array, Float, Int8, Shaped
 
 from cnn3.winograd import conv3x3, map_images, sum_images
 
@@ -112,7 +112,7 @@ def _add(terms: Sequence[Array]) -> Array:
     return sum(terms[1:], start=terms[0])
 
 
-def _spread(a: Float[Array, "batch rows columns channels"]) -> Float[Array, "batch rows 2 columns 2 channels"]:
+def _spread(a: Shaped[Array, "batch rows columns channels"]) -> Shaped[Array, "batch rows 2 columns 2 channels"]:
     batch, rows, columns, channels = a.shape
     return jnp.broadcast_to(a[:, :, None, :, None, :], (batch, rows, 2, columns, 2, channels))
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from cnn3.config import Protocol
 
@@ -44,11 +44,17 @@ def add(a: Sums, b: Sums) -> Sums:
     )
 
 
-def measure(logits: Float[Array, "batch classes"], labels: Labels, step: Int[Array, ""] | int) -> Sums:
-    """Return the metrics of one batch."""
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    mean = jnp.mean(losses)
-    correct = jnp.sum(jnp.argmax(logits, -1) == labels, dtype=jnp.int32)
+def measure(
+    logits: Float[Array, "batch classes"],
+    labels: Labels,
+    step: Int[Array, ""] | int,
+    counted: Bool[Array, " batch"] | None = None,
+) -> Sums:
+    """Return the metrics of one batch; `counted` says which of its images count, None that all do."""
+    counted = jnp.ones(len(labels), bool) if counted is None else counted
+    losses = jnp.where(counted, optax.softmax_cross_entropy_with_integer_labels(logits, labels), 0)
+    mean = jnp.sum(losses) / jnp.sum(counted)
+    correct = jnp.sum((jnp.argmax(logits, -1) == labels) & counted, dtype=jnp.int32)
     return Sums(jnp.sum(losses), mean, correct, jnp.where(jnp.isfinite(mean), NEVER, step).astype(jnp.int32))
 
 

@@ -170,12 +170,15 @@ def compile_epoch(program: Program, count: int) -> jax.stages.Compiled:
 @partial(jax.jit, static_argnums=(0, 1))
 def evaluate(model: CNN3, batch_size: int, weights: Weights, images: Images, labels: Labels) -> Sums:
     """Return the metrics of all images in inference mode; `batch_size` matters to `batch_means` alone."""
+    count = len(labels)
 
-    def body(total: Sums, step: Any, positions: Int[Array, " batch"]) -> Sums:
-        output, _ = forward(model, weights, images[positions])
-        return add(total, measure(output.logits, labels[positions], step))
+    def body(total: Sums, step: Int[Array, ""]) -> tuple[Sums, None]:
+        positions = step * batch_size + jnp.arange(batch_size)
+        kept = jnp.minimum(positions, count - 1)  # the last batch is filled up: in this mode images are independent
+        output, _ = forward(model, weights, images[kept])
+        return add(total, measure(output.logits, labels[kept], step, positions < count)), None
 
-    return fold_batches(body, zero_sums(), len(labels), batch_size)
+    return lax.scan(body, zero_sums(), jnp.arange(-(-count // batch_size)))[0]
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -213,13 +216,8 @@ def _epoch_key(seed: Int[Array, ""], epoch: Int[Array, ""]) -> PRNGKeyArray:
 @partial(jax.jit, static_argnums=(0, 1))
 def predict(model: CNN3, batch_size: int, weights: Weights, images: Images) -> Output:
     """Return logits and latents of all images, in inference mode."""
-    full, rest = divmod(len(images), batch_size)
-
-    def apply(batch: Images) -> Output:
-        return forward(model, weights, batch)[0]
-
-    head = images[: full * batch_size].reshape(full, batch_size, *images.shape[1:])
-    mapped = jax.tree.map(lambda a: a.reshape(full * batch_size, -1), lax.map(apply, head))
-    if not rest:
-        return mapped
-    return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), mapped, apply(images[full * batch_size :]))
+    count = len(images)
+    batches = -(-count // batch_size)
+    kept = jnp.minimum(jnp.arange(batches * batch_size), count - 1).reshape(batches, batch_size)
+    output = lax.map(lambda batch: forward(model, weights, images[batch])[0], kept)
+    return jax.tree.map(lambda a: a.reshape(batches * batch_size, -1)[:count], output)

@@ -99,7 +99,7 @@ def with_norm(function: Callable, norm: str, pool: Pool) -> Callable[..., tuple[
     """`function` of arrays alone."""
 
     def run(x: Array, kernel: Array, bias: Array, scale: Array, shift: Array) -> tuple[Array, Statistics | None]:
-        given = (jnp.sin(jnp.arange(bias.size)), 1 + jnp.arange(bias.size)) if norm == "given" else None
+        given = (jnp.sin(jnp.arange(bias.size)), 1.0 + jnp.arange(bias.size)) if norm == "given" else None
         return function(x, kernel, bias, None if norm == "none" else (scale, shift, given), pool)
 
     return run
