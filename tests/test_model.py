@@ -69,7 +69,7 @@ def test_initial_weights_have_torchs_distribution(name: str) -> None:
 @pytest.mark.parametrize("train", [False, True])
 @pytest.mark.parametrize("name", [name for name in SHAPES if not SHAPES[name].dropout])
 def test_forward_equals_torch(name: str, train: bool, discard: bool) -> None:
-    """Seen: 1.4e-6 relative to the largest value; the running statistics too."""
+    """To 1e-5 of the largest value; the running statistics too."""
     torch = pytest.importorskip("torch")
     from tests.torch_reference import TorchCNN3
 
