@@ -6,7 +6,7 @@ rectifying and pooling are one function, whose gradient needs only which pixel o
 An image's first layer is another case. A pixel's 27 inputs make a short matrix product whose output is many times
 larger than its input, so moving the output is what takes time. Here it is computed for a few images at a time, pooled
 while in the cache, and computed again for the gradient. Its batch statistics need no pass over the output: the mean of
-w'p over patches p is w'E[p], its variance w'Cov[p]w.Normalising is folded into the kernel, which changes its
+w'p over patches p is w'E[p], its variance w'Cov[p]w. Normalising is folded into the kernel, which changes its
 rounding: values that tie exactly before the norm may not tie after it, so the gradient may go to another pixel of a
 window than torch's, its total kept.
 """
