@@ -1,35 +1,27 @@
-"""Figures of training; the only module that draws.
+"""Curves of training.
 
-Each function returns a `matplotlib.figure.Figure` of its own; nothing here touches matplotlib's global state.
 A history is what `fit` returns: a record an epoch with `train` and `validation`, each with `loss` and `accuracy`.
 """
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from PIL import Image
 
-from cnn3 import files
 from cnn3.metrics import best_epoch
+from cnn3.plots.style import COLORS
 
 Metric = Literal["accuracy", "loss"]
 SplitName = Literal["train", "validation"]
 History = Sequence[Mapping[str, Any]]
 
-DPI = 160
 LABELS: Mapping[Metric, str] = {"accuracy": "Accuracy", "loss": "Cross entropy (nats)"}
 HEADINGS: Mapping[SplitName, str] = {"validation": "Validation", "train": "Training (augmented images)"}
-# Okabe and Ito's colours, which colour-blind readers can tell apart, the darker ones first
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 TRAIN, VALIDATION = COLORS[1], COLORS[0]
 FEW = 3  # points, too few for a line alone to be seen
 
@@ -69,23 +61,6 @@ def comparison(named: Mapping[str, Sequence[History]], metrics: Sequence[Metric]
     figure.suptitle(f"{title}{_seeds(begun.values())}", fontsize=13)
     _legend(figure, panels[0, 0])
     return figure
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG of at most 256 colours, a third of the size; the same bytes for the same figure.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    figure.set_dpi(DPI)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    buffer = io.BytesIO()
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
-        buffer, "png", optimize=True, dpi=(DPI, DPI)
-    )
-    files.write(path, buffer.getvalue())
 
 
 def _seeds(groups: Iterable[Sequence[History]]) -> str:
