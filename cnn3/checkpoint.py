@@ -3,9 +3,9 @@
 config.json            what was run
 history.jsonl          one line an epoch
 checkpoints/           the training state after the last epochs, by Orbax
-initial.safetensors    weights before training, after the middle epoch and after the best one
-middle.safetensors
-best.safetensors
+initial.safetensors    weights before training,
+epoch20.safetensors    after the epochs whose weights are to be kept,
+best.safetensors       and after the best one
 summary.json           the outcome, there only once the run has ended
 """
 

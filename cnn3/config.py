@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal, get_args
 
 Pool = Literal["max", "average"]
@@ -121,7 +122,7 @@ class Protocol:
         validate_in_training_mode: validation uses batch statistics, updates the running ones, and drops out (train.py).
         pad_accuracy: accuracy is divided by batches x batch size, though the last batch is smaller (train.py, eval.py).
         mean_of_batch_means: the loss is the mean of batch means, though the last batch is smaller (train.py, eval.py).
-        latents_in_training_mode: latents of the initial and middle weights are taken in training mode (eval.py).
+        latents_in_training_mode: latents of all but the best weights are taken in training mode (eval.py).
     """
 
     discard_last_norm: bool = False
@@ -170,7 +171,8 @@ class RunConfig:
         batch_size: images a step.
         epochs: the most epochs trained.
         patience: stop when validation accuracy has not risen for so many epochs.
-        middle_epoch: index of the epoch whose weights are kept, to look at training half way (report, section 7).
+        snapshots: indices, in rising order, of epochs whose weights are kept, to look at training half way; the report
+            keeps those of 20 (section 7).
         seed: of the split, the initial weights, the order, the augmentation and the dropout.
     """
 
@@ -182,7 +184,7 @@ class RunConfig:
     batch_size: int = 128
     epochs: int = 150
     patience: int = 10
-    middle_epoch: int = 20
+    snapshots: tuple[int, ...] = (20,)
     seed: int = SEED
 
     def __post_init__(self) -> None:
@@ -197,7 +199,9 @@ class RunConfig:
         _require_int("batch_size", self.batch_size, 2)
         _require_int("epochs", self.epochs, 1)
         _require_int("patience", self.patience, 1)
-        _require_int("middle_epoch", self.middle_epoch, 0)
+        ordered = isinstance(self.snapshots, tuple) and all(type(e) is int and 0 <= e < 2**31 for e in self.snapshots)
+        ordered = ordered and all(a < b for a, b in pairwise(self.snapshots))
+        _require(ordered, "snapshots", self.snapshots, "a tuple of whole numbers from 0, in rising order")
         _require_int("seed", self.seed, 0)
 
     def to_json(self) -> str:
@@ -219,6 +223,8 @@ class RunConfig:
         model = _fields(ModelConfig, values["model"], "model")
         model |= {name: tuple(model[name]) for name in ("channels", "hidden") if isinstance(model[name], list)}
         values["model"] = ModelConfig(**model)
+        if isinstance(values["snapshots"], list):
+            values["snapshots"] = tuple(values["snapshots"])
         values["optimizer"] = OptimizerConfig(**_fields(OptimizerConfig, values["optimizer"], "optimizer"))
         values["protocol"] = Protocol(**_fields(Protocol, values["protocol"], "protocol"))
         return cls(**values)

@@ -31,7 +31,7 @@ from cnn3.train import (
 )
 from cnn3.weights import load_weights, save_weights
 
-SNAPSHOTS = ("initial", "middle", "best")
+INITIAL, BEST = "initial", "best"
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Result:
         summary: `epochs`, `best_epoch`, the `train` and `validation` metrics of the best epoch, the `test` metrics of
             its weights, `images_per_second`, `stopped` ("epochs", "patience" or "diverged") and `diverged` (None, or
             the epoch, the pass and the step).
-        weights: those before training ("initial"), after the middle epoch ("middle", if the run came so far) and of
-            the best epoch ("best", if one ended).
+        weights: those before training ("initial"), after each epoch of `config.snapshots` ("epoch20"; as far as the run
+            came) and of the best epoch ("best", if one ended).
     """
 
     config: RunConfig
@@ -120,12 +120,28 @@ def fit(config: RunConfig, dataset: Dataset, folder: str | Path | None = None, *
     if summary is None:
         with open_run(path) as opened:
             return _run(config, program, dataset, opened, label)
-    weights = {name: load_weights(path / f"{name}.safetensors", program.model) for name in _snapshots(path)}
-    return Result(config, read_history(path), summary, weights)
+    history = read_history(path)
+    return Result(config, history, summary, _load(config, program, path, history))
 
 
-def _snapshots(path: Path) -> list[str]:
-    return [name for name in SNAPSHOTS if (path / f"{name}.safetensors").exists()]
+def snapshot_name(epoch: int) -> str:
+    """Return what the weights after the epoch of this index are called."""
+    return f"epoch{epoch}"
+
+
+def _kept(config: RunConfig, history: list[dict[str, Any]]) -> list[int]:
+    """Return the epochs of a history whose weights are kept as snapshots.
+
+    The one that ends the run for want of patience is not among them: the report's program stops before it keeps any.
+    """
+    last = len(history) - (_stopped(config, history) == "patience")
+    return [epoch for epoch in config.snapshots if epoch < last]
+
+
+def _load(config: RunConfig, program: Program, path: Path, history: list[dict[str, Any]]) -> dict[str, Weights]:
+    """Return the weights that a run with this history has left in its folder."""
+    names = [INITIAL, *map(snapshot_name, _kept(config, history)), *([BEST] if history else [])]
+    return {name: load_weights(path / f"{name}.safetensors", program.model) for name in names}
 
 
 def _run(config: RunConfig, program: Program, dataset: Dataset, folder: RunFolder | None, label: str | None) -> Result:
@@ -140,12 +156,11 @@ def _run(config: RunConfig, program: Program, dataset: Dataset, folder: RunFolde
         if folder is not None:
             save_weights(folder.path / f"{name}.safetensors", program.model, weights[name])
 
-    keep("initial", state)
+    keep(INITIAL, state)
     saved = folder.restore(state) if folder is not None else None
     if saved is not None and folder is not None:
         state, history = saved
-        for name in ("middle", "best") if len(history) > config.middle_epoch else ("best",):
-            weights[name] = load_weights(folder.path / f"{name}.safetensors", program.model)
+        weights = _load(config, program, folder.path, history)
 
     diverged = None
     with ExitStack() as stack:
@@ -157,14 +172,14 @@ def _run(config: RunConfig, program: Program, dataset: Dataset, folder: RunFolde
                 break
             history.append(record)
             if best_epoch(_accuracies(history)) == epoch:
-                keep("best", state)
-            if epoch == config.middle_epoch and _stopped(config, history) != "patience":
-                keep("middle", state)  # the report's program stops before it keeps them
+                keep(BEST, state)
+            if epoch in _kept(config, history):
+                keep(snapshot_name(epoch), state)
             if folder is not None:
                 folder.save(state, record)
             if report is not None:
                 report(record)
-    test = _test(config, program, dataset, weights["best"]) if history else None
+    test = _test(config, program, dataset, weights[BEST]) if history else None
     summary = _summarise(config, history, test, diverged)
     if folder is not None:
         folder.finish(summary)

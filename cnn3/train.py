@@ -56,7 +56,8 @@ def _optimizer(program: Program, hyper: Hyperparameters) -> optax.GradientTransf
     return make_optimizer(program.optimizer, hyper, frozenset({discarded} if program.model.discard_last_norm else ()))
 
 
-@partial(jax.jit, static_argnums=0)
+# It runs once: optimizing it would take several times longer than it does.
+@partial(jax.jit, static_argnums=0, compiler_options={"xla_backend_optimization_level": 0})
 def init_state(program: Program, hyper: Hyperparameters, seed: Int[Array, ""]) -> TrainState:
     """Return the state before the first step."""
     images = jnp.zeros((1, 32, 32, 3))

@@ -14,12 +14,25 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import tyro
 
-from cnn3 import PROTOCOLS, VARIANTS, ConfigError, DataError, OutputError, RunConfig, WeightsError, files, fit, load
+from cnn3 import (
+    OPTIMIZERS,
+    PROTOCOLS,
+    VARIANTS,
+    ConfigError,
+    DataError,
+    OutputError,
+    RunConfig,
+    WeightsError,
+    files,
+    fit,
+    load,
+)
 from cnn3.checkpoint import HISTORY, read_history, read_summary
 from cnn3.config import SEED, ModelConfig, ProtocolName
 from cnn3.fit import check
 
 MOST_SEEDS = 1000
+TUNED_SNAPSHOTS = (0, 1, 2, 4, 9, 20, 49, 99)  # 20 is the report's
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -76,6 +89,16 @@ class Options:
         protocol = PROTOCOLS[self.protocol]
         default = RunConfig(protocol=protocol, dataset=self.dataset, limit=self.limit, epochs=self.epochs)
         return replace(default, **changes)
+
+    def tuned(self, **changes: Any) -> RunConfig:
+        """Return the report's tuned run (section 5) under these options, with some fields changed.
+
+        It keeps the weights of some epochs, more and more apart, to show how the latent space evolves.
+        """
+        tuned = self.config(
+            model=VARIANTS["batch_norm"], optimizer=OPTIMIZERS["adam"], batch_size=64, snapshots=TUNED_SNAPSHOTS
+        )
+        return replace(tuned, **changes)
 
     def folder(self, experiment: str) -> Path:
         """Return where an experiment's results lie."""

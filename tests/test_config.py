@@ -27,6 +27,7 @@ runs = st.builds(
     dataset=st.sampled_from(["cifar10", "digits"]),
     limit=st.none() | st.integers(1, 45_000),
     batch_size=st.integers(2, 1024),
+    snapshots=st.lists(st.integers(0, 200), unique=True).map(lambda epochs: tuple(sorted(epochs))),
     seed=st.integers(0, 2**31 - 1),
 )
 
@@ -46,7 +47,7 @@ def test_the_defaults_are_the_reports() -> None:
     """Report, sections 2 and 3, and train.py."""
     run = RunConfig()
     assert (run.optimizer.name, run.optimizer.learning_rate, run.optimizer.weight_decay) == ("adam", 1e-3, 3e-4)
-    assert (run.batch_size, run.epochs, run.patience, run.middle_epoch, run.seed) == (128, 150, 10, 20, 3136)
+    assert (run.batch_size, run.epochs, run.patience, run.snapshots, run.seed) == (128, 150, 10, (20,), 3136)
     assert (run.model.channels, run.model.hidden) == ((256, 128, 64), (512, 128))
     assert (VARIANTS["dense"].channels, VARIANTS["dense"].hidden) == ((128, 64, 32), (1024, 128))
     assert VARIANTS["dropout"].dropout == 0.2
@@ -64,7 +65,10 @@ def test_the_defaults_are_the_reports() -> None:
         ("seed", 2**31),
         ("limit", 0),
         ("patience", 0),
-        ("middle_epoch", -1),
+        ("snapshots", (-1,)),
+        ("snapshots", (2, 2)),
+        ("snapshots", [1]),
+        ("snapshots", 20),
         ("dataset", "../etc"),
         ("dataset", 3),
         ("model", None),

@@ -27,7 +27,7 @@ CONFIG = RunConfig(
     limit=150,
     batch_size=64,
     epochs=4,
-    middle_epoch=2,
+    snapshots=(2,),
 )
 
 
@@ -51,7 +51,7 @@ def same(a: Any, b: Any) -> bool:
 def test_the_same_run_twice_gives_the_same_bits(digits: Dataset, tmp_path: Path) -> None:
     on_disk, in_memory = fit(CONFIG, digits, tmp_path / "run"), fit(CONFIG, digits)
     assert timeless(read(tmp_path / "run")) == timeless(on_disk.history) == timeless(in_memory.history)
-    assert set(on_disk.weights) == {"initial", "middle", "best"}
+    assert set(on_disk.weights) == {"initial", "epoch2", "best"}
     assert same(on_disk.weights, in_memory.weights)
     assert on_disk.summary["test"] == in_memory.summary["test"]
     other = fit(dataclasses.replace(CONFIG, seed=1), load("digits", limit=150, seed=1))
@@ -111,9 +111,9 @@ def scripted(monkeypatch: Any, accuracies: list[float]) -> None:
 @pytest.mark.parametrize(
     ("accuracies", "epochs", "best", "stopped", "kept"),
     [
-        ([0.5, 0.6, 0.6, 0.55, 0.9], 4, 1, "patience", {"initial", "middle", "best"}),
-        ([0.5, 0.4, 0.3, 0.9, 0.9], 3, 0, "patience", {"initial", "best"}),  # stops before it keeps the middle
-        ([0.1, 0.2, 0.3, 0.4, 0.5], 5, 4, "epochs", {"initial", "middle", "best"}),
+        ([0.5, 0.6, 0.6, 0.55, 0.9], 4, 1, "patience", {"initial", "epoch2", "best"}),
+        ([0.5, 0.4, 0.3, 0.9, 0.9], 3, 0, "patience", {"initial", "best"}),  # stops before it keeps epoch 2
+        ([0.1, 0.2, 0.3, 0.4, 0.5], 5, 4, "epochs", {"initial", "epoch2", "best"}),
     ],
 )
 def test_stops_and_keeps_as_the_reports_loop(
@@ -137,7 +137,7 @@ def test_the_test_set_is_measured_with_the_best_weights(digits: Dataset, monkeyp
     output = cnn3.predict(model, 64, result.weights["best"], digits.test.images)
     accuracy = np.mean(np.argmax(output.logits, -1) == digits.test.labels)
     assert result.summary["test"]["accuracy"] == pytest.approx(accuracy)
-    assert set(result.weights) == {"initial", "middle", "best"}
+    assert set(result.weights) == {"initial", "epoch2", "best"}
 
 
 @pytest.mark.parametrize("rate", [1e30])
