@@ -162,7 +162,7 @@ def compile_epoch(program: Program, count: int) -> jax.stages.Compiled:
     """
     number, scalar = jax.ShapeDtypeStruct((), jnp.float32), jax.ShapeDtypeStruct((), jnp.int32)
     hyper = Hyperparameters(number, number, number)  # type: ignore[arg-type]
-    state = jax.eval_shape(partial(init_state, program), hyper, scalar)
+    state = init_state.eval_shape(program, hyper, scalar)
     images = jax.ShapeDtypeStruct((count, 32, 32, 3), jnp.uint8)
     labels = jax.ShapeDtypeStruct((count,), jnp.int32)
     return train_epoch.lower(program, state, hyper, images, labels, scalar, scalar).compile()

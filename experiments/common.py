@@ -28,6 +28,7 @@ from cnn3 import (
     load,
 )
 from cnn3.checkpoint import HISTORY, read_history, read_summary
+from cnn3.compilation import cache_compilations
 from cnn3.config import SEED, ModelConfig, ProtocolName
 from cnn3.fit import check
 
@@ -138,6 +139,7 @@ def command(work: Callable[[Options], list[Path]], name: str, about: str, args: 
     try:
         options = parse(name, about, args)
         with _interruptible():
+            cache_compilations()
             paths = work(options)
     except (UsageError, ConfigError, DataError, OutputError, WeightsError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)

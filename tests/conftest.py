@@ -1,7 +1,17 @@
 """Settings of all tests."""
 
+import atexit
+import os
+import shutil
+import tempfile
+
 from hypothesis import settings
 
 # Compilation makes a first example slow, and no test may depend on the machine's speed.
 settings.register_profile("cnn3", deadline=None, derandomize=True)
 settings.load_profile("cnn3")
+
+# What one test's process has compiled, others take; nothing is left behind or taken from earlier.
+COMPILED = tempfile.mkdtemp(prefix="cnn3-compiled-")
+atexit.register(shutil.rmtree, COMPILED, ignore_errors=True)
+os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED
