@@ -1,28 +1,33 @@
-"""Training speed, augmentation and optimizer included, of cnn3 beside a PyTorch program, in interleaved rounds.
+"""Training and evaluation speed of cnn3 beside a PyTorch program's, in interleaved rounds.
 
 python -m benchmarks.throughput --data-dir DIR --pytorch pytorch_program.py
 
-The PyTorch program is run as `PROGRAM --data-dir DIR --bn 0|1 --batch-size N --steps S` and has to print one JSON
-object an epoch with `train.images_per_second` in it, its first step left out. cnn3 is timed in whole epochs on the
-first images of the training set, compilation left out. The table gives medians of the rounds and their ratio.
+Training is whole epochs over the first images of CIFAR-10's training set: augmentation, metrics and optimizer included,
+compilation left out. Evaluation is in inference mode. The PyTorch program is run as it is and with --channels-last; it
+has to take --data-dir, --bn, --dense, --dropout, --batch-size, --lr and --epochs, and to define model, run, loader,
+Set, arrays, train, and a, its arguments. Nothing else should run meanwhile. Prints a table of medians, and writes
+throughput.json and throughput.png.
 """
 
 import json
+import platform
 import statistics
-import subprocess
-import sys
-import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
-import numpy as np
 import tyro
+from matplotlib.figure import Figure
 
-from cnn3 import VARIANTS, RunConfig, default_block, load
-from cnn3.data import Split
-from cnn3.optim import Hyperparameters, hyperparameters
-from cnn3.train import Program, compile_epoch, init_state, make_program
+from benchmarks.flops import peak_flops, training_flops
+from benchmarks.workers import Job, Worker
+from cnn3 import VARIANTS, files, plots
+
+CNN3, AS_IS, CHANNELS_LAST = "cnn3", "PyTorch", "PyTorch, channels_last"
+WORK = ("train", "evaluate")
 
 
 @dataclass(frozen=True)
@@ -32,64 +37,119 @@ class Options:
     Args:
         data_dir: TFDS's folder with CIFAR-10.
         pytorch: the PyTorch program.
-        variant: baseline or batch_norm.
-        batch_size: images a step.
-        rounds: times each program is timed.
-        steps: steps of each timing.
+        variants: of the network.
+        batch_sizes: images a step.
+        rounds: times that each program is timed.
+        images: how many one timing takes; a multiple of the batch sizes.
+        output: folder for the results.
     """
 
     data_dir: Path
     pytorch: Path
-    variant: str = "batch_norm"
-    batch_size: int = 128
+    variants: tuple[str, ...] = tuple(VARIANTS)
+    batch_sizes: tuple[int, ...] = (64, 128, 256)
     rounds: int = 5
-    steps: int = 20
+    images: int = 2560
+    output: Path = Path("results/benchmarks")
 
 
-def cnn3_rate(program: Program, data: Split, hyper: Hyperparameters) -> float:
-    """Return images per second of one epoch over `data`, which is on the device."""
-    seed = jax.device_put(np.int32(0))
-    state = init_state(program, hyper, seed)
-    run = compile_epoch(program, len(data.labels))
-    jax.block_until_ready(state)
-    start = time.perf_counter()
-    jax.block_until_ready(run(state, hyper, *data, seed, seed))
-    return len(data.labels) / (time.perf_counter() - start)
-
-
-def pytorch_rate(options: Options) -> float:
-    """Return images per second as the PyTorch program measures itself."""
-    settings = {
-        "--data-dir": options.data_dir,
-        "--bn": int(VARIANTS[options.variant].batch_norm),
-        "--batch-size": options.batch_size,
-        "--steps": options.steps,
+def jobs(options: Options, variant: str, batch_size: int) -> dict[str, Job]:
+    """Return what is timed side by side."""
+    own = Job(str(options.data_dir), variant, batch_size, options.images)
+    program = str(options.pytorch)
+    return {
+        CNN3: own,
+        AS_IS: Job(**{**vars(own), "program": program}),
+        CHANNELS_LAST: Job(**{**vars(own), "program": program, "channels_last": True}),
     }
-    command = [sys.executable, str(options.pytorch), *(str(part) for pair in settings.items() for part in pair)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])["train"]["images_per_second"]
+
+
+def measure(options: Options, variant: str, batch_size: int) -> dict[str, Any]:
+    """Time all programs in turn, and return every timing."""
+    with ExitStack() as stack:
+        workers = {
+            name: stack.enter_context(closing(Worker(job))) for name, job in jobs(options, variant, batch_size).items()
+        }
+        answers: dict[str, dict[str, list[dict[str, float]]]] = {name: {what: [] for what in WORK} for name in workers}
+        for _ in range(options.rounds):
+            for what in WORK:
+                for name, worker in workers.items():
+                    answers[name][what].append(worker.ask(what))
+        compiled = workers[CNN3].compile_seconds
+    rates = {
+        name: {what: [a["images_per_second"] for a in asked] for what, asked in of.items()}
+        for name, of in answers.items()
+    }
+    memory = {name: of[WORK[0]][-1]["peak_memory"] for name, of in answers.items()}
+    return {"variant": variant, "batch_size": batch_size, "rates": rates, "memory": memory, "compile_seconds": compiled}
+
+
+def table(results: Sequence[Mapping[str, Any]], peak: float) -> Iterator[str]:
+    """Yield the lines of the table of medians."""
+    header = ["variant", "batch", "", CNN3, AS_IS, "ratio", "channels_last", "ratio", "limit", "GB", "compile, s"]
+    yield f"| {' | '.join(header)} |"
+    yield f"|{'---|' * len(header)}"
+    for result in results:
+        limit = peak / training_flops(VARIANTS[result["variant"]])
+        for what in WORK:
+            rates = {name: statistics.median(of[what]) for name, of in result["rates"].items()}
+            own = rates[CNN3]
+            cells = [result["variant"], str(result["batch_size"]), what, f"{own:.0f}"]
+            for name in (AS_IS, CHANNELS_LAST):
+                cells += [f"{rates[name]:.0f}", f"{own / rates[name]:.2f}"]
+            training = what == "train"
+            cells += [f"{limit:.0f}"] if training else [""]
+            cells += (
+                [f"{result['memory'][CNN3] / 1e9:.2f}", f"{result['compile_seconds']:.0f}"] if training else ["", ""]
+            )
+            yield f"| {' | '.join(cells)} |"
+
+
+def draw(results: Sequence[Mapping[str, Any]], peak: float) -> Figure:
+    """Draw the training speeds, a group of bars for each variant and batch size."""
+    figure = Figure(figsize=(1.2 + 0.9 * len(results), 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    names = [CNN3, AS_IS, CHANNELS_LAST]
+    for i, (name, color) in enumerate(zip(names, plots.COLORS, strict=False)):
+        rates = [statistics.median(result["rates"][name]["train"]) for result in results]
+        axes.bar([x + 0.27 * (i - 1) for x in range(len(results))], rates, 0.25, color=color, label=name)
+    limits = [peak / training_flops(VARIANTS[result["variant"]]) for result in results]
+    for x, limit in enumerate(limits):
+        axes.plot(
+            [x - 0.42, x + 0.42], [limit, limit], color="black", label=None if x else "limit of direct convolution"
+        )
+    axes.set_xticks(range(len(results)), [f"{r['variant'].replace('_', ' ')}\n{r['batch_size']}" for r in results])
+    axes.set_ylabel("Training images per second")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def processor() -> str:
+    """Return the name of the machine's processor."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{len(names)} x {names[0]}" if names else platform.processor()
 
 
 def main() -> None:
-    """Time both and print the table."""
+    """Time everything, print the table and write the files."""
     options = tyro.cli(Options, description=__doc__)
-    config = RunConfig(VARIANTS[options.variant], batch_size=options.batch_size)
-    program = make_program(config, default_block())
-    dataset = load("cifar10", options.data_dir, limit=options.batch_size * options.steps)
-    data = jax.device_put(dataset.train)
-    hyper = jax.device_put(jax.tree.map(np.float32, hyperparameters(config.optimizer)))
-    cnn3_rate(program, data, hyper)  # warms up
-    rates: dict[str, list[float]] = {"cnn3": [], "pytorch": []}
-    for _ in range(options.rounds):
-        rates["cnn3"].append(cnn3_rate(program, data, hyper))
-        rates["pytorch"].append(pytorch_rate(options))
-    medians = {name: statistics.median(values) for name, values in rates.items()}
-    print("| variant | batch size | cnn3, images/s | PyTorch, images/s | ratio |\n|---|---|---|---|---|")
-    print(
-        f"| {options.variant} | {options.batch_size} | {medians['cnn3']:.0f} | {medians['pytorch']:.0f} "
-        f"| {medians['cnn3'] / medians['pytorch']:.2f} |"
-    )
-    print(json.dumps(rates), file=sys.stderr)
+    folder = files.make_folder(options.output)
+    peak = peak_flops()
+    machine = f"{processor()}, {peak / 1e9:.0f} GFLOP/s in float32 matrix products, jax {jax.__version__}"
+    print(f"{machine}; images a second, medians of {options.rounds} rounds")
+    results = []
+    for variant in options.variants:
+        for batch_size in options.batch_sizes:
+            results.append(measure(options, variant, batch_size))
+            lines = list(table(results, peak))
+            print("\n".join(lines if len(results) == 1 else lines[-len(WORK) :]), flush=True)
+            content = {"machine": machine, "peak_flops": peak, "images": options.images, "results": results}
+            files.write(folder / "throughput.json", json.dumps(content, indent=1) + "\n")
+    plots.save(draw(results, peak), folder / "throughput.png")
+    print(f"wrote {folder / 'throughput.json'}\nwrote {folder / 'throughput.png'}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,6 @@ Each function returns a `matplotlib.figure.Figure` of its own; nothing here touc
 """
 
 from cnn3.plots.curves import TRAIN, VALIDATION, Metric, comparison, curves
-from cnn3.plots.style import DPI, save
+from cnn3.plots.style import COLORS, DPI, save
 
-__all__ = ["DPI", "TRAIN", "VALIDATION", "Metric", "comparison", "curves", "save"]
+__all__ = ["COLORS", "DPI", "TRAIN", "VALIDATION", "Metric", "comparison", "curves", "save"]

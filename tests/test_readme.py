@@ -1,0 +1,77 @@
+"""The README's commands and its program do what it says."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+DATA = Path(os.environ.get("TFDS_DATA_DIR", ROOT.parent / "shared" / "tensorflow_datasets"))
+
+# Runs an experiment on real images, but few of them, and with one variant, in code that is quick to compile.
+FEW = """
+import sys
+from experiments import common, improvements
+from cnn3 import VARIANTS, Dataset, Split, load
+def few(*args, **kwargs):
+    data = load(*args, **kwargs)
+    validation, test = (Split(*(a[:256] for a in split)) for split in (data.validation, data.test))
+    return Dataset(data.name, data.classes, data.train, validation, test)
+common.load = few
+improvements.VARIANTS = {"baseline": VARIANTS["baseline"]}
+sys.exit(improvements.main(sys.argv[1:]))
+"""
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands(module: str) -> list[list[str]]:
+    """Return the arguments of each `python -m MODULE` in the README."""
+    shell = "\n".join(blocks("bash")).replace("\\\n", " ")
+    found = re.findall(rf"python -m {re.escape(module)}\b[^\n&|]*", shell)
+    return [shlex.split(command, comments=True)[3:] for command in found]
+
+
+@pytest.mark.parametrize("args", commands("experiments.improvements"), ids=" ".join)
+def test_the_main_job_runs(args: list[str], tmp_path: Path) -> None:
+    if "digits" not in args and not DATA.is_dir():
+        pytest.skip(f"CIFAR-10 is not at {DATA}; TFDS_DATA_DIR says where it is")
+    done = subprocess.run(
+        [sys.executable, "-c", FEW, *args, "--limit", "128", "--epochs", "1", "--output", str(tmp_path)],
+        cwd=ROOT,
+        env=os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "TFDS_DATA_DIR": str(DATA)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    dataset = "digits" if "digits" in args else "cifar10"
+    assert f"wrote {tmp_path / dataset / 'improvements' / 'comparison.png'}" in done.stdout
+
+
+def test_the_main_job_is_shown_on_both_data_sets() -> None:
+    assert sum("digits" in args for args in commands("experiments.improvements")) == 1
+    assert [] in commands("experiments.improvements")
+
+
+def test_the_program_runs(tmp_path: Path) -> None:
+    (program,) = blocks("python")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "(360, 10) (360, 128)" in done.stdout
+    assert (tmp_path / "best.safetensors").exists()
