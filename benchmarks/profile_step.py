@@ -1,0 +1,129 @@
+"""Where the time of a training step goes: each part alone, forward and with its gradient, in a compiled loop.
+
+python -m benchmarks.profile_step --variant batch_norm --batch-size 128
+
+A part is timed inside `lax.scan`, as the epoch runs it, on random values of the shapes that it sees. The table gives
+milliseconds a step, the best of some rounds, and below them those of the whole step, which fuses what is apart here.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import tyro
+from jax import lax
+from jaxtyping import Array
+
+from cnn3 import VARIANTS, RunConfig, default_block
+from cnn3.augment import augment, normalize
+from cnn3.layers import Block, Norm, Pool
+from cnn3.optim import hyperparameters
+from cnn3.train import Program, TrainState, init_state, make_program, train_step
+
+STEPS = 8  # in one compiled loop
+ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is profiled.
+
+    Args:
+        variant: of the network.
+        batch_size: images a step.
+    """
+
+    variant: str = "batch_norm"
+    batch_size: int = 128
+
+
+def milliseconds(step: Callable[[Any], Any], carry: Any) -> float:
+    """Return the time of one `step`, which maps a carry to the next."""
+    loop = jax.jit(lambda carry: lax.scan(lambda c, _: (step(c), None), carry, None, STEPS)[0])
+    jax.block_until_ready(loop(carry))
+    seconds = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        jax.block_until_ready(loop(carry))
+        seconds.append(time.perf_counter() - start)
+    return min(seconds) / STEPS * 1e3
+
+
+def depend(value: Array, tree: Any) -> Array:
+    """Return `value`, made to look as if it depended on `tree`, so that a loop can't leave the work out."""
+    return value + 1e-30 * sum(jnp.sum(leaf[..., :1]) for leaf in jax.tree.leaves(tree))
+
+
+def blocks(program: Program) -> Iterator[tuple[str, tuple[int, ...], int, Pool, bool]]:
+    """Yield each block's name, input shape, output channels and pooling, and whether its input asks for a gradient."""
+    config = program.model.config
+    size, cin = 32, 3
+    for i, cout in enumerate(config.channels):
+        pool: Pool = "none" if config.dense and i < 2 else config.pool
+        yield f"block {i + 1}", (program.batch_size, size, size, cin), cout, pool, i > 0
+        size = size if pool == "none" else size // 2
+        cin = cin + cout if config.dense and i < 2 else cout
+
+
+def profile_block(
+    block: Block, shape: tuple[int, ...], cout: int, pool: Pool, norm: bool, through: bool
+) -> tuple[float, float]:
+    """Return milliseconds of a block forward, and forward and backward; `through` asks for its input's gradient."""
+    x = jax.random.normal(jax.random.key(0), shape)
+    kernel = jax.random.normal(jax.random.key(1), (3, 3, shape[-1], cout)) * (9 * shape[-1]) ** -0.5
+    vectors = (jnp.zeros(cout), jnp.ones(cout), jnp.zeros(cout))
+
+    def output(x: Array, kernel: Array, vectors: tuple[Array, Array, Array]) -> Array:
+        bias, scale, shift = vectors
+        return block(x, kernel, bias, Norm(scale, shift, None) if norm else None, pool)[0]
+
+    upstream = jnp.ones_like(output(x, kernel, vectors))
+
+    def forward(x: Array) -> Array:
+        return depend(x, output(x, kernel, vectors))
+
+    def backward(x: Array) -> Array:
+        function = output if through else lambda *args: output(x, *args)
+        arguments = (x, kernel, vectors) if through else (kernel, vectors)
+        _, pull = jax.vjp(function, *arguments)
+        return depend(x, pull(upstream))
+
+    return milliseconds(forward, x), milliseconds(backward, x)
+
+
+def main() -> None:
+    """Print the table."""
+    options = tyro.cli(Options, description=__doc__)
+    config = RunConfig(VARIANTS[options.variant], batch_size=options.batch_size)
+    program = make_program(config, default_block())
+    images = jax.random.bits(jax.random.key(0), (options.batch_size, 32, 32, 3), "uint8")
+    labels = jnp.zeros(options.batch_size, jnp.int32)
+    hyper: Any = jax.tree.map(jnp.float32, hyperparameters(config.optimizer))
+    print(f"| {options.variant}, batch {options.batch_size} | forward, ms | with gradient, ms |\n|---|---:|---:|")
+
+    key = jax.random.key(0)
+    x = jnp.zeros((), jnp.uint8)
+    augmented = milliseconds(lambda c: jnp.max(augment(jax.random.fold_in(key, c), images)) * 0 + c + 1, x)
+    print(f"| augmentation | {augmented:.1f} | |")
+    for name, shape, cout, pool, through in blocks(program):
+        forward, whole = profile_block(program.model.block, shape, cout, pool, config.model.batch_norm, through)
+        print(f"| {name}: {shape[1]}x{shape[2]}x{shape[3]} to {cout} | {forward:.1f} | {whole:.1f} |", flush=True)
+
+    state = init_state(program, hyper, jnp.int32(0))
+
+    def step(state: TrainState) -> TrainState:
+        return train_step(program, state, hyper, images, labels, key)[0]
+
+    def evaluation(state: TrainState) -> TrainState:
+        output = program.model.apply(state.weights._asdict(), normalize(images), train=False)
+        return jax.tree.map(lambda leaf: leaf if leaf.ndim != 1 else depend(leaf, output), state)
+
+    print(f"| whole network, inference | {milliseconds(evaluation, state):.1f} | |")
+    print(f"| whole step, with augmentation and optimizer | | {milliseconds(step, state):.1f} |")
+
+
+if __name__ == "__main__":
+    main()
