@@ -78,7 +78,7 @@ def profile_block(
 
     def output(x: Array, kernel: Array, vectors: tuple[Array, Array, Array]) -> Array:
         bias, scale, shift = vectors
-        return block(x, kernel, bias, Norm(scale, shift, None) if norm else None, pool)[0]
+        return block(x, kernel, bias, Norm(scale, shift, jnp.full(len(x), 1 / len(x))) if norm else None, pool)[0]
 
     upstream = jnp.ones_like(output(x, kernel, vectors))
 

@@ -24,7 +24,8 @@ from cnn3.winograd import conv3x3, map_images, sum_images
 
 Pool = Literal["max", "average", "none"]
 Statistics = tuple[Float[Array, " channels"], Float[Array, " channels"]]  # mean and biased variance
-Norm = tuple[Float[Array, " channels"], Float[Array, " channels"], Statistics | None]  # scale, bias, statistics
+Shares = Float[Array, " batch"]  # of each image in the batch's statistics
+Norm = tuple[Float[Array, " channels"], Float[Array, " channels"], Statistics | Shares]  # scale, bias, statistics
 
 FEW_CHANNELS = 4  # up to so many input channels, a patch is a vector
 PATCHES_AT_ONCE = 4096  # times 256 channels, 4 MB of the first layer's output
@@ -38,7 +39,7 @@ def block(
     pool: Pool,
     epsilon: float,
 ) -> tuple[Float[Array, "batch rows columns cout"], Statistics | None]:
-    """Compute a block; see `cnn3.layers.Block`. Return also the batch's mean and variance if `norm` has no statistics.
+    """Compute a block; see `cnn3.layers.Block`. Return also the batch's mean and variance if `norm` asks for them.
 
     Height and width have to be even where there is pooling.
     """
@@ -58,39 +59,43 @@ def normalise_rectify_pool(
     if norm is None:
         return _rectify_pool(pool, y, jnp.zeros_like(bias), jnp.ones_like(bias), bias), None
     scale, shift, given = norm
-    if given is None:
-        mean, var = moments(y)
-        statistics = (mean + bias, var)
-    else:
+    if isinstance(given, tuple):
         mean, var = given[0] - bias, given[1]
         statistics = None
+    else:
+        mean, var = moments(y, given)
+        statistics = (mean + bias, var)
     return _rectify_pool(pool, y, mean, scale * lax.rsqrt(var + epsilon), shift), statistics
 
 
-def _sum_pixels(a: Float[Array, "batch height width channels"]) -> Float[Array, " channels"]:
-    """Sum over all but channels, as a matrix product: XLA's reduction on CPUs is several times slower."""
+def _sum_pixels(a: Float[Array, "batch height width channels"], shares: Shares | None = None) -> Array:
+    """Sum over all but channels, as a matrix product: XLA's reduction on CPUs is several times slower.
+
+    Given shares, each image's pixels are multiplied by its own.
+    """
     pixels = a.reshape(-1, a.shape[-1])
-    return jnp.ones(len(pixels), a.dtype) @ pixels
+    weights = jnp.ones(len(pixels), a.dtype) if shares is None else jnp.repeat(shares, len(pixels) // len(a))
+    return weights @ pixels
 
 
 @jax.custom_vjp
-def moments(y: Float[Array, "batch height width channels"]) -> Statistics:
-    """Return each channel's mean and biased variance over all pixels."""
-    pixels = y.size // y.shape[-1]
-    mean = _sum_pixels(y) / pixels
-    return mean, _sum_pixels(jnp.square(y - mean)) / pixels
+def moments(y: Float[Array, "batch height width channels"], shares: Shares) -> Statistics:
+    """Return each channel's mean and biased variance over all pixels of the images, each with its share."""
+    pixels = y.shape[1] * y.shape[2]
+    mean = _sum_pixels(y, shares) / pixels
+    return mean, _sum_pixels(jnp.square(y - mean), shares) / pixels
 
 
-def _moments_forward(y: Array) -> tuple[Statistics, tuple[Array, Array]]:
-    mean, var = moments(y)
-    return (mean, var), (y, mean)
+def _moments_forward(y: Array, shares: Array) -> tuple[Statistics, tuple[Array, Array, Array]]:
+    mean, var = moments(y, shares)
+    return (mean, var), (y, shares, mean)
 
 
-def _moments_backward(residuals: tuple[Array, Array], gradients: Statistics) -> tuple[Array]:
-    y, mean = residuals
+def _moments_backward(residuals: tuple[Array, Array, Array], gradients: Statistics) -> tuple[Array, None]:
+    y, shares, mean = residuals
     dmean, dvar = gradients
-    pixels = y.size // y.shape[-1]
-    return (dmean / pixels + (2 / pixels * dvar) * (y - mean),)
+    weights = (shares / (y.shape[1] * y.shape[2]))[:, None, None, None]
+    return weights * (dmean + (2 * dvar) * (y - mean)), None
 
 
 moments.defvjp(_moments_forward, _moments_backward)
@@ -206,8 +211,8 @@ def _block_of_patches(
     statistics = None
     if norm is not None:
         scale, shift, given = norm
-        if given is None:
-            given = statistics = _patch_moments(patches, matrix, bias)
+        if not isinstance(given, tuple):
+            given = statistics = _patch_moments(patches, matrix, bias, given)
         mean, var = given
         factor = scale * lax.rsqrt(var + epsilon)
         matrix, bias = matrix * factor, (bias - mean) * factor + shift
@@ -219,12 +224,15 @@ def _patch_moments(
     patches: Float[Array, "batch positions pixels patch"],
     matrix: Float[Array, "inputs cout"],
     bias: Float[Array, " cout"],
+    shares: Shares,
 ) -> Statistics:
     """Mean and variance of the convolution's output, from those of its inputs."""
     rows = patches[..., :-1].reshape(-1, matrix.shape[0])
-    mean = jnp.mean(rows, 0)
+    pixels = len(rows) // len(patches)
+    weights = jnp.repeat(shares / pixels, pixels)
+    mean = weights @ rows
     centred = rows - mean
-    covariance = (centred.T @ centred) / len(rows)
+    covariance = centred.T @ (weights[:, None] * centred)
     return mean @ matrix + bias, jnp.sum(matrix * (covariance @ matrix), 0)
 
 

@@ -4,6 +4,7 @@ All that the network does with images is a *block*: 3x3 convolution, batch norm 
 `plain` says what a block means with XLA's own operations; a platform may bring a faster function of the same meaning.
 """
 
+import math
 import os
 from collections.abc import Callable
 from typing import Literal, NamedTuple
@@ -29,11 +30,15 @@ class Moments(NamedTuple):
 
 
 class Norm(NamedTuple):
-    """Batch norm's parameters, and the statistics to normalise with; None means those of the batch at hand."""
+    """Batch norm's parameters, and the statistics to normalise with.
+
+    In training they are those of the batch at hand, and what is given is each image's share in them: 1 / count, or 0
+    for an image that only fills up the batch.
+    """
 
     scale: Float[Array, " channels"]
     bias: Float[Array, " channels"]
-    statistics: Moments | None
+    statistics: Moments | Float[Array, " batch"]
 
 
 # (images, kernel, bias, norm or None, pool) -> (activations, the batch's moments where the norm asked for them)
@@ -47,13 +52,19 @@ def batch_norm(
 
     The variance is the biased one, as in torch.nn.BatchNorm1d and BatchNorm2d in training.
     """
-    moments = norm.statistics
-    if moments is None:
-        axes = tuple(range(x.ndim - 1))
-        mean = jnp.mean(x, axes)
-        moments = Moments(mean, jnp.mean(jnp.square(x - mean), axes))
+    given = norm.statistics
+    moments = given if isinstance(given, Moments) else batch_moments(x, given)
     normalised = (x - moments.mean) * lax.rsqrt(moments.var + EPSILON) * norm.scale + norm.bias
-    return normalised, (moments if norm.statistics is None else None)
+    return normalised, (None if isinstance(given, Moments) else moments)
+
+
+def batch_moments(x: Float[Array, "batch *pixels channels"], shares: Float[Array, " batch"]) -> Moments:
+    """Return the moments of a batch in which each image has its share."""
+    axes = tuple(range(x.ndim - 1))
+    pixels = math.prod(x.shape[1:-1])
+    weights = shares.reshape(-1, *[1] * (x.ndim - 1)) / pixels
+    mean = jnp.sum(weights * x, axes)
+    return Moments(mean, jnp.sum(weights * jnp.square(x - mean), axes))
 
 
 def max_pool(x: Float[Array, "batch height width channels"]) -> Float[Array, "batch height//2 width//2 channels"]:

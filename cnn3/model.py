@@ -9,12 +9,14 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from cnn3.config import ModelConfig
 from cnn3.layers import Block, Moments, Norm, batch_norm, plain
 
 CLASSES = 10
+Counted = Bool[Array, " batch"]
+
 MOMENTUM = 0.1  # weight of a new batch in the running statistics, as torch.nn.BatchNorm2d
 
 
@@ -61,14 +63,14 @@ class BatchNorm(nn.Module):
         self.mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
         self.var = self.variable("batch_stats", "var", jnp.ones, shape)
 
-    def norm(self, train: bool) -> Norm:
+    def norm(self, counted: Counted | None) -> Norm:
         """Return what the layers need: the batch's own statistics in training, the running ones otherwise."""
-        return Norm(self.scale, self.bias, None if train else Moments(self.mean.value, self.var.value))
+        if counted is None:
+            return Norm(self.scale, self.bias, Moments(self.mean.value, self.var.value))
+        return Norm(self.scale, self.bias, (counted / jnp.sum(counted)).astype(self.scale.dtype))
 
-    def update(self, moments: Moments | None, count: int) -> None:
+    def update(self, moments: Moments, count: Int[Array, ""]) -> None:
         """Move the running statistics towards those of a batch of `count` values a channel, the variance unbiased."""
-        if moments is None:
-            return
         unbiased = moments.var * (count / (count - 1))
         self.mean.value = (1 - MOMENTUM) * self.mean.value + MOMENTUM * moments.mean
         self.var.value = (1 - MOMENTUM) * self.var.value + MOMENTUM * unbiased
@@ -89,12 +91,17 @@ class CNN3(nn.Module):
     block: Block = plain
 
     @nn.compact
-    def __call__(self, images: Float[Array, "batch 32 32 3"], *, train: bool) -> Output:
-        """Return logits and latents of normalised images; in training update `batch_stats` and draw `dropout`."""
-        flat = self._features(images, train)
-        return self._classify(flat, train)
+    def __call__(self, images: Float[Array, "batch 32 32 3"], *, train: bool, counted: Counted | None = None) -> Output:
+        """Return logits and latents of normalised images; in training update `batch_stats` and draw `dropout`.
 
-    def _features(self, images: Float[Array, "batch 32 32 3"], train: bool) -> Float[Array, "batch flat"]:
+        `counted` says which images count in a training batch's statistics, the others only fill it up; None is all.
+        """
+        if train and counted is None:
+            counted = jnp.ones(len(images), bool)
+        flat = self._features(images, counted if train else None)
+        return self._classify(flat, counted if train else None)
+
+    def _features(self, images: Float[Array, "batch 32 32 3"], counted: Counted | None) -> Float[Array, "batch flat"]:
         """Return the flattened output of the three convolutions."""
         config = self.config
         x = images
@@ -102,29 +109,32 @@ class CNN3(nn.Module):
             kernel, bias = Affine((3, 3, x.shape[-1], channels), name=f"conv_layer{i}")()
             norm = BatchNorm(channels, name=f"batch_norm{i}") if config.batch_norm else None
             pool = "none" if config.dense and i < 3 else config.pool
-            a, moments = self.block(x, kernel, bias, None if norm is None else norm.norm(train), pool)
-            if norm is not None:
-                norm.update(moments, x.size // x.shape[-1])
+            a, moments = self.block(x, kernel, bias, None if norm is None else norm.norm(counted), pool)
+            if norm is not None and moments is not None and counted is not None:
+                norm.update(moments, jnp.sum(counted) * x.shape[1] * x.shape[2])
             x = jnp.concatenate([x, a], -1) if config.dense and i < 3 else a
         return x.reshape(len(x), -1)
 
-    def _classify(self, x: Float[Array, "batch flat"], train: bool) -> Output:
+    def _classify(self, x: Float[Array, "batch flat"], counted: Counted | None) -> Output:
         """Return the logits, and the last hidden layer before its norm."""
         latent = x
         for i, width in enumerate(self.config.hidden, start=1):
             last = i == len(self.config.hidden)
             latent = self._linear(x, width, f"fc{i}")
-            normalised = self._norm(latent, train, f"batch_norm{3 + i}") if self.config.batch_norm else latent
+            normalised = self._norm(latent, counted, f"batch_norm{3 + i}") if self.config.batch_norm else latent
             x = nn.relu(latent if last and self.discard_last_norm else normalised)
-            x = nn.Dropout(self.config.dropout, deterministic=not train)(x)
+            x = nn.Dropout(self.config.dropout, deterministic=counted is None)(x)
         return Output(self._linear(x, CLASSES, f"fc{len(self.config.hidden) + 1}"), latent)
 
     def _linear(self, x: Float[Array, "batch inputs"], features: int, name: str) -> Float[Array, "batch features"]:
         kernel, bias = Affine((x.shape[-1], features), name=name)()
         return x @ kernel + bias
 
-    def _norm(self, x: Float[Array, "batch features"], train: bool, name: str) -> Float[Array, "batch features"]:
+    def _norm(
+        self, x: Float[Array, "batch features"], counted: Counted | None, name: str
+    ) -> Float[Array, "batch features"]:
         norm = BatchNorm(x.shape[-1], name=name)
-        y, moments = batch_norm(x, norm.norm(train))
-        norm.update(moments, len(x))
+        y, moments = batch_norm(x, norm.norm(counted))
+        if moments is not None and counted is not None:
+            norm.update(moments, jnp.sum(counted))
         return y

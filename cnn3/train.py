@@ -14,7 +14,7 @@ from cnn3.augment import augment, normalize
 from cnn3.config import OptimizerName, RunConfig
 from cnn3.layers import Block
 from cnn3.metrics import Labels, Sums, add, measure, zero_sums
-from cnn3.model import CNN3, Output
+from cnn3.model import CNN3, Counted, Output
 from cnn3.optim import Hyperparameters, make_optimizer
 
 EVALUATION_BATCH = 64  # report, eval.py, line 18
@@ -67,9 +67,15 @@ def init_state(program: Program, hyper: Hyperparameters, seed: Int[Array, ""]) -
 
 
 def forward(
-    model: CNN3, weights: Weights, images: Images, dropout: PRNGKeyArray | None = None
+    model: CNN3,
+    weights: Weights,
+    images: Images,
+    dropout: PRNGKeyArray | None = None,
+    counted: Counted | None = None,
 ) -> tuple[Output, dict[str, Any]]:
     """Apply the network to raw images: in training mode, with running statistics updated, if `dropout` is a key.
+
+    `counted` says which images count in the batch's statistics; None is all.
 
     Returns:
         logits and latents, and the batch statistics.
@@ -78,7 +84,7 @@ def forward(
     if dropout is None:
         return model.apply(weights._asdict(), x, train=False), weights.batch_stats  # type: ignore[return-value]
     rngs = {"dropout": dropout}
-    output, updated = model.apply(weights._asdict(), x, train=True, rngs=rngs, mutable=["batch_stats"])
+    output, updated = model.apply(weights._asdict(), x, train=True, counted=counted, rngs=rngs, mutable=["batch_stats"])
     return output, updated.get("batch_stats", {})  # type: ignore[return-value]
 
 
@@ -90,8 +96,11 @@ def train_step(
     labels: Labels,
     key: PRNGKeyArray,
     step: Int[Array, ""] | int = 0,
+    counted: Counted | None = None,
 ) -> tuple[TrainState, Sums]:
     """Augment a batch, and take one step down the gradient of its mean cross entropy.
+
+    Images that are not `counted` only fill up the batch: the step is that of the others alone. None counts all.
 
     Returns:
         the next state, and the metrics of the batch before the step.
@@ -100,8 +109,9 @@ def train_step(
     augmented = augment(augment_key, images)
 
     def loss(params: dict[str, Any]) -> tuple[Float[Array, ""], tuple[Sums, dict[str, Any]]]:
-        output, batch_stats = forward(program.model, state.weights._replace(params=params), augmented, dropout_key)
-        sums = measure(output.logits, labels, step)
+        weights = state.weights._replace(params=params)
+        output, batch_stats = forward(program.model, weights, augmented, dropout_key, counted)
+        sums = measure(output.logits, labels, step, counted)
         return sums.batch_means, (sums, batch_stats)
 
     gradients, (sums, batch_stats) = jax.grad(loss, has_aux=True)(state.weights.params)
@@ -111,20 +121,22 @@ def train_step(
 
 
 def fold_batches(
-    body: Callable[[Carry, Int[Array, ""] | int, Int[Array, " batch"]], Carry],
+    body: Callable[[Carry, Int[Array, ""], Int[Array, " batch"], Counted], Carry],
     carry: Carry,
     count: int,
     batch_size: int,
 ) -> Carry:
-    """Fold `body(carry, step, positions)` over all batches of `count` items, the last one as small as it is."""
-    full, rest = divmod(count, batch_size)
+    """Fold `body(carry, step, positions, counted)` over all batches of `count` items.
+
+    The last batch is filled up with items that are not counted: a smaller one would have to be compiled apart, which
+    takes as long again.
+    """
 
     def scanned(carry: Carry, step: Int[Array, ""]) -> tuple[Carry, None]:
-        return body(carry, step, step * batch_size + jnp.arange(batch_size)), None
+        positions = step * batch_size + jnp.arange(batch_size)
+        return body(carry, step, jnp.minimum(positions, count - 1), positions < count), None
 
-    if full:
-        carry, _ = lax.scan(scanned, carry, jnp.arange(full))
-    return body(carry, full, full * batch_size + jnp.arange(rest)) if rest else carry
+    return lax.scan(scanned, carry, jnp.arange(-(-count // batch_size)))[0]
 
 
 @partial(jax.jit, static_argnums=0, donate_argnums=1)
@@ -144,11 +156,11 @@ def train_epoch(
     order_key, steps_key = jax.random.split(_epoch_key(seed, epoch))
     order = jax.random.permutation(order_key, len(labels))
 
-    def body(carry: tuple[TrainState, Sums], step: Any, positions: Int[Array, " batch"]) -> tuple[TrainState, Sums]:
+    def body(carry: tuple[TrainState, Sums], step: Any, positions: Any, counted: Counted) -> tuple[TrainState, Sums]:
         state, total = carry
         batch = order[positions]
         key = jax.random.fold_in(steps_key, step)
-        state, sums = train_step(program, state, hyper, images[batch], labels[batch], key, step)
+        state, sums = train_step(program, state, hyper, images[batch], labels[batch], key, step, counted)
         return state, add(total, sums)
 
     return fold_batches(body, (state, zero_sums()), len(labels), program.batch_size)
@@ -171,15 +183,12 @@ def compile_epoch(program: Program, count: int) -> jax.stages.Compiled:
 @partial(jax.jit, static_argnums=(0, 1))
 def evaluate(model: CNN3, batch_size: int, weights: Weights, images: Images, labels: Labels) -> Sums:
     """Return the metrics of all images in inference mode; `batch_size` matters to `batch_means` alone."""
-    count = len(labels)
 
-    def body(total: Sums, step: Int[Array, ""]) -> tuple[Sums, None]:
-        positions = step * batch_size + jnp.arange(batch_size)
-        kept = jnp.minimum(positions, count - 1)  # the last batch is filled up: in this mode images are independent
-        output, _ = forward(model, weights, images[kept])
-        return add(total, measure(output.logits, labels[kept], step, positions < count)), None
+    def body(total: Sums, step: Any, positions: Any, counted: Counted) -> Sums:
+        output, _ = forward(model, weights, images[positions])
+        return add(total, measure(output.logits, labels[positions], step, counted))
 
-    return lax.scan(body, zero_sums(), jnp.arange(-(-count // batch_size)))[0]
+    return fold_batches(body, zero_sums(), len(labels), batch_size)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -200,11 +209,11 @@ def evaluate_in_training_mode(
     order_key, steps_key = jax.random.split(jax.random.fold_in(_epoch_key(seed, epoch), 1))
     order = jax.random.permutation(order_key, len(labels))
 
-    def body(carry: tuple[Weights, Sums], step: Any, positions: Int[Array, " batch"]) -> tuple[Weights, Sums]:
+    def body(carry: tuple[Weights, Sums], step: Any, positions: Any, counted: Counted) -> tuple[Weights, Sums]:
         weights, total = carry
         batch = order[positions]
-        output, batch_stats = forward(model, weights, images[batch], jax.random.fold_in(steps_key, step))
-        sums = measure(output.logits, labels[batch], step)
+        output, batch_stats = forward(model, weights, images[batch], jax.random.fold_in(steps_key, step), counted)
+        sums = measure(output.logits, labels[batch], step, counted)
         return weights._replace(batch_stats=batch_stats), add(total, sums)
 
     return fold_batches(body, (weights, zero_sums()), len(labels), batch_size)

@@ -17,7 +17,7 @@ from cnn3.winograd import conv3x3
 
 EPSILON = 1e-5
 POOLS: tuple[Pool, ...] = ("max", "average", "none")
-NORMS = ("none", "batch", "given")
+NORMS = ("none", "batch", "partial", "given")
 NO_SHRINKING = (Phase.explicit, Phase.generate)  # every shape tried has to be compiled
 
 
@@ -46,8 +46,9 @@ def reference_block(
     statistics = None
     if norm is not None:
         scale, shift, statistics = norm
-        if statistics is None:
-            statistics = (jnp.mean(y, (0, 1, 2)), jnp.var(y, (0, 1, 2)))
+        if not isinstance(statistics, tuple):
+            counted = y[np.flatnonzero(statistics)]
+            statistics = (jnp.mean(counted, (0, 1, 2)), jnp.var(counted, (0, 1, 2)))
         y = (y - statistics[0]) / jnp.sqrt(statistics[1] + EPSILON) * scale + shift
     y = jnp.maximum(y, 0)
     windows = [y[:, i::2, j::2] for i in (0, 1) for j in (0, 1)]
@@ -55,7 +56,7 @@ def reference_block(
     pooled = {"max": lambda: reduce(jnp.maximum, windows), "average": lambda: sum(windows) / 4, "none": lambda: y}[
         pool
     ]()
-    return pooled, statistics if norm is not None and norm[2] is None else None
+    return pooled, None if norm is None or isinstance(norm[2], tuple) else statistics
 
 
 def values_and_gradients(function: Callable, arguments: tuple[Array, ...]) -> tuple:
@@ -99,8 +100,13 @@ def with_norm(function: Callable, norm: str, pool: Pool) -> Callable[..., tuple[
     """`function` of arrays alone."""
 
     def run(x: Array, kernel: Array, bias: Array, scale: Array, shift: Array) -> tuple[Array, Statistics | None]:
-        given = (jnp.sin(jnp.arange(bias.size)), 1.0 + jnp.arange(bias.size)) if norm == "given" else None
-        return function(x, kernel, bias, None if norm == "none" else (scale, shift, given), pool)
+        given = {
+            "none": None,
+            "given": (jnp.sin(jnp.arange(bias.size)), 1.0 + jnp.arange(bias.size)),
+            "batch": np.full(len(x), 1 / len(x), x.dtype),
+            "partial": (np.arange(len(x)) % 2 == 0).astype(x.dtype) / ((len(x) + 1) // 2),
+        }[norm]
+        return function(x, kernel, bias, None if given is None else (scale, shift, given), pool)
 
     return run
 
@@ -176,7 +182,7 @@ def test_norm_and_ties_behind_a_convolution_as_torch() -> None:
     (pooled * torch.tensor(upstream)).sum().backward()
 
     def run(y: Array, scale: Array, shift: Array) -> Array:
-        return blocks.normalise_rectify_pool(y, jnp.zeros(5), (scale, shift, None), "max", EPSILON)[0]
+        return blocks.normalise_rectify_pool(y, jnp.zeros(5), (scale, shift, jnp.full(6, 1 / 6)), "max", EPSILON)[0]
 
     with jax.enable_x64(True):
         values, pull_back = jax.vjp(run, *map(jnp.asarray, (y, scale, shift)))
