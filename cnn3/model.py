@@ -58,10 +58,10 @@ class BatchNorm(nn.Module):
     def setup(self) -> None:
         """Start as torch.nn.BatchNorm2d does: scale 1, bias 0, running mean 0, running variance 1."""
         shape = (self.features,)
-        self.scale = self.param("scale", nn.initializers.ones, shape)
-        self.bias = self.param("bias", nn.initializers.zeros, shape)
-        self.mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
-        self.var = self.variable("batch_stats", "var", jnp.ones, shape)
+        self.scale = self.param("scale", nn.initializers.ones, shape, jnp.float32)
+        self.bias = self.param("bias", nn.initializers.zeros, shape, jnp.float32)
+        self.mean = self.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32)
+        self.var = self.variable("batch_stats", "var", jnp.ones, shape, jnp.float32)
 
     def norm(self, counted: Counted | None) -> Norm:
         """Return what the layers need: the batch's own statistics in training, the running ones otherwise."""
