@@ -1,6 +1,7 @@
 """What networks cost, against formulas."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -23,7 +24,7 @@ def layers(model: ModelConfig) -> tuple[list[tuple[int, int, int]], list[tuple[i
     sides = (32, 32, 32) if model.dense else (32, 16, 8)
     inputs = (3, 3 + first, 3 + first + second) if model.dense else (3, first, second)
     widths = [(sides[2] // 2) ** 2 * third, *model.hidden, 10]
-    return list(zip(sides, inputs, model.channels, strict=True)), list(zip(widths, widths[1:], strict=False))
+    return list(zip(sides, inputs, model.channels, strict=True)), list(pairwise(widths))
 
 
 def products(model: ModelConfig) -> int:

@@ -57,8 +57,8 @@ def comparison(
     """
     begun = {name: [history for history in histories if history] for name, histories in named.items()}
     drawn = [history for histories in begun.values() for history in histories]
-    unit = _unit(max(map(_seconds, drawn), default=0))
-    positions = _numbers if against == "epochs" else lambda history: _elapsed(history) / UNITS[unit]
+    unit = _unit(drawn) if against == "time" else None
+    positions = (lambda history: _elapsed(history) / UNITS[unit]) if unit else _numbers
     figure = Figure(figsize=(4.6 * len(metrics), 6.6), layout="constrained")
     panels = figure.subplots(len(HEADINGS), len(metrics), sharex=True, sharey="col", squeeze=False)
     for row, (split, heading) in zip(panels, HEADINGS.items(), strict=True):
@@ -67,8 +67,10 @@ def comparison(
                 label = name if histories else f"{name} (no epoch ended)"
                 _draw(axes, histories, split, metric, positions, color=color, linestyle=line, label=label)
             _finish(axes, drawn, metric, heading)
-            if against == "time":
-                _mark_time(axes, max((positions(history)[-1] for history in drawn), default=1), unit)
+            if unit:
+                axes.set_xlim(0, 1.03 * max((positions(history)[-1] for history in drawn), default=1))
+                axes.xaxis.set_major_locator(MaxNLocator(8))
+                axes.set_xlabel(f"Training time ({unit})", fontsize=11)
             axes.label_outer()
             axes.yaxis.set_tick_params(labelleft=True)
             axes.set_ylabel(LABELS[metric], fontsize=11)
@@ -86,19 +88,10 @@ def _elapsed(history: History) -> Float[np.ndarray, " epochs"]:
     return np.cumsum([record["seconds"] for record in history])
 
 
-def _seconds(history: History) -> float:
-    return sum(record["seconds"] for record in history)
-
-
-def _unit(seconds: float) -> str:
-    """Return the largest unit of which so many seconds are two or more, else the smallest."""
-    return next((unit for unit, size in UNITS.items() if seconds >= 2 * size), "s")
-
-
-def _mark_time(axes: Axes, longest: float, unit: str) -> None:
-    axes.set_xlim(0, 1.03 * longest)
-    axes.xaxis.set_major_locator(MaxNLocator(8))
-    axes.set_xlabel(f"Training time ({unit})", fontsize=11)
+def _unit(histories: Iterable[History]) -> str:
+    """Return the largest unit of which the longest history is two or more, else the smallest."""
+    longest = max((_elapsed(history)[-1] for history in histories), default=0)
+    return next((unit for unit, size in UNITS.items() if longest >= 2 * size), "s")
 
 
 def _seeds(groups: Iterable[Sequence[History]]) -> str:
