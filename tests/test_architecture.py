@@ -130,12 +130,3 @@ def test_cifar10_stands_beside_the_reports_words(monkeypatch, tmp_path):
     words = [line for line in cells if line[2:3] and line[2].startswith("“")]
     assert [line[0] for line in words] == ["channels", "layers", "pooling", "improvements", "improvements"]
     assert words[2][3] == "test accuracy: baseline: 0.7900; average pooling: 0.7900"
-
-
-def test_help_teaches(capsys):
-    with pytest.raises(SystemExit) as end:
-        main(["--help"])
-    assert not end.value.code
-    text = " ".join(capsys.readouterr().out.split())
-    assert "python -m experiments.architecture" in text
-    assert "every combination of batch norm, dropout and dense block" in text

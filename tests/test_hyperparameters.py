@@ -144,15 +144,6 @@ def test_a_limit_below_the_largest_batch_is_refused_before_training(tmp_path, ca
     assert "limit must be at least 256, a batch of learning rate 0.01, batch size 256" in capsys.readouterr().err
 
 
-def test_help_teaches(capsys):
-    with pytest.raises(SystemExit) as end:
-        main(["--help"])
-    assert not end.value.code
-    text = " ".join(capsys.readouterr().out.split())
-    assert "python -m experiments.hyperparameters" in text
-    assert "selects the pair of highest validation accuracy" in text
-
-
 def test_a_sweep_of_learning_rates_at_one_batch_size_compiles_the_epoch_once(tmp_path):
     options = replace(DIGITS, output=tmp_path)
     tiny = ModelConfig(batch_norm=True, channels=(2, 3, 2), hidden=(128,))  # of no other test

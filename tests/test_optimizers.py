@@ -123,12 +123,3 @@ def test_the_comparison_in_time_is_in_the_seconds_of_the_history(runs):
     (sgd,) = [line for line in axes.lines if line.get_label() == "sgd"]
     epochs = len(SLOW)
     assert list(sgd.get_xdata()) == pytest.approx([fabricated.SECONDS / 60 * (i + 1) for i in range(epochs)])  # type: ignore[arg-type]
-
-
-def test_help_teaches(capsys):
-    with pytest.raises(SystemExit) as end:
-        main(["--help"])
-    assert not end.value.code
-    text = " ".join(capsys.readouterr().out.split())
-    assert "python -m experiments.optimizers" in text
-    assert "SGD with momentum 0.9" in text
