@@ -1,11 +1,13 @@
 """What an experiment leaves: `summary.json`, `table.md` and figures."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
 
 from matplotlib.figure import Figure
 from rich import box
@@ -14,18 +16,22 @@ from rich.table import Table as RichTable
 
 from cnn3 import files, plots
 from experiments.common import Options, Run
-from experiments.reported import Reported
+from experiments.reported import Reported, Statement
 
 SPLITS, METRICS = ("train", "validation", "test"), ("loss", "accuracy")
 NOTHING = "-"  # where there is no number
 
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
 
 class Row(NamedTuple):
-    """A configuration's runs, one a seed, and what the report has of it."""
+    """A configuration's runs, one a seed, what the report has of it, and more for its row of `summary.json`."""
 
     name: str
     runs: Sequence[Run]
     reported: Reported | None
+    more: Mapping[str, float] = MappingProxyType({})
 
 
 class Table(NamedTuple):
@@ -53,6 +59,23 @@ class Report:
     notes: Sequence[str]
     tables: Mapping[str, Table]
     figures: Mapping[str, Figure]
+
+
+def beside(options: Options, reported: Mapping[Key, Value]) -> Mapping[Key, Value]:
+    """Return the report's numbers or words if they are of the data set in use, else none."""
+    return reported if options.dataset == "cifar10" else {}
+
+
+def reading(options: Options, *reported: str) -> list[str]:
+    """Return what a reader of tables must know; `reported` says it of the report's numbers beside them."""
+    measured = (
+        "Train and validation are those of the best epoch, the first of highest validation accuracy; test is measured "
+        "once, with that epoch's weights. Loss is the mean cross entropy in nats."
+    )
+    spread = ["± is the standard deviation over the seeds."] if options.seeds > 1 else []
+    if options.dataset != "cifar10":
+        return [measured, *spread, f"The report has no numbers of {options.dataset}: its own are of CIFAR-10."]
+    return [measured, *spread, *reported]
 
 
 def publish(options: Options, experiment: str, report: Report) -> list[Path]:
@@ -84,6 +107,7 @@ def summarise(options: Options, experiment: str, rows: Sequence[Row]) -> dict[st
                 "seeds": [{"seed": run.config.seed, **run.summary} for run in row.runs],
                 "mean": mean(row.runs),
                 "reported": row.reported and row.reported.to_json(),
+                **row.more,
             }
             for row in rows
         ],
@@ -109,32 +133,40 @@ def _reduce(summaries: Sequence[dict[str, Any]], of: Callable[[list[float]], flo
 
 def results_table(rows: Sequence[Row], name: str) -> Table:
     """Return loss and accuracy of each row and split, beside the report's where it has any."""
-    beside = any(row.reported for row in rows)
-    header = [name, "split", *(h for metric in METRICS for h in ([metric, "report's"] if beside else [metric]))]
+    has_reported = any(row.reported for row in rows)
+    header = [name, "split", *(h for metric in METRICS for h in ([metric, "report's"] if has_reported else [metric]))]
     lines = []
     for row in rows:
-        numbers = mean(row.runs)
         for split in SPLITS:
-            pairs = [
-                (_spread(numbers, split, metric, len(row.runs)), _reported(row, split, metric)) for metric in METRICS
-            ]
-            cells = [cell for pair in pairs for cell in (pair if beside else pair[:1])]
+            pairs = [(measured(row.runs, split, metric), _reported(row, split, metric)) for metric in METRICS]
+            cells = [cell for pair in pairs for cell in (pair if has_reported else pair[:1])]
             lines.append([row.name if split == SPLITS[0] else "", split, *cells])
     return Table(header, lines, 2)
 
 
-def _spread(numbers: Mapping[str, Any], split: str, metric: str, runs: int) -> str:
-    """Return a mean and its standard deviation for a reader."""
-    value, std, seeds = numbers[split][metric], numbers["std"][split][metric], numbers["seeds"]
-    if value is None:
+def measured(runs: Sequence[Run], split: str, metric: str) -> str:
+    """Return a metric of the best epoch over runs, as `spread` does."""
+    return spread([run.summary[split] and run.summary[split][metric] for run in runs])
+
+
+def spread(values: Sequence[float | None], digits: int = 4) -> str:
+    """Return for a reader the mean of the values that are there, their standard deviation, and how many of all."""
+    there = [value for value in values if value is not None]
+    if not there:
         return NOTHING
-    some = f" ({seeds} of {runs})" if seeds < runs else ""
-    return f"{value:.4f}{'' if std is None else f' ± {std:.4f}'}{some}"
+    std = f" ± {stdev(there):.{digits}f}" if len(there) > 1 else ""
+    some = f" ({len(there)} of {len(values)})" if len(there) < len(values) else ""
+    return f"{fmean(there):.{digits}f}{std}{some}"
+
+
+def count(values: Sequence[int | None]) -> str:
+    """Return whole numbers as `spread` does, one alone without a fraction."""
+    return spread(values, 0 if len(values) == 1 else 1)
 
 
 def _reported(row: Row, split: str, metric: str) -> str:
-    metrics = row.reported and getattr(row.reported, split)
-    return f"{getattr(metrics, metric):.4f}" if metrics else NOTHING
+    value = getattr(row.reported and getattr(row.reported, split), metric, None)
+    return NOTHING if value is None else f"{value:.4f}"
 
 
 def runs_table(rows: Sequence[Row], name: str) -> Table:
@@ -142,6 +174,15 @@ def runs_table(rows: Sequence[Row], name: str) -> Table:
     header = [name, "seed", "ended", "best epoch", "epochs", "images/s"]
     lines = [[row.name, str(run.config.seed), *_course(run)] for row in rows for run in row.runs]
     return Table(header, lines, 3)
+
+
+def words_table(said: Sequence[tuple[str, Statement, str]], name: str) -> Table:
+    """Return the report's words of each thing, and what was measured of it."""
+    lines, above = [], None
+    for of, statement, found in said:
+        lines.append([of, statement.section, f"“{statement.text}”", "as above" if found == above else found])
+        above = found
+    return Table([name, "section", "the report's words", "measured"], lines, 4)
 
 
 def _course(run: Run) -> list[str]:
@@ -152,6 +193,14 @@ def _course(run: Run) -> list[str]:
         str(run.summary["epochs"]),
         NOTHING if speed is None else f"{speed:.0f}",
     ]
+
+
+def endings(runs: Sequence[Run]) -> str:
+    """Return why runs ended, and how many of them for what reason if they differ."""
+    reasons = Counter(map(ended, runs))
+    if len(reasons) == 1:
+        return next(iter(reasons))
+    return "; ".join(f"{reason} ({times} of {len(runs)})" for reason, times in reasons.items())
 
 
 def ended(run: Run) -> str:

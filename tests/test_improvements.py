@@ -14,7 +14,7 @@ from cnn3 import VARIANTS, RunConfig
 from cnn3.checkpoint import read_history
 from experiments import common
 from experiments.common import Options, Run, run_name
-from experiments.improvements import figures, main, notes
+from experiments.improvements import drawn, main, notes
 from experiments.reported import IMPROVEMENTS
 from experiments.tables import Row, results_table
 
@@ -137,7 +137,7 @@ def test_cifar10_stands_beside_the_reports_numbers(output):
     assert "protocol published" in text
     assert "0.8138 (figure 3) and 0.8148 (section 8)" in text
     assert {row.reported.source for row in rows if row.reported} == {"figure 3", "figure 6", "figure 9", "figure 12"}
-    assert set(figures(Options(), rows)) == FIGURES
+    assert set(drawn(Options(), rows)) == FIGURES
 
 
 def test_reported_numbers_in_json_are_the_reports():

@@ -1,16 +1,23 @@
 """Figures: what is drawn is what was measured, and the files are pictures."""
 
 import io
+import itertools
 from typing import get_args
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import FillBetweenPolyCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation, Text
 from PIL import Image
 
 from cnn3 import OutputError, plots
+from cnn3.plots.scatter import LINE, apart
 
 
 def history(epochs: int, seed: int = 0) -> list[dict]:
@@ -139,6 +146,103 @@ def test_comparison_tells_how_many_seeds():
     assert title({"a": [history(2)]}) == "All"
     assert title({"a": three, "b": three}) == "All (mean ± std of 3 seeds)"
     assert title({"a": two, "b": three}) == "All (mean ± std of 2 to 3 seeds)"
+
+
+def test_comparison_against_time_has_each_epoch_at_its_end():
+    def timed(seconds: list[float], seed: int) -> list[dict]:
+        return [record | {"seconds": s} for record, s in zip(history(len(seconds), seed), seconds, strict=True)]
+
+    named = {"slow": [timed([100.0, 50.0], 0)], "quick": [timed([10.0, 20.0], 1), timed([20.0, 30.0, 40.0], 2)]}
+    figure = plots.comparison(named, ("loss",), "All", "time")
+    figure.draw_without_rendering()
+    drawn = lines(figure.axes[0])
+    assert drawn["slow"][0] == pytest.approx([100 / 60, 150 / 60])
+    assert drawn["quick"][0] == pytest.approx([15 / 60, 40 / 60])  # the mean of 10 and 20, and of 30 and 50
+    assert figure.axes[1].get_xlabel() == "Training time (min)"
+    assert figure.axes[1].get_xlim()[0] == 0
+    assert figure.axes[1].get_xlim()[1] > 150 / 60
+
+
+@pytest.mark.parametrize(
+    ("seconds", "unit"), [(1.0, "s"), (119.0, "s"), (120.0, "min"), (7199.0, "min"), (7200.0, "h")]
+)
+def test_time_is_in_a_unit_that_suits_it(seconds, unit):
+    records = [record | {"seconds": seconds} for record in history(1)]
+    figure = plots.comparison({"a": [records], "b": [[]]}, ("loss",), "All", "time")
+    assert figure.axes[1].get_xlabel() == f"Training time ({unit})"
+    assert lines(figure.axes[0])["a"][0] == [seconds / {"s": 1, "min": 60, "h": 3600}[unit]]
+
+
+def test_more_names_than_colors_are_told_apart():
+    named = {str(i): [history(2, i)] for i in range(9)}
+    axes = plots.comparison(named, ("loss",), "All").axes[0]
+    assert len({(line.get_color(), line.get_linestyle()) for line in axes.lines}) == 9
+
+
+def test_a_heat_map_shows_every_number_and_frames_the_highest():
+    grid = np.array([[0.1, 0.25], [np.nan, 0.2], [0.3, 0.05]])
+    other = np.full((3, 2), np.nan)
+    rows, columns = plots.Ticks("Rate", ["a", "b", "c"]), plots.Ticks("Size", ["1", "2"])
+    figure = plots.heatmap({"ours": grid, "theirs": other}, rows, columns, "Accuracy")
+    figure.draw_without_rendering()
+    ours, theirs, scale = figure.axes
+    assert [text.get_text() for text in ours.texts] == ["0.1000", "0.2500", "-", "0.2000", "0.3000", "0.0500"]
+    assert [text.get_position() for text in ours.texts[:3]] == [(0, 0), (1, 0), (0, 1)]
+    (frame,) = ours.patches
+    column, row = frame.get_center()  # type: ignore[attr-defined]
+    assert (round(column), round(row)) == (0, 2)
+    assert [text.get_text() for text in theirs.texts] == ["-"] * 6
+    assert not theirs.patches
+    assert [text.get_text() for text in ours.get_yticklabels()] == ["a", "b", "c"]
+    assert ours.get_ylabel() == "Rate"
+    assert (ours.get_title(), theirs.get_title()) == ("ours", "theirs")
+    assert scale.get_ylim() == (0.05, 0.3)
+
+
+def test_numbers_of_a_heat_map_stand_out_from_their_cells():
+    """Contrast of text and cell by WCAG's formula, at least 3 as large text needs."""
+    grid = np.linspace(0.5, 0.9, 25).reshape(5, 5)
+    ticks = plots.Ticks("", list("abcde"))
+    axes = plots.heatmap({"": grid}, ticks, ticks, "").axes[0]
+    (image,) = axes.images
+    for text, value in zip(axes.texts, grid.ravel(), strict=True):
+        light, dark = sorted(map(_luminance, (image.to_rgba(value)[:3], to_rgb(text.get_color()))), reverse=True)  # type: ignore[arg-type]
+        assert (light + 0.05) / (dark + 0.05) >= 3
+
+
+def _luminance(color: tuple[float, float, float]) -> float:
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_a_scatter_plot_names_every_point_apart_from_the_others(scale):
+    groups = [{"one": plots.Point(1, 0.5)}, {f"point {i}": plots.Point(1 + i, 0.5 + i / 1000, 0.01) for i in range(9)}]
+    figure = plots.scatter(groups, "Cost", "Accuracy", "All", scale)
+    FigureCanvasAgg(figure).draw()
+    (axes,) = figure.axes
+    points = lines(axes)
+    assert points["one"] == ([1], [0.5])
+    assert points["point 3"] == ([4], [0.503])
+    assert axes.get_xscale() == scale
+    names = [text for text in axes.texts if isinstance(text, Annotation)]
+    assert {text.get_text() for text in names} == {"one", *(f"point {i}" for i in range(9))}
+    boxes = [Text.get_window_extent(text) for text in names]
+    assert all(not a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert all(box.x0 > axes.get_window_extent().x1 and box.x1 < figure.bbox.x1 for box in boxes)
+    assert all(text.xy == tuple(value[0] for value in points[text.get_text()]) for text in names)
+
+
+@given(st.lists(st.floats(0, 1), max_size=40))
+def test_heights_are_moved_apart_within_bounds_and_keep_their_order(heights):
+    moved = apart(sorted(heights))
+    gap = min(LINE, 1 / max(len(heights), 1))
+    assert all(b - a >= gap - 1e-9 for a, b in itertools.pairwise(moved))
+    assert all(-1e-9 <= height <= 1 for height in moved)
+
+
+def test_heights_that_are_apart_stay():
+    assert apart([0.1, 0.5, 0.9]) == [0.1, 0.5, 0.9]
 
 
 def test_saved_figures_are_sharp_small_pictures(tmp_path):

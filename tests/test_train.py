@@ -1,8 +1,5 @@
 """The training engine: every image once, compiled once, nothing moved in between."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,6 +23,7 @@ from cnn3.train import (
     predict,
     train_step,
 )
+from tests.compilations import count_compilations
 
 SMALL = ModelConfig(batch_norm=True, dropout=0.2, channels=(8, 8, 8), hidden=(32, 128))
 HYPER = Hyperparameters(*map(jnp.float32, (1e-3, 0.0, 3e-4)))  # type: ignore[arg-type]
@@ -40,21 +38,6 @@ def digits() -> Split:
 def program(batch_size: int = 64, protocol: str = "corrected", model: ModelConfig = SMALL) -> Program:
     config = RunConfig(model, OptimizerConfig(), PROTOCOLS[protocol], "digits", batch_size=batch_size)  # type: ignore[index]
     return make_program(config, default_block())
-
-
-@contextmanager
-def count_compilations() -> Iterator[list[str]]:
-    """Collect the compilations that XLA does meanwhile."""
-    seen: list[str] = []
-    counting = True
-
-    def listen(event: str, duration_secs: float, **_: str | int) -> None:
-        if counting and event == "/jax/core/compile/backend_compile_duration":
-            seen.append(event)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    yield seen
-    counting = False
 
 
 @given(st.integers(1, 400), st.integers(1, 130))

@@ -3,7 +3,23 @@
 Each function returns a `matplotlib.figure.Figure` of its own; nothing here touches matplotlib's global state.
 """
 
-from cnn3.plots.curves import TRAIN, VALIDATION, Metric, comparison, curves
+from cnn3.plots.curves import TRAIN, VALIDATION, Against, Metric, comparison, curves
+from cnn3.plots.heatmap import Ticks, heatmap
+from cnn3.plots.scatter import Point, scatter
 from cnn3.plots.style import COLORS, DPI, save
 
-__all__ = ["COLORS", "DPI", "TRAIN", "VALIDATION", "Metric", "comparison", "curves", "save"]
+__all__ = [
+    "COLORS",
+    "DPI",
+    "TRAIN",
+    "VALIDATION",
+    "Against",
+    "Metric",
+    "Point",
+    "Ticks",
+    "comparison",
+    "curves",
+    "heatmap",
+    "save",
+    "scatter",
+]

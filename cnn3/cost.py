@@ -1,0 +1,41 @@
+"""What a configuration costs before it is run: its parameters and its arithmetic."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from cnn3.config import RunConfig
+from cnn3.layers import plain
+from cnn3.optim import Hyperparameters
+from cnn3.train import init_state, make_program, train_step
+
+
+def parameters(config: RunConfig) -> int:
+    """Return how many numbers a run learns; the running statistics of batch norm are not among them."""
+    state = init_state.eval_shape(make_program(config, plain), *_scalars())
+    return sum(leaf.size for leaf in jax.tree.leaves(state.weights.params))
+
+
+def training_flops(config: RunConfig) -> float:
+    """Return the floating-point operations of a training step for each image of its batch, by XLA's own count.
+
+    The count is of the step as written with `cnn3.layers.plain`, before any compilation, so that it is a property of
+    the network: faster kernels of the same meaning do not change it. A multiply-add is two operations; products with
+    the zeros of the padding are not counted.
+    """
+    batch = config.batch_size
+    images = jax.ShapeDtypeStruct((batch, 32, 32, 3), jnp.uint8)
+    labels = jax.ShapeDtypeStruct((batch,), jnp.int32)
+    key = jax.eval_shape(jax.random.key, 0)
+    program, (hyper, seed) = make_program(config, plain), _scalars()
+    state = init_state.eval_shape(program, hyper, seed)
+    lowered = jax.jit(train_step, static_argnums=0).lower(program, state, hyper, images, labels, key)
+    analysis: Any = lowered.cost_analysis()
+    return analysis["flops"] / batch
+
+
+def _scalars() -> tuple[Hyperparameters, jax.ShapeDtypeStruct]:
+    """Return the types of an optimizer's numbers and of a seed."""
+    number = jax.ShapeDtypeStruct((), jnp.float32)
+    return Hyperparameters(number, number, number), jax.ShapeDtypeStruct((), jnp.int32)  # type: ignore[arg-type]

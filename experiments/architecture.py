@@ -1,0 +1,203 @@
+"""The choices of the architecture (report, section 2), and combinations of the improvements (section 4).
+
+Trains, with the report's default run and all else as in the baseline, other channels of the convolutions, 2 and 4 fully
+connected layers, average pooling, and every combination of batch norm, dropout and dense block; and sets the accuracies
+beside what each network costs. The report says in words what it found, and prints no numbers but of the improvements
+one by one. It does not say how wide the layers were: with 2 the features go straight to the 128 of the last hidden
+layer, with 4 they are halved from layer to layer, 1024, 512, 256, 128.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean, median, stdev
+from typing import Literal, NamedTuple
+
+from matplotlib.figure import Figure
+
+from cnn3 import VARIANTS, ModelConfig, plots
+from cnn3.cost import parameters, training_flops
+from experiments import figures, reported
+from experiments.common import Options, Run, command, run_all
+from experiments.tables import (
+    NOTHING,
+    Report,
+    Row,
+    Table,
+    beside,
+    measured,
+    publish,
+    reading,
+    runs_table,
+    spread,
+    words_table,
+)
+
+NAME = "architecture"
+TITLE = "Choices of the architecture (report, sections 2 and 4)"
+BASELINE = "baseline"
+BATCH_NORM_DENSE = replace(VARIANTS["dense"], batch_norm=True)
+
+
+class Group(NamedTuple):
+    """A choice: its heading, what the baseline has chosen, and the networks that have chosen otherwise, by name."""
+
+    heading: str
+    chosen: str
+    others: Mapping[str, ModelConfig]
+
+
+GROUPS: Mapping[str, Group] = {
+    "channels": Group(
+        "Channels of the convolutions",
+        "256, 128, 64",
+        {
+            "channels 64, 128, 256": ModelConfig(channels=(64, 128, 256)),
+            "channels 128, 128, 128": ModelConfig(channels=(128, 128, 128)),
+        },
+    ),
+    "layers": Group(
+        "Fully connected layers",
+        "3: 512, 128, 10",
+        {
+            "2 layers: 128, 10": ModelConfig(hidden=(128,)),
+            "4 layers: 512, 256, 128, 10": ModelConfig(hidden=(512, 256, 128)),
+        },
+    ),
+    "pooling": Group("Pooling", "max", {"average pooling": ModelConfig(pool="average")}),
+    "improvements": Group(
+        "Improvements and their combinations",
+        "none",
+        {
+            **{name: model for name, model in VARIANTS.items() if name != BASELINE},
+            "batch_norm + dropout": replace(VARIANTS["batch_norm"], dropout=0.2),
+            "batch_norm + dense": BATCH_NORM_DENSE,
+            "dropout + dense": replace(VARIANTS["dense"], dropout=0.2),
+            "batch_norm + dropout + dense": replace(BATCH_NORM_DENSE, dropout=0.2),
+        },
+    ),
+}
+MODELS = {
+    BASELINE: VARIANTS[BASELINE],
+    **{name: model for group in GROUPS.values() for name, model in group.others.items()},
+}
+
+
+def architecture(options: Options) -> list[Path]:
+    """Train the networks, write their tables and figures, and return the files' paths."""
+    configs = {name: options.config(model=model) for name, model in MODELS.items()}
+    runs = run_all(options, NAME, configs)
+    printed = beside(options, reported.IMPROVEMENTS)
+    rows = {name: Row(name, runs[name], printed.get(name), cost(runs[name])) for name in configs}
+    groups = {key: [rows[BASELINE], *(rows[name] for name in group.others)] for key, group in GROUPS.items()}
+    tables = {GROUPS[key].heading: group_table(GROUPS[key], of) for key, of in groups.items()}
+    said = beside(options, reported.ARCHITECTURE)
+    if said:
+        words = [(key, statement, accuracies(groups[key])) for key, of in said.items() for statement in of]
+        tables["What the report says"] = words_table(words, "choice")
+    tables["Runs"] = runs_table(list(rows.values()), "network")
+    return publish(options, NAME, Report(TITLE, list(rows.values()), notes(options), tables, drawn(options, groups)))
+
+
+def cost(runs: Sequence[Run]) -> dict[str, float]:
+    """Return what `summary.json` says of a network's cost: its parameters, and the arithmetic of training an image."""
+    config = runs[0].config
+    return {"parameters": parameters(config), "training_flops_per_image": training_flops(config)}
+
+
+def notes(options: Options) -> list[str]:
+    """Return what a reader of the tables must know."""
+    return [
+        "GFLOP an image is the arithmetic of a training step, forward, backward and update, over its images: "
+        "XLA's count for the plain convolution, products with the zeros of the padding left out. Images a second and "
+        "seconds an epoch, which include validation, are medians over a run's epochs, on the machine of each run.",
+        *reading(
+            options,
+            f"The report's numbers are those of figures 3, 6, 9 and 12: {reported.AS_PUBLISHED}. Of the other choices "
+            "it prints none.",
+        ),
+    ]
+
+
+def group_table(group: Group, rows: Sequence[Row]) -> Table:
+    """Return cost and accuracy of a choice's networks, the baseline first, beside the report's if it has any."""
+    printed = any(row.reported for row in rows)
+    header = [
+        "network",
+        "parameters",
+        "GFLOP an image",
+        "images/s",
+        "s an epoch",
+        "validation accuracy",
+        "test accuracy",
+        *(["report's"] if printed else []),
+        "test loss",
+    ]
+    lines = []
+    for row in rows:
+        test = row.reported and row.reported.test
+        lines.append(
+            [
+                f"{BASELINE} ({group.chosen})" if row.name == BASELINE else row.name,
+                f"{row.more['parameters']:,}",
+                f"{row.more['training_flops_per_image'] / 1e9:.3f}",
+                spread([run.summary["images_per_second"] for run in row.runs], 0),
+                spread([epoch_seconds(run) for run in row.runs], 1),
+                measured(row.runs, "validation", "accuracy"),
+                measured(row.runs, "test", "accuracy"),
+                *([f"{test.accuracy:.4f}" if test else NOTHING] if printed else []),
+                measured(row.runs, "test", "loss"),
+            ]
+        )
+    return Table(header, lines, 1)
+
+
+def epoch_seconds(run: Run) -> float | None:
+    """Return the median time of an epoch, None if none ended."""
+    return median(record["seconds"] for record in run.history) if run.history else None
+
+
+def accuracies(rows: Sequence[Row]) -> str:
+    """Return the test accuracies of a choice's networks in words."""
+    return "test accuracy: " + "; ".join(f"{row.name}: {measured(row.runs, 'test', 'accuracy')}" for row in rows)
+
+
+def drawn(options: Options, groups: Mapping[str, Sequence[Row]]) -> dict[str, Figure]:
+    """Return the plots by file name: accuracy against cost, and the curves of each choice in one."""
+    colored = [groups["channels"][:1], *(rows[1:] for rows in groups.values())]
+    title = f"Accuracy and cost on {options.dataset}"
+
+    def scatter(of: str, unit: float, label: str, scale: Literal["linear", "log"]) -> Figure:
+        points = [_points(rows, of, unit) for rows in colored]
+        return plots.scatter(points, label, "Test accuracy", title, scale)
+
+    against = {
+        "accuracy_flops.png": scatter("training_flops_per_image", 1e9, "GFLOP to train on an image", "linear"),
+        "accuracy_parameters.png": scatter("parameters", 1e6, "Million parameters", "log"),
+    }
+    curves = {
+        f"comparison_{key}.png": figures.comparison(rows, f"{GROUPS[key].heading} on {options.dataset}")
+        for key, rows in groups.items()
+    }
+    return against | curves
+
+
+def _points(rows: Sequence[Row], cost: str, unit: float) -> dict[str, plots.Point]:
+    """Return the rows that have a test accuracy as points of its mean and, of several, standard deviation."""
+    points = {}
+    for row in rows:
+        values = [run.summary["test"]["accuracy"] for run in row.runs if run.summary["test"]]
+        if values:
+            std = stdev(values) if len(values) > 1 else None
+            points[figures.words(row.name)] = plots.Point(row.more[cost] / unit, fmean(values), std)
+    return points
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    return command(architecture, NAME, __doc__ or "", args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""The experiment on training algorithms."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cnn3 import OPTIMIZERS, RunConfig
+from cnn3.config import OptimizerName
+from experiments import reported
+from experiments.common import Options, Run
+from experiments.optimizers import convergence_table, counterparts, drawn, epochs_to, last_accuracy, main, notes
+from experiments.tables import Row
+from tests import fabricated
+
+CIFAR10 = Options()
+FIGURES = {f"{metric}_{name}.png" for metric in ("accuracy", "loss") for name in OPTIMIZERS} | {
+    "comparison_epochs.png",
+    "comparison_time.png",
+}
+SLOW = [i / 200 for i in range(150)]  # never without a rise, 0.745 at last
+STOPPED = [0.55, 0.65, 0.8, *[0.75] * 10]  # out of patience
+
+
+def run(name: OptimizerName, accuracies: list[float], seed: int = 3136) -> Run:
+    return fabricated.run(CIFAR10.tuned(optimizer=OPTIMIZERS[name], seed=seed), accuracies)
+
+
+@pytest.fixture
+def runs() -> dict[str, list[Run]]:
+    best = {"rmsprop": 0.82, "adam": 0.84, "adamw": 0.83}
+    quick = {name: [run(name, [0.5, 0.7, accuracy, *[0.4] * 10])] for name, accuracy in best.items()}
+    return {"sgd": [run("sgd", SLOW)], "momentum": [run("momentum", STOPPED)], **quick}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return fabricated.experiment(main, tmp_path_factory.mktemp("results"), "--epochs", "30", "--seeds", "2")
+
+
+def test_an_accuracy_is_reached_in_the_first_epoch_that_is_as_high():
+    of = run("sgd", [0.3, 0.5, 0.4, 0.61])
+    assert [epochs_to(of, accuracy) for accuracy in (0.3, 0.5, 0.6, 0.7)] == [1, 2, 4, None]
+    assert epochs_to(run("sgd", []), 0.1) is None
+
+
+def test_convergence_is_told_of_each_optimizer(runs):
+    rows = [Row(name, of, None) for name, of in runs.items()]
+    table = convergence_table(rows)
+    assert table.header[5:] == ["epochs to 0.5", "epochs to 0.6", "epochs to 0.7", "epochs to 0.8"]
+    lines = {line[0]: line[1:] for line in table.rows}
+    assert lines["sgd"] == ["all epochs done", "150", "0.7450", "0.7350", "101", "121", "141", "-"]
+    assert lines["momentum"] == ["no rise for 10 epochs", "13", "0.8000", "0.7900", "1", "2", "3", "3"]
+
+
+def test_convergence_of_several_seeds_has_means_and_says_how_many_reached():
+    seeds = [run("adam", [0.5, 0.6, 0.7]), run("adam", [0.5, 0.5, 0.5, 0.61], 3137), run("adam", [], 3138)]
+    (line,) = convergence_table([Row("adam", seeds, None)]).rows
+    assert line[1] == "all epochs done (2 of 3); diverged at epoch 1, training step 2 (1 of 3)"
+    assert line[5:] == ["1.0 ± 0.0 (2 of 3)", "3.0 ± 1.4 (2 of 3)", "3.0 (1 of 3)", "-"]
+
+
+def test_every_statement_of_the_report_has_what_was_measured_of_it(runs):
+    found = counterparts(runs)
+    said = {(name, statement.section) for name, of in reported.OPTIMIZERS.items() for statement in of}
+    assert set(found) == said
+    assert found["sgd", "6.1"] == "0.7450 in the last epoch, 150: all epochs done"
+    assert (
+        found["sgd", "8"]
+        == "sgd reached 0.6 in epoch 121; momentum reached 0.6 in epoch 2; adam reached 0.6 in epoch 2"
+    )
+    assert found["momentum", "6.2"].startswith("momentum reached 0.8 in epoch 3; 0.7500 in the last epoch, 13: no rise")
+    assert "rmsprop: validation 0.8200, test 0.8100; adam: validation 0.8400, test 0.8300" in found["rmsprop", "6.3"]
+    assert all(f"{name}: validation" in found["adam", "6.4"] for name in OPTIMIZERS)
+    assert "momentum never reached 0.8" in counterparts(runs | {"momentum": runs["sgd"]})["momentum", "6.2"]
+
+
+def test_the_last_accuracy_of_a_run_that_diverged_at_once_is_a_dash():
+    assert last_accuracy([run("sgd", [])]) == "- in the last epoch, 0: diverged at epoch 1, training step 2"
+
+
+def test_all_are_the_tuned_run_but_for_the_optimizer(folder):
+    rows = json.loads((folder / "summary.json").read_text())["rows"]
+    assert [row["name"] for row in rows] == list(OPTIMIZERS)
+    options = Options(dataset="digits", epochs=30)
+    configs = {row["name"]: RunConfig.from_json(json.dumps(row["config"])) for row in rows}
+    assert configs == {name: options.tuned(optimizer=optimizer) for name, optimizer in OPTIMIZERS.items()}
+    assert configs["adam"] == options.tuned()
+
+
+def test_files_are_all_there_and_agree(folder):
+    assert {path.name for path in folder.iterdir()} == FIGURES | {"summary.json", "table.md"}
+    rows = json.loads((folder / "summary.json").read_text())["rows"]
+    cells = fabricated.cells(folder)
+    for row in rows:
+        numbers = [f"{row['mean'][split]['accuracy']:.4f}" for split in ("validation", "test")]
+        (line,) = [line for line in cells if line[0] == row["name"] and len(line) == 9]
+        assert [cell.split(" ± ")[0] for cell in line[3:5]] == numbers
+    text = (folder / "table.md").read_text()
+    assert "The report has no numbers of digits" in text
+    assert "the report's words" not in text
+    assert all(f"({name})" in text for name in FIGURES)
+
+
+def test_cifar10_stands_beside_the_reports_words_and_the_tuned_run(monkeypatch, tmp_path, runs, capsys):
+    monkeypatch.setattr("experiments.optimizers.run_all", lambda *_: runs)
+    assert main(["--output", str(tmp_path)]) == 0
+    cells = fabricated.cells(tmp_path / "cifar10" / "optimizers")
+    words = [line for line in cells if line[2:3] and line[2].startswith("“")]
+    assert [(line[0], line[1]) for line in words] == [
+        (name, statement.section) for name, of in reported.OPTIMIZERS.items() for statement in of
+    ]
+    assert ["", "test", "0.1700", "0.4666", "0.8300", "0.8339"] in cells
+    assert ["", "validation", "0.1600", "-", "0.8400", "0.8346"] in cells
+    assert "section 5 and figure 15" in notes(CIFAR10)[-1]
+    assert "protocol published" in capsys.readouterr().out
+
+
+def test_the_comparison_in_time_is_in_the_seconds_of_the_history(runs):
+    rows = [Row(name, of, None) for name, of in runs.items()]
+    axes = drawn(CIFAR10, rows)["comparison_time.png"].axes[2]
+    assert axes.get_xlabel() == "Training time (min)"
+    (sgd,) = [line for line in axes.lines if line.get_label() == "sgd"]
+    epochs = len(SLOW)
+    assert list(sgd.get_xdata()) == pytest.approx([fabricated.SECONDS / 60 * (i + 1) for i in range(epochs)])  # type: ignore[arg-type]
