@@ -22,9 +22,10 @@ import jax
 import tyro
 from matplotlib.figure import Figure
 
-from benchmarks.flops import peak_flops, training_flops
+from benchmarks.peak import peak_flops
 from benchmarks.workers import Job, Worker
-from cnn3 import VARIANTS, files, plots
+from cnn3 import VARIANTS, RunConfig, files, plots
+from cnn3.cost import training_flops
 
 CNN3, AS_IS, CHANNELS_LAST = "cnn3", "PyTorch", "PyTorch, channels_last"
 WORK = ("train", "evaluate")
@@ -90,7 +91,7 @@ def table(results: Sequence[Mapping[str, Any]], peak: float) -> Iterator[str]:
     yield f"| {' | '.join(header)} |"
     yield f"|{'---|' * len(header)}"
     for result in results:
-        limit = peak / training_flops(VARIANTS[result["variant"]])
+        limit = peak / training_flops(RunConfig(VARIANTS[result["variant"]]))
         for what in WORK:
             rates = {name: statistics.median(of[what]) for name, of in result["rates"].items()}
             own = rates[CNN3]
@@ -113,7 +114,7 @@ def draw(results: Sequence[Mapping[str, Any]], peak: float) -> Figure:
     for i, (name, color) in enumerate(zip(names, plots.COLORS, strict=False)):
         rates = [statistics.median(result["rates"][name]["train"]) for result in results]
         axes.bar([x + 0.27 * (i - 1) for x in range(len(results))], rates, 0.25, color=color, label=name)
-    limits = [peak / training_flops(VARIANTS[result["variant"]]) for result in results]
+    limits = [peak / training_flops(RunConfig(VARIANTS[result["variant"]])) for result in results]
     for x, limit in enumerate(limits):
         axes.plot(
             [x - 0.42, x + 0.42], [limit, limit], color="black", label=None if x else "limit of direct convolution"

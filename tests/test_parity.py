@@ -135,7 +135,10 @@ def test_gradients_in_float32(discard: bool, kernels: str) -> None:
 
 @pytest.mark.parametrize("name", ["baseline", "batch_norm", "dense"])
 def test_gradients_where_windows_tie(name: str) -> None:
-    """Digits on black: most windows tie. XLA's own kernels send the gradient where torch does: to 1e-4; seen: SEENTIE."""
+    """Digits on black: most windows tie. XLA's own kernels send the gradient where torch does.
+
+    To 1e-4; seen: SEENTIE.
+    """
     found = gradient_errors(MODELS[name], KERNELS["plain"], np.float32, smooth=True)
     assert max(found.values()) <= 1e-4, found
 

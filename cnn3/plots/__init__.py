@@ -4,6 +4,7 @@ Each function returns a `matplotlib.figure.Figure` of its own; nothing here touc
 """
 
 from cnn3.plots.curves import TRAIN, VALIDATION, Against, Metric, comparison, curves
+from cnn3.plots.differences import differences
 from cnn3.plots.heatmap import Ticks, heatmap
 from cnn3.plots.scatter import Point, scatter
 from cnn3.plots.style import COLORS, DPI, save
@@ -19,6 +20,7 @@ __all__ = [
     "Ticks",
     "comparison",
     "curves",
+    "differences",
     "heatmap",
     "save",
     "scatter",

@@ -1,0 +1,22 @@
+"""How much arithmetic the machine can do."""
+
+import time
+
+import jax
+import jax.numpy as jnp
+
+SIDE = 2048  # of the matrices whose product is timed
+PRODUCTS = 10
+
+
+def peak_flops() -> float:
+    """Return floating-point operations a second of the best of some large float32 matrix products."""
+    a = jnp.ones((SIDE, SIDE))
+    product = jax.jit(jnp.dot)
+    jax.block_until_ready(product(a, a))
+    seconds = []
+    for _ in range(PRODUCTS):
+        start = time.perf_counter()
+        jax.block_until_ready(product(a, a))
+        seconds.append(time.perf_counter() - start)
+    return 2 * SIDE**3 / min(seconds)

@@ -1,0 +1,44 @@
+"""How far numbers lie from where they would be: a line for each cause, a marker for each quantity."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+
+from matplotlib.figure import Figure
+
+from cnn3.plots.style import COLORS, frame
+
+MARKERS = "osD^v"
+OFFSET = 0.22  # between the quantities of a line
+
+
+def differences(quantities: Mapping[str, Mapping[str, Sequence[float | None]]], unit: str, title: str) -> Figure:
+    """Return the mean of each quantity's differences by cause, its standard deviation as a bar, each seed as a dot.
+
+    Args:
+        quantities: by name, and by cause, a number a seed, None where there is none.
+        unit: of the numbers.
+        title: of the figure.
+    """
+    causes = list(next(iter(quantities.values())))
+    figure = Figure(figsize=(7.2, 1.6 + 0.7 * len(causes)), layout="constrained")
+    axes = figure.add_subplot()
+    for i, (name, by_cause) in enumerate(quantities.items()):
+        color, shift = COLORS[i % len(COLORS)], OFFSET * (i - (len(quantities) - 1) / 2)
+        label: str | None = name
+        for y, cause in enumerate(causes):
+            there = [value for value in by_cause[cause] if value is not None]
+            if not there:
+                continue
+            style = {"color": color, "markersize": 8, "markeredgecolor": "white", "capsize": 3}
+            bar = stdev(there) if len(there) > 1 else None
+            axes.errorbar(fmean(there), y + shift, xerr=bar, fmt=MARKERS[i % len(MARKERS)], label=label, **style)
+            if len(there) > 1:
+                axes.plot(there, [y + shift] * len(there), ".", color=color, alpha=0.4)
+            label = None
+    axes.axvline(0, color="0.4", linewidth=1, zorder=0)
+    axes.set_yticks(range(len(causes)), causes)
+    axes.set_ylim(len(causes) - 0.4, -0.6)
+    frame(axes, unit, "", title)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=max(len(labels), 1), fontsize=10, frameon=False)
+    return figure
