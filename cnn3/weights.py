@@ -65,7 +65,7 @@ class Description(NamedTuple):
             named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
             if not isinstance(discard, bool) or not (classes is None or named):
                 raise TypeError
-            return cls(ModelConfig.from_fields(model), discard, classes and tuple(classes))
+            return cls(ModelConfig.from_fields(model), discard, None if classes is None else tuple(classes))
         except (KeyError, TypeError, ValueError, RecursionError):  # a ConfigError is a ValueError
             raise WeightsError("its description is damaged") from None
 

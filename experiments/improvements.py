@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from cnn3 import VARIANTS, plots
 from experiments.common import Options, command, run_all
-from experiments.reported import BASELINE_TEST_ACCURACY, IMPROVEMENTS
-from experiments.tables import Report, Row, publish, results_table, runs_table
+from experiments.reported import AS_PUBLISHED, BASELINE_TEST_ACCURACY, IMPROVEMENTS
+from experiments.tables import Report, Row, beside, publish, reading, results_table, runs_table
 
 NAME = "improvements"
 METRICS: tuple[plots.Metric, ...] = ("accuracy", "loss")
@@ -23,7 +23,7 @@ TITLE = "Improvement techniques (report, sections 3 and 4)"
 def improvements(options: Options) -> list[Path]:
     """Train the four variants, write their table and figures, and return the files' paths."""
     runs = run_all(options, NAME, {name: options.config(model=model) for name, model in VARIANTS.items()})
-    reported = IMPROVEMENTS if options.dataset == "cifar10" else {}
+    reported = beside(options, IMPROVEMENTS)
     rows = [Row(name, runs[name], reported.get(name)) for name in VARIANTS]
     tables = {"Results": results_table(rows, "variant"), "Runs": runs_table(rows, "variant")}
     return publish(options, NAME, Report(TITLE, rows, notes(options), tables, figures(options, rows)))
@@ -31,20 +31,12 @@ def improvements(options: Options) -> list[Path]:
 
 def notes(options: Options) -> list[str]:
     """Return what a reader of the tables must know."""
-    measured = (
-        "Train and validation are those of the best epoch, the first of highest validation accuracy; test is measured "
-        "once, with that epoch's weights. Loss is the mean cross entropy in nats."
-    )
-    spread = ["± is the standard deviation over the seeds."] if options.seeds > 1 else []
-    if options.dataset != "cifar10":
-        return [measured, *spread, f"The report has no numbers of {options.dataset}: its own are of CIFAR-10."]
     contradiction = " and ".join(f"{accuracy} ({where})" for where, accuracy in BASELINE_TEST_ACCURACY.items())
-    beside = (
-        "The report's are those of figures 3, 6, 9 and 12: one run each, of its program as it was (protocol "
-        "published), on all training images for at most 150 epochs. "
-        f"It gives the baseline's test accuracy twice: {contradiction}."
+    return reading(
+        options,
+        f"The report's are those of figures 3, 6, 9 and 12: {AS_PUBLISHED}. "
+        f"It gives the baseline's test accuracy twice: {contradiction}.",
     )
-    return [measured, *spread, beside]
 
 
 def figures(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:

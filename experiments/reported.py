@@ -40,6 +40,10 @@ class Statement:
     text: str
 
 
+AS_PUBLISHED = (  # what must be said beside any of the numbers
+    "one run each, of its program as it was (protocol published), on all training images for at most 150 epochs"
+)
+
 IMPROVEMENTS: Mapping[str, Reported] = {  # batch size 128, learning rate 0.001, weight decay 0.0003 (section 3)
     "baseline": Reported(
         "figure 3",
@@ -145,3 +149,9 @@ CONCLUSIONS: Mapping[str, Statement] = {  # section 8, on the first part of the 
         "accuracy in the test set.",
     ),
 }
+
+LATENT = Statement(  # it prints plots and these words, no numbers
+    "7",
+    "The plot of the latent spaces show that the model learns better representations as it is trained and better "
+    "representations leads to better performance.",
+)

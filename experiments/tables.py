@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
 
 from matplotlib.figure import Figure
 from rich import box
@@ -19,13 +20,17 @@ from experiments.reported import Reported
 SPLITS, METRICS = ("train", "validation", "test"), ("loss", "accuracy")
 NOTHING = "-"  # where there is no number
 
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
 
 class Row(NamedTuple):
-    """A configuration's runs, one a seed, and what the report has of it."""
+    """A configuration's runs, one a seed, what the report has of it, and more for its row of `summary.json`."""
 
     name: str
     runs: Sequence[Run]
     reported: Reported | None
+    more: Mapping[str, Any] = MappingProxyType({})
 
 
 class Table(NamedTuple):
@@ -45,14 +50,31 @@ class Report:
         rows: the runs, for `summary.json`.
         notes: what a reader must know of the numbers, a sentence or two each.
         tables: by heading.
-        figures: by file name.
+        figures: by file name; what is no plain picture, as an animation, in the bytes of its file.
     """
 
     title: str
     rows: Sequence[Row]
     notes: Sequence[str]
     tables: Mapping[str, Table]
-    figures: Mapping[str, Figure]
+    figures: Mapping[str, Figure | bytes]
+
+
+def beside(options: Options, reported: Mapping[Key, Value]) -> Mapping[Key, Value]:
+    """Return the report's numbers or words if they are of the data set in use, else none."""
+    return reported if options.dataset == "cifar10" else {}
+
+
+def reading(options: Options, *reported: str) -> list[str]:
+    """Return what a reader of tables must know; `reported` says it of the report's numbers beside them."""
+    measured = (
+        "Train and validation are those of the best epoch, the first of highest validation accuracy; test is measured "
+        "once, with that epoch's weights. Loss is the mean cross entropy in nats."
+    )
+    spread = ["± is the standard deviation over the seeds."] if options.seeds > 1 else []
+    if options.dataset != "cifar10":
+        return [measured, *spread, f"The report has no numbers of {options.dataset}: its own are of CIFAR-10."]
+    return [measured, *spread, *reported]
 
 
 def publish(options: Options, experiment: str, report: Report) -> list[Path]:
@@ -63,7 +85,10 @@ def publish(options: Options, experiment: str, report: Report) -> list[Path]:
     """
     folder = files.make_folder(options.folder(experiment))
     for name, figure in report.figures.items():
-        plots.save(figure, folder / name)
+        if isinstance(figure, bytes):
+            files.write(folder / name, figure)
+        else:
+            plots.save(figure, folder / name)
     files.write(folder / "table.md", markdown(options, report))
     files.write(folder / "summary.json", json.dumps(summarise(options, experiment, report.rows), indent=2) + "\n")
     show(options, report, Console(highlight=False, markup=False))
@@ -84,6 +109,7 @@ def summarise(options: Options, experiment: str, rows: Sequence[Row]) -> dict[st
                 "seeds": [{"seed": run.config.seed, **run.summary} for run in row.runs],
                 "mean": mean(row.runs),
                 "reported": row.reported and row.reported.to_json(),
+                **row.more,
             }
             for row in rows
         ],
@@ -109,32 +135,35 @@ def _reduce(summaries: Sequence[dict[str, Any]], of: Callable[[list[float]], flo
 
 def results_table(rows: Sequence[Row], name: str) -> Table:
     """Return loss and accuracy of each row and split, beside the report's where it has any."""
-    beside = any(row.reported for row in rows)
-    header = [name, "split", *(h for metric in METRICS for h in ([metric, "report's"] if beside else [metric]))]
+    has_reported = any(row.reported for row in rows)
+    header = [name, "split", *(h for metric in METRICS for h in ([metric, "report's"] if has_reported else [metric]))]
     lines = []
     for row in rows:
-        numbers = mean(row.runs)
         for split in SPLITS:
-            pairs = [
-                (_spread(numbers, split, metric, len(row.runs)), _reported(row, split, metric)) for metric in METRICS
-            ]
-            cells = [cell for pair in pairs for cell in (pair if beside else pair[:1])]
+            pairs = [(measured(row.runs, split, metric), _reported(row, split, metric)) for metric in METRICS]
+            cells = [cell for pair in pairs for cell in (pair if has_reported else pair[:1])]
             lines.append([row.name if split == SPLITS[0] else "", split, *cells])
     return Table(header, lines, 2)
 
 
-def _spread(numbers: Mapping[str, Any], split: str, metric: str, runs: int) -> str:
-    """Return a mean and its standard deviation for a reader."""
-    value, std, seeds = numbers[split][metric], numbers["std"][split][metric], numbers["seeds"]
-    if value is None:
+def measured(runs: Sequence[Run], split: str, metric: str) -> str:
+    """Return a metric of the best epoch over runs, as `spread` does."""
+    return spread([run.summary[split] and run.summary[split][metric] for run in runs])
+
+
+def spread(values: Sequence[float | None], digits: int = 4) -> str:
+    """Return for a reader the mean of the values that are there, their standard deviation, and how many of all."""
+    there = [value for value in values if value is not None]
+    if not there:
         return NOTHING
-    some = f" ({seeds} of {runs})" if seeds < runs else ""
-    return f"{value:.4f}{'' if std is None else f' ± {std:.4f}'}{some}"
+    std = f" ± {stdev(there):.{digits}f}" if len(there) > 1 else ""
+    some = f" ({len(there)} of {len(values)})" if len(there) < len(values) else ""
+    return f"{fmean(there):.{digits}f}{std}{some}"
 
 
 def _reported(row: Row, split: str, metric: str) -> str:
-    metrics = row.reported and getattr(row.reported, split)
-    return f"{getattr(metrics, metric):.4f}" if metrics else NOTHING
+    value = getattr(row.reported and getattr(row.reported, split), metric, None)
+    return NOTHING if value is None else f"{value:.4f}"
 
 
 def runs_table(rows: Sequence[Row], name: str) -> Table:

@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
@@ -13,6 +14,20 @@ from cnn3 import files
 DPI = 160
 # Okabe and Ito's colours, which colour-blind readers can tell apart, the darker ones first
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+
+# three more, as far from those under red-green blindness as those are from each other
+CLASS_COLORS = (*COLORS, "#6633DD", "#99BB66", "#BB0033")
+
+
+def frame(axes: Axes, x_label: str, y_label: str, title: str) -> None:
+    """Label the axes of a plot of lines or points, and lay a light grid under it."""
+    axes.set_xlabel(x_label, fontsize=11)
+    axes.set_ylabel(y_label, fontsize=11)
+    axes.set_title(title, fontsize=12)
+    axes.tick_params(labelsize=10)
+    axes.grid(color="0.9", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def save(figure: Figure, path: Path) -> None:
