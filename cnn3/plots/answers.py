@@ -54,10 +54,10 @@ def reliability(of: Reliability, title: str) -> Figure:
     above.set(xlim=(0, 1), ylim=(0, 1.02))
     note = f"expected calibration error {calibration_error(of):.4f}"
     above.text(0.97, 0.04, note, transform=above.transAxes, ha="right", fontsize=10, backgroundcolor="white")
-    above.legend(frameon=False, fontsize=10, loc="upper left")
     below.bar(edges[:-1], of.images, color="0.6", **bars)
     below.set_yscale("symlog", linthresh=1)
     frame(above, "", "Accuracy", title)
+    figure.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=10, frameon=False)
     frame(below, f"Confidence ({len(of.images)} bins)", "Images", "")
     return figure
 
@@ -65,7 +65,7 @@ def reliability(of: Reliability, title: str) -> Figure:
 def mistakes(sheet: Sequence[Mistake], title: str, columns: int = 6) -> Figure:
     """Return pictures with their class and what they were taken for, in rows."""
     rows = max(1, -(-len(sheet) // columns))
-    figure = Figure(figsize=(1.6 * columns, 2.05 * rows + 0.5), layout="constrained")
+    figure = Figure(figsize=(1.6 * columns, 2.0 * rows + 0.4), layout="constrained")
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, mistake in zip(panels, sheet, strict=False):
         axes.imshow(mistake.image, interpolation="nearest")

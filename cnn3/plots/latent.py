@@ -30,7 +30,7 @@ ANIMATION_INCHES, ANIMATION_DPI = 4.8, 100
 def latent_map(points: Map, labels: Labels, classes: Sequence[str], title: str) -> Figure:
     """Return a map with a colour for each class, and the class's name where it has a place of its own."""
     figure = Figure(figsize=(7.4, 6.4), layout="constrained")
-    _draw(figure.add_subplot(), points, labels, classes, title, size=max(3, 12_000 / len(points) * 2))
+    _draw(figure.add_subplot(), points, labels, classes, title, size=_dot(len(points), 4.5))
     _legend(figure, classes, columns=1, loc="outside right center")
     return figure
 
@@ -41,10 +41,10 @@ def latent_maps(maps: Mapping[str, Map], labels: Labels, classes: Sequence[str],
     rows = math.ceil(len(maps) / columns)
     wide = 12 / max(columns, 3)
     figure = Figure(figsize=(wide * columns, wide * rows + 0.9), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).flat
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, (heading, points) in zip(panels, maps.items(), strict=False):
-        _draw(axes, points, labels[: len(points)], classes, heading, size=4_000 / len(points) * wide / 2)
-    for axes in list(panels)[len(maps) :]:
+        _draw(axes, points, labels[: len(points)], classes, heading, size=_dot(len(points), wide / 2))
+    for axes in panels[len(maps) :]:
         axes.set_axis_off()
     figure.suptitle(title, fontsize=13)
     _legend(figure, classes, columns=min(len(classes), 3 * columns + 1), loc="outside lower center")
@@ -83,7 +83,7 @@ def separability(
         axes.xaxis.set_major_locator(FixedLocator(_apart(x)))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter("{x:.0f}")
-        frame(axes, "Epochs trained", heading, "")
+        frame(axes, "Epochs trained" if best is None else "Epochs trained (large: best epoch)", heading, "")
         if len(lines) > 1:
             axes.legend(frameon=False, fontsize=10, loc="lower right")
     figure.suptitle(f"{title} (mean ± std of {seeds} seeds)" if seeds > 1 else title, fontsize=12)
@@ -101,6 +101,7 @@ def animation(maps: Mapping[str, Map], labels: Labels, classes: Sequence[str]) -
     headings, places = list(stages), list(stages.values())
     dots = _draw(axes, places[0], labels[: len(places[0])], classes, headings[0], size=5, named=False)
     axes.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05))
+    axes.set_aspect("equal", adjustable="box")
     _legend(figure, classes, columns=5, loc="outside lower center")
     canvas = FigureCanvasAgg(figure)
 
@@ -137,14 +138,18 @@ def _draw(
     colors = np.array(CLASS_COLORS)[labels]
     dots = axes.scatter(*points.T, s=size, c=colors, linewidths=0, antialiaseds=named)
     for label, place in _places(points, labels).items() if named else ():
-        halo = [withStroke(linewidth=3, foreground="white")]
-        axes.text(
-            place[0], place[1], classes[label], ha="center", va="center", fontsize=11, weight="bold", path_effects=halo
-        )
+        name = axes.text(place[0], place[1], classes[label], ha="center", va="center", fontsize=11, weight="bold")
+        name.set_path_effects([withStroke(linewidth=3, foreground="white")])
     axes.set_title(title, fontsize=12)
-    axes.set(xticks=[], yticks=[], aspect="equal")  # t-SNE's units mean nothing
+    axes.set(xticks=[], yticks=[])  # t-SNE's units mean nothing
+    axes.set_aspect("equal", adjustable="datalim")
     axes.spines[:].set_color("0.8")
     return dots
+
+
+def _dot(count: int, inches: float) -> float:
+    """Return the area, in square points, of dots that keep apart so many points in a map so wide."""
+    return min(25.0, max(2.0, 3_000 * inches / count))
 
 
 def _places(points: Map, labels: Labels) -> dict[int, Float[np.ndarray, " 2"]]:
