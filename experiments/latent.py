@@ -136,7 +136,7 @@ def latent(options: Options) -> list[Path]:
     found = by_stage([{stage: space.scores(stage) for stage in space.stages} for space in spaces])
     rows = [Row("tuned", runs, None, {"latent": to_json(found)})]
     tables = {
-        "Separability": separability_table(found, len(runs)),
+        "Separability": separability_table(found),
         "Results": results_table(rows, "run"),
         "Runs": runs_table(rows, "run"),
     }
@@ -159,7 +159,7 @@ def shown(stages: Sequence[Stage]) -> list[Stage]:
     return [*stages[:1], *middle, *(stage for stage in stages if stage.name == BEST)]
 
 
-def separability_table(found: Found, seeds: int) -> Table:
+def separability_table(found: Found) -> Table:
     """Return the scores of each stage."""
     lines = []
     for name, of in found.items():

@@ -50,7 +50,9 @@ def reliability(of: Reliability, title: str) -> Figure:
     bars = {"width": edges[1], "align": "edge", "edgecolor": "white", "linewidth": 0.8}
     above.bar(edges[:-1], np.nan_to_num(of.accuracy), color=COLORS[0], label="accuracy", **bars)
     above.plot([0, 1], [0, 1], "--", color="0.4", linewidth=1.2, label="perfectly calibrated")
-    above.plot(of.confidence, of.accuracy, "o", color=COLORS[1], markersize=5, label="at the mean confidence")
+    above.plot(
+        of.confidence, of.accuracy, "o", color=COLORS[1], markersize=5, clip_on=False, label="at the mean confidence"
+    )
     above.set(xlim=(0, 1), ylim=(0, 1.02))
     note = f"expected calibration error {calibration_error(of):.4f}"
     above.text(0.97, 0.04, note, transform=above.transAxes, ha="right", fontsize=10, backgroundcolor="white")
