@@ -15,8 +15,9 @@ from cnn3.files import OutputError
 from cnn3.fit import Result, fit
 from cnn3.layers import default_block
 from cnn3.model import CNN3
-from cnn3.train import TrainState, Weights, evaluate, predict, train_epoch, train_step
-from cnn3.weights import WeightsError, load_weights, save_weights
+from cnn3.predict import predict
+from cnn3.train import TrainState, Weights, evaluate, train_epoch, train_step
+from cnn3.weights import WeightsError, load_model, load_weights, save_weights
 
 __all__ = [
     "CNN3",
@@ -40,6 +41,7 @@ __all__ = [
     "evaluate",
     "fit",
     "load",
+    "load_model",
     "load_weights",
     "predict",
     "save_weights",

@@ -80,6 +80,17 @@ class ModelConfig:
         )
         _require(self.pool in get_args(Pool), "pool", self.pool, f"one of {', '.join(get_args(Pool))}")
 
+    @classmethod
+    def from_fields(cls, values: object) -> "ModelConfig":
+        """Return the shape whose fields JSON held.
+
+        Raises:
+            ConfigError: it is no object, or has a missing, surplus or impossible field.
+        """
+        fields = _fields(cls, values, "model")
+        fields |= {name: tuple(fields[name]) for name in ("channels", "hidden") if isinstance(fields[name], list)}
+        return cls(**fields)
+
 
 def _require_widths(name: str, widths: object) -> None:
     valid = isinstance(widths, tuple) and all(type(w) is int and 1 <= w <= 8192 for w in widths)
@@ -220,9 +231,7 @@ class RunConfig:
         except (json.JSONDecodeError, RecursionError) as error:
             raise ConfigError(f"a configuration must be JSON: {error}") from None
         values = _fields(cls, values, "the configuration")
-        model = _fields(ModelConfig, values["model"], "model")
-        model |= {name: tuple(model[name]) for name in ("channels", "hidden") if isinstance(model[name], list)}
-        values["model"] = ModelConfig(**model)
+        values["model"] = ModelConfig.from_fields(values["model"])
         if isinstance(values["snapshots"], list):
             values["snapshots"] = tuple(values["snapshots"])
         values["optimizer"] = OptimizerConfig(**_fields(OptimizerConfig, values["optimizer"], "optimizer"))

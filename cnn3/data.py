@@ -1,14 +1,16 @@
 """Data sets as arrays: `load(name)` gives training, validation and test images as uint8, and their labels."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int, Int32, UInt8
 
-DATASETS = ("cifar10", "digits")
 CIFAR10_CLASSES = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")  # report, eval.py
+CLASS_NAMES: Mapping[str, tuple[str, ...]] = {"cifar10": CIFAR10_CLASSES, "digits": tuple(map(str, range(10)))}
+DATASETS = tuple(CLASS_NAMES)
 VALIDATION = 0.1  # part of the training images that is held out (report, section 1)
 DIGITS_TEST = 360  # a fifth of the 1,797 digits, always the same: scikit-learn has no test set of its own
 
@@ -56,15 +58,13 @@ def load(
     if name == "cifar10":
         from cnn3 import cifar10
 
-        classes = CIFAR10_CLASSES
         images, test = cifar10.read(data_dir)
     else:
-        classes = tuple(map(str, range(10)))
         images, test = _digits()
     train, validation = split_indices(len(images.labels), seed)
     if limit is not None and not 1 <= limit <= len(train):
         raise DataError(f"limit {limit} is out of range: {name} has {len(train)} training images")
-    return Dataset(name, classes, _take(images, train[:limit]), _take(images, validation), test)
+    return Dataset(name, CLASS_NAMES[name], _take(images, train[:limit]), _take(images, validation), test)
 
 
 def split_indices(count: int, seed: int) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " validation"]]:

@@ -138,9 +138,14 @@ def _kept(config: RunConfig, history: list[dict[str, Any]]) -> list[int]:
     return [epoch for epoch in config.snapshots if epoch < last]
 
 
+def weight_names(config: RunConfig, history: list[dict[str, Any]]) -> list[str]:
+    """Return the names, in the order of training and the best last, of the weights that a run with this history has."""
+    return [INITIAL, *map(snapshot_name, _kept(config, history)), *([BEST] if history else [])]
+
+
 def _load(config: RunConfig, program: Program, path: Path, history: list[dict[str, Any]]) -> dict[str, Weights]:
     """Return the weights that a run with this history has left in its folder."""
-    names = [INITIAL, *map(snapshot_name, _kept(config, history)), *([BEST] if history else [])]
+    names = weight_names(config, history)
     return {name: load_weights(path / f"{name}.safetensors", program.model) for name in names}
 
 
@@ -154,7 +159,8 @@ def _run(config: RunConfig, program: Program, dataset: Dataset, folder: RunFolde
     def keep(name: str, state: TrainState) -> None:
         weights[name] = jax.tree.map(np.array, state.weights)  # a copy: the next epoch takes the state's memory
         if folder is not None:
-            save_weights(folder.path / f"{name}.safetensors", program.model, weights[name])
+            path = folder.path / f"{name}.safetensors"
+            save_weights(path, program.model, weights[name], dataset.classes)
 
     keep(INITIAL, state)
     saved = folder.restore(state) if folder is not None else None

@@ -1,29 +1,81 @@
 """Weights as safetensors under the names and layouts of the report's PyTorch program.
 
 A PyTorch user can `load_state_dict` what is saved here, and what that program saves can be loaded here.
+
+A file describes itself: its metadata hold the network's shape, whether its last norm is thrown away, and the names of
+its classes. Tensors do not tell pooling or a discarded norm, and files are copied without what lies beside them.
 """
 
+import dataclasses
+import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from cnn3 import files
+from cnn3.config import ConfigError, ModelConfig
+from cnn3.layers import Block, plain
 from cnn3.model import CNN3
 from cnn3.train import Weights
 
 Tensors = dict[str, np.ndarray]
 
 COUNTER = "num_batches_tracked"  # torch counts the batches a norm has seen; nothing here depends on it
+KEY = "cnn3"  # of the description in a file's metadata
 TORCH_NAMES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 
 
 class WeightsError(Exception):
     """Weights that do not fit the model; the message names the tensor or the file."""
+
+
+class Description(NamedTuple):
+    """What a file says of its weights.
+
+    Args:
+        model: the network's shape.
+        discard_last_norm: whether the norm after the last hidden layer is computed and thrown away.
+        classes: their names, in the order of the logits; None where not known.
+    """
+
+    model: ModelConfig
+    discard_last_norm: bool
+    classes: tuple[str, ...] | None
+
+    def to_json(self) -> str:
+        """Return the description as JSON text."""
+        return json.dumps({**self._asdict(), "model": dataclasses.asdict(self.model)})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Description":
+        """Return the description that `to_json` wrote.
+
+        Raises:
+            WeightsError: it is damaged.
+        """
+        try:
+            values = json.loads(text)
+            model, discard, classes = (values[name] for name in cls._fields)
+            named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+            if not isinstance(discard, bool) or not (classes is None or named):
+                raise TypeError
+            return cls(ModelConfig.from_fields(model), discard, None if classes is None else tuple(classes))
+        except (KeyError, TypeError, ValueError, RecursionError):  # a ConfigError is a ValueError
+            raise WeightsError("its description is damaged") from None
+
+
+class Saved(NamedTuple):
+    """A network with its weights, and the names of its classes where the file has them."""
+
+    model: CNN3
+    weights: Weights
+    classes: tuple[str, ...] | None
 
 
 def to_torch(model: CNN3, weights: Weights) -> Tensors:
@@ -74,14 +126,21 @@ def weight_shapes(model: CNN3) -> Weights:
     return Weights(variables["params"], variables.get("batch_stats", {}))
 
 
-def save_weights(path: str | Path, model: CNN3, weights: Weights) -> None:
-    """Write the weights as a safetensors file.
+def save_weights(path: str | Path, model: CNN3, weights: Weights, classes: Sequence[str] | None = None) -> None:
+    """Write the weights as a safetensors file that describes itself.
+
+    Args:
+        path: of the file.
+        model: the network.
+        weights: its weights.
+        classes: names of the classes, in the order of the logits.
 
     Raises:
         OutputError: the file cannot be written.
     """
     tensors = {name: np.ascontiguousarray(value) for name, value in to_torch(model, weights).items()}
-    files.write(Path(path), save(tensors, metadata={"format": "pt"}))
+    description = Description(model.config, model.discard_last_norm, None if classes is None else tuple(classes))
+    files.write(Path(path), save(tensors, metadata={"format": "pt", KEY: description.to_json()}))
 
 
 def load_weights(path: str | Path, model: CNN3) -> Weights:
@@ -90,10 +149,79 @@ def load_weights(path: str | Path, model: CNN3) -> Weights:
     Raises:
         WeightsError: the file is missing, is no safetensors file, or does not fit the model.
     """
+    tensors, _ = _read(path)
     try:
-        return from_torch(model, load(Path(path).read_bytes()))
-    except (OSError, SafetensorError, WeightsError) as error:
+        return from_torch(model, tensors)
+    except WeightsError as error:
         raise WeightsError(f"cannot load weights from {path}: {error}") from None
+
+
+def load_model(path: str | Path, *, discard_last_norm: bool | None = None, block: Block = plain) -> Saved:
+    """Read a network and its weights from a safetensors file that this module or a PyTorch program wrote.
+
+    Args:
+        path: of the file.
+        discard_last_norm: whether the norm after the last hidden layer is thrown away, as the report's program does;
+            None is what the file says. PyTorch's files say nothing: their shape is that of `infer_config`.
+        block: the function that computes convolution, norm, ReLU and pooling.
+
+    Raises:
+        WeightsError: the file is missing, is no safetensors file, fits no network, or needs `discard_last_norm` and
+            was not given it.
+    """
+    tensors, text = _read(path)
+    try:
+        if text is not None:
+            config, discard, classes = Description.from_json(text)
+        else:
+            config, classes = infer_config(tensors), None
+            discard = None if config.batch_norm else False
+        if discard_last_norm is not None:
+            discard = discard_last_norm
+        if discard is None:
+            raise WeightsError("it does not say whether its last norm is used; name the --protocol of its training")
+        model = CNN3(config, discard, block)
+        return Saved(model, from_torch(model, tensors), classes)
+    except (WeightsError, ConfigError) as error:
+        raise WeightsError(f"cannot load weights from {path}: {error}") from None
+
+
+def infer_config(tensors: Tensors) -> ModelConfig:
+    """Return the shape of the network whose PyTorch tensors these are.
+
+    Dropout and pooling leave no trace in weights: they are taken to be those of the report's best model, none and max.
+
+    Raises:
+        WeightsError, ConfigError: there is no such network.
+    """
+
+    def shape(name: str, rank: int) -> tuple[int, ...]:
+        if name not in tensors:
+            raise WeightsError(f"{name} is missing")
+        if tensors[name].ndim != rank:
+            raise WeightsError(f"{name} has shape {tensors[name].shape}; it must have {rank} dimensions")
+        return tensors[name].shape
+
+    first, second, third = (shape(f"conv_layer{i}.weight", 4) for i in (1, 2, 3))
+    linear = max((i for i in range(1, 5) if f"fc{i}.weight" in tensors), default=1)
+    return ModelConfig(
+        batch_norm="batch_norm1.weight" in tensors,
+        dense=second[1] == first[1] + first[0],
+        channels=(first[0], second[0], third[0]),
+        hidden=tuple(shape(f"fc{i}.weight", 2)[0] for i in range(1, linear)),
+    )
+
+
+def _read(path: str | Path) -> tuple[Tensors, str | None]:
+    """Return the tensors of a safetensors file, and its description if it has one."""
+    try:
+        with safe_open(path, framework="np") as file:
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, (file.metadata() or {}).get(KEY)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"cannot load weights from {path}: {error}") from None
+    except (AttributeError, TypeError) as error:  # the library's answer to types that NumPy has not, as of 8 bits
+        raise WeightsError(f"cannot load weights from {path}: {error}; save them as float32") from None
 
 
 def _flat_shape(model: CNN3) -> tuple[int, int, int]:

@@ -1,13 +1,11 @@
 """What the experiments share: the command line, and running or resuming a list of runs."""
 
-import io
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
 from threading import Thread
 from typing import Annotated, Any, Literal, NamedTuple
@@ -23,11 +21,13 @@ from cnn3 import (
     OutputError,
     RunConfig,
     WeightsError,
+    cli,
     files,
     fit,
     load,
 )
 from cnn3.checkpoint import HISTORY, read_history, read_summary
+from cnn3.cli import COUNT, UsageError, one_line
 from cnn3.compilation import cache_compilations
 from cnn3.config import SEED, ModelConfig, ProtocolName
 from cnn3.fit import check
@@ -37,24 +37,6 @@ TUNED_SNAPSHOTS = (0, 1, 2, 4, 9, 20, 49, 99)  # 20 is the report's
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class UsageError(Exception):
-    """A command line that asks for what cannot be done; the message names the option and what is allowed."""
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a whole number") from None
-
-
-_COUNT = tyro.constructors.PrimitiveConstructorSpec[int | None](
-    nargs=1,
-    metavar="N",
-    instance_from_str=lambda args: _whole(args[0]),
-    is_instance=lambda value: value is None or isinstance(value, int),
-    str_from_instance=lambda value: [str(value)],
-)
 _DATA_DIR = tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: TFDS_DATA_DIR, else ~/tensorflow_datasets)")
 
 
@@ -76,10 +58,10 @@ class Options:
     dataset: Literal["cifar10", "digits"] = "cifar10"
     data_dir: Annotated[Path | None, _DATA_DIR] = None
     output: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("results")
-    epochs: Annotated[int, _COUNT] = 150
-    seeds: Annotated[int, _COUNT] = 1
+    epochs: Annotated[int, COUNT] = 150
+    seeds: Annotated[int, COUNT] = 1
     protocol: ProtocolName = "corrected"
-    limit: Annotated[int | None, _COUNT, tyro.conf.arg(help_behavior_hint="(default: all)")] = None
+    limit: Annotated[int | None, COUNT, tyro.conf.arg(help_behavior_hint="(default: all)")] = None
 
     def config(self, **changes: Any) -> RunConfig:
         """Return the report's default run under these options, with some fields changed.
@@ -142,7 +124,7 @@ def command(work: Callable[[Options], list[Path]], name: str, about: str, args: 
             cache_compilations()
             paths = work(options)
     except (UsageError, ConfigError, DataError, OutputError, WeightsError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(one_line(error), file=sys.stderr)
         return 2
     for path in paths:
         print(f"wrote {path}")
@@ -156,25 +138,10 @@ def parse(name: str, about: str, args: Sequence[str] | None = None) -> Options:
         UsageError: it cannot be understood.
         SystemExit: it asked for help, which was printed.
     """
-    said = io.StringIO()
-    program = f"python -m experiments.{name}"
-    try:
-        with redirect_stderr(said):
-            options = tyro.cli(Options, prog=program, description=about, args=args)
-    except SystemExit as end:
-        if not end.code:
-            raise
-        raise UsageError(f"{_gist(said.getvalue())}; see {program} --help") from None
+    options = cli.parse(Options, f"python -m experiments.{name}", about, args)
     if not 1 <= options.seeds <= MOST_SEEDS:
         raise UsageError(f"seeds must be a whole number from 1 to {MOST_SEEDS}, not {options.seeds}")
     return options
-
-
-def _gist(message: str) -> str:
-    """Return what tyro says of an error, without its frame, heading and hints."""
-    lines = [line.strip("╭╮╰╯│─ ") for line in message.strip().splitlines()]
-    paragraphs = [list(part) for rule, part in groupby(lines[1:], lambda line: not line.strip("-")) if not rule]
-    return " ".join(paragraphs[0]).removeprefix("Error parsing ").rstrip(".")
 
 
 @contextmanager

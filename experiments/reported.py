@@ -187,3 +187,9 @@ ARCHITECTURE: Mapping[str, tuple[Statement, ...]] = {  # no numbers; by what is 
         CONCLUSIONS["combinations"],
     ),
 }
+
+LATENT = Statement(  # it prints plots and these words, no numbers
+    "7",
+    "The plot of the latent spaces show that the model learns better representations as it is trained and better "
+    "representations leads to better performance.",
+)

@@ -31,7 +31,7 @@ class Row(NamedTuple):
     name: str
     runs: Sequence[Run]
     reported: Reported | None
-    more: Mapping[str, float] = MappingProxyType({})
+    more: Mapping[str, Any] = MappingProxyType({})
 
 
 class Table(NamedTuple):
@@ -51,14 +51,14 @@ class Report:
         rows: the runs, for `summary.json`.
         notes: what a reader must know of the numbers, a sentence or two each.
         tables: by heading.
-        figures: by file name.
+        figures: by file name; what is no plain picture, as an animation, in the bytes of its file.
     """
 
     title: str
     rows: Sequence[Row]
     notes: Sequence[str]
     tables: Mapping[str, Table]
-    figures: Mapping[str, Figure]
+    figures: Mapping[str, Figure | bytes]
 
 
 def beside(options: Options, reported: Mapping[Key, Value]) -> Mapping[Key, Value]:
@@ -86,7 +86,10 @@ def publish(options: Options, experiment: str, report: Report) -> list[Path]:
     """
     folder = files.make_folder(options.folder(experiment))
     for name, figure in report.figures.items():
-        plots.save(figure, folder / name)
+        if isinstance(figure, bytes):
+            files.write(folder / name, figure)
+        else:
+            plots.save(figure, folder / name)
     files.write(folder / "table.md", markdown(options, report))
     files.write(folder / "summary.json", json.dumps(summarise(options, experiment, report.rows), indent=2) + "\n")
     show(options, report, Console(highlight=False, markup=False))

@@ -15,6 +15,9 @@ DPI = 160
 # Okabe and Ito's colours, which colour-blind readers can tell apart, the darker ones first
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 
+# three more, as far from those under red-green blindness as those are from each other
+CLASS_COLORS = (*COLORS, "#6633DD", "#99BB66", "#BB0033")
+
 
 def frame(axes: Axes, x_label: str, y_label: str, title: str) -> None:
     """Label the axes of a plot of lines or points, and lay a light grid under it."""

@@ -1,0 +1,9 @@
+"""Prediction: the function `predict`, and the command `python -m cnn3.predict` in `__main__`.
+
+It is a package so that `cnn3.predict` can be both. Python runs a package's `__main__` after importing the package; a
+module that `cnn3` has imported would run a second time, with a warning.
+"""
+
+from cnn3.train import predict
+
+__all__ = ["predict"]

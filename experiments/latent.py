@@ -1,0 +1,267 @@
+"""The latent space of the tuned run as training goes on (report, section 7, figures 24 to 26).
+
+Maps the 128 values before the output layer to the plane, for the test images, by t-SNE as the report does: with the
+initial weights, those after the epoch of index 20, and those of the best epoch. Numbers say how far apart classes lie.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.figure import Figure
+
+from cnn3 import default_block, load, load_weights, plots
+from cnn3.data import CLASS_NAMES, Split
+from cnn3.fit import BEST, INITIAL, snapshot_name, weight_names
+from cnn3.latent import ITERATIONS, NEIGHBOURS, PERPLEXITY, Scores, latents, scores, tsne
+from cnn3.train import make_program
+from experiments.cache import cached, file_digest
+from experiments.common import Options, Run, command, run_all
+from experiments.reported import LATENT
+from experiments.tables import Report, Row, Table, beside, publish, reading, results_table, runs_table, spread
+
+NAME = "latent"
+TITLE = "The latent space (report, section 7, figures 24 to 26)"
+MIDDLE = 20  # index of the epoch that the report shows
+FOLLOWED = 2000  # images that are followed through all stages
+TSNE = {"perplexity": PERPLEXITY, "iterations": ITERATIONS}
+PANELS = {
+    "Accuracy": {"neighbours": f"{NEIGHBOURS} nearest neighbours", "probe": "linear probe"},
+    "Silhouette": {"silhouette": "silhouette"},
+}
+SCORES = {field: name for panel in PANELS.values() for field, name in panel.items()}
+
+Map = Float[np.ndarray, "n 2"]
+
+
+class Stage(NamedTuple):
+    """Weights that a run has kept."""
+
+    name: str  # of their file
+    epochs: int  # trained before
+
+    def __str__(self) -> str:
+        """Return when it was, epochs counted from 1."""
+        if self.name == INITIAL:
+            return "before training"
+        return f"{'best, ' if self.name == BEST else ''}epoch {self.epochs}"
+
+
+class Space:
+    """The latents of the test images at each stage of a run; what is computed from them is kept on disk."""
+
+    def __init__(self, options: Options, run: Run) -> None:
+        """Find the stages of a run."""
+        self.options, self.run = options, run
+        best = run.summary["best_epoch"]
+        trained = {snapshot_name(epoch): epoch + 1 for epoch in run.config.snapshots}
+        trained |= {INITIAL: 0} if best is None else {INITIAL: 0, BEST: best + 1}
+        self.stages = [Stage(name, trained[name]) for name in weight_names(run.config, run.history)]
+
+    @cached_property
+    def test(self) -> Split:
+        """The test set, which is read only if something is to be computed."""
+        return load(self.options.dataset, self.options.data_dir).test
+
+    def labels(self) -> Int[np.ndarray, " n"]:
+        """Return the classes of the test images."""
+        key = {"dataset": self.options.dataset}
+        return cached(self._folder, "labels", key, lambda: {"labels": self.test.labels})["labels"]
+
+    def scores(self, stage: Stage) -> Scores:
+        """Return how far apart classes lie."""
+
+        def compute() -> dict[str, np.ndarray]:
+            print(f"seed {self.run.config.seed}, {stage}: separability")
+            found = scores(self._latents(stage), self.test.labels)
+            return {name: np.array(value) for name, value in found._asdict().items()}
+
+        found = cached(self._folder, "scores", self._key(stage) | {"neighbours": NEIGHBOURS}, compute)
+        return Scores(**{name: float(value) for name, value in found.items()})
+
+    def map(self, stage: Stage) -> Map:
+        """Return the map of all test images, as the report makes it."""
+
+        def compute() -> dict[str, Map]:
+            values = self._latents(stage)
+            print(f"seed {self.run.config.seed}, {stage}: t-SNE of {len(values)} images")
+            return {"map": tsne(values)}
+
+        return cached(self._folder, "map", self._key(stage) | TSNE, compute)["map"]
+
+    def journey(self) -> dict[Stage, Map]:
+        """Return maps of the first `FOLLOWED` images in the order of training, each from where the one before ended."""
+        maps: dict[Stage, Map] = {}
+        for stage in sorted(self.stages, key=lambda stage: stage.epochs):
+            start = list(maps.values())[-1] if maps else None
+
+            def compute(stage: Stage = stage, start: Map | None = start) -> dict[str, Map]:
+                values = self._latents(stage)[:FOLLOWED]
+                print(f"seed {self.run.config.seed}, {stage}: t-SNE of {len(values)} images, from the stage before")
+                return {"map": tsne(values, start)}
+
+            way = [self._key(of) for of in [*maps, stage]]
+            maps[stage] = cached(self._folder, "journey", {"way": way, "images": FOLLOWED} | TSNE, compute)["map"]
+        return maps
+
+    @property
+    def _folder(self) -> Path:
+        return self.options.folder(NAME) / "cache"
+
+    def _path(self, stage: Stage) -> Path:
+        return self.run.folder / f"{stage.name}.safetensors"
+
+    def _training_mode(self, stage: Stage) -> bool:
+        return self.run.config.protocol.latents_in_training_mode and stage.name != BEST
+
+    def _key(self, stage: Stage) -> dict[str, Any]:
+        """Return all that a stage's latents depend on."""
+        digest = file_digest(self._path(stage))
+        return {"weights": digest, "training_mode": self._training_mode(stage), "dataset": self.options.dataset}
+
+    def _latents(self, stage: Stage) -> Float[np.ndarray, "n latent"]:
+        model = make_program(self.run.config, default_block()).model
+        weights = load_weights(self._path(stage), model)
+        return latents(model, weights, self.test.images, training_mode=self._training_mode(stage))
+
+
+def latent(options: Options) -> list[Path]:
+    """Train the tuned run, write the maps and numbers of its latent space, and return the files' paths."""
+    runs = run_all(options, NAME, {"tuned": options.tuned()})["tuned"]
+    spaces = [Space(options, run) for run in runs]
+    found = by_stage([{stage: space.scores(stage) for stage in space.stages} for space in spaces])
+    rows = [Row("tuned", runs, None, {"latent": to_json(found)})]
+    tables = {
+        "Separability": separability_table(found),
+        "Results": results_table(rows, "run"),
+        "Runs": runs_table(rows, "run"),
+    }
+    return publish(options, NAME, Report(TITLE, rows, notes(options, spaces[0]), tables, figures(spaces[0], found)))
+
+
+Found = Mapping[str, Sequence[tuple[Stage, Scores] | None]]  # by stage's name, one a seed, None where it has none
+
+
+def by_stage(seeds: Sequence[Mapping[Stage, Scores]]) -> Found:
+    """Return the scores of each stage that any seed has, in the order of training and the best last."""
+    stages = sorted({stage for seed in seeds for stage in seed}, key=lambda stage: (stage.name == BEST, stage.epochs))
+    given = [{stage.name: (stage, of) for stage, of in seed.items()} for seed in seeds]
+    return {name: [seed.get(name) for seed in given] for name in dict.fromkeys(stage.name for stage in stages)}
+
+
+def shown(stages: Sequence[Stage]) -> list[Stage]:
+    """Return the stages of the report's figures: initial, epoch of index 20 or else the last before it, and best."""
+    middle = [stage for stage in stages if stage.name not in (INITIAL, BEST) and stage.epochs <= MIDDLE + 1][-1:]
+    return [*stages[:1], *middle, *(stage for stage in stages if stage.name == BEST)]
+
+
+def separability_table(found: Found) -> Table:
+    """Return the scores of each stage."""
+    lines = []
+    for name, of in found.items():
+        there = [one for one in of if one is not None]
+        when = str(there[0][0]) if len({stage for stage, _ in there}) == 1 else name
+        columns = [[one and getattr(one[1], score) for one in of] for score in SCORES]
+        lines.append([when, *(spread(column) for column in columns)])
+    return Table(["stage", *SCORES.values()], lines, 1)
+
+
+def to_json(found: Found) -> list[dict[str, Any]]:
+    """Return the scores as `summary.json` holds them: for each stage, one entry a seed."""
+    return [
+        {"stage": name, "seeds": [one and {"epochs": one[0].epochs, **one[1]._asdict()} for one in of]}
+        for name, of in found.items()
+    ]
+
+
+def notes(options: Options, space: Space) -> list[str]:
+    """Return what a reader of tables and figures must know."""
+    protocol = space.run.config.protocol
+    mode = (
+        "Latents of all but the best weights are taken in training mode, in batches of 64, as by the report's program."
+        if protocol.latents_in_training_mode
+        else "Latents are taken in inference mode."
+    )
+    scored = (
+        f"Separability is of the 128 latent values of the test images: accuracy of the {NEIGHBOURS} nearest "
+        "neighbours, leaving the image itself out; accuracy of a logistic regression on standardised values, fitted to "
+        "the first half of the test images, on the second; and mean silhouette with Euclidean distance."
+    )
+    drawn = (
+        f"Maps are by t-SNE (perplexity {PERPLEXITY}, {ITERATIONS} iterations, from the principal components). In the "
+        f"evolution, of the first {FOLLOWED} test images at most, each map begins where the one before ended."
+    )
+    first = [] if options.seeds == 1 else ["Pictures are of the first seed."]
+    words = [f"The report prints no numbers here but says (section {LATENT.section}): “{LATENT.text}”"]
+    return [
+        *reading(options),
+        mode,
+        scored,
+        drawn,
+        *first,
+        *missing(space),
+        *(words if beside(options, {NAME: LATENT}) else []),
+    ]
+
+
+def missing(space: Space) -> list[str]:
+    """Return which of the report's stages the run does not have."""
+    names = [stage.name for stage in space.stages]
+    if BEST not in names:
+        return ["The run diverged in its first epoch: there is nothing but its initial weights."]
+    if snapshot_name(MIDDLE) in names:
+        return []
+    (*_, instead, _) = shown(space.stages)
+    return [f"The run ended before epoch {MIDDLE + 1}; the middle is {instead} instead."]
+
+
+def figures(space: Space, found: Found) -> dict[str, Figure | bytes]:
+    """Return the pictures by file name: a map of each stage that the report shows, all of them, and the evolution."""
+    dataset = space.options.dataset
+    labels, classes = space.labels(), CLASS_NAMES[dataset]
+    maps = {stage: space.map(stage) for stage in shown(space.stages)}
+    journey = {str(stage): points for stage, points in space.journey().items()}
+    each = {
+        f"{stage.name}.png": plots.latent_map(points, labels, classes, f"Latent space on {dataset}, {stage}")
+        for stage, points in maps.items()
+    }
+    together = {str(stage): points for stage, points in maps.items()}
+    return {
+        **each,
+        "side_by_side.png": plots.latent_maps(together, labels, classes, f"Latent space on {dataset}", 3),
+        "evolution.png": plots.latent_maps(journey, labels, classes, f"Evolution of the latent space on {dataset}", 5),
+        "evolution.gif": plots.animation(journey, labels, classes),
+        "separability.png": separability(found, dataset),
+    }
+
+
+def separability(found: Found, dataset: str) -> Figure:
+    """Return the curves of the scores."""
+    epochs = [float(np.mean([one[0].epochs for one in of if one is not None])) for of in found.values()]
+    panels = {
+        heading: {
+            name: np.array([[one_or_nan(one, field) for one in of] for of in found.values()]).T
+            for field, name in fields.items()
+        }
+        for heading, fields in PANELS.items()
+    }
+    best = list(found).index(BEST) if BEST in found else None
+    return plots.separability(epochs, panels, best, f"Separability of the latent space on {dataset}")
+
+
+def one_or_nan(one: tuple[Stage, Scores] | None, field: str) -> float:
+    """Return a score, not a number where the seed has no such stage."""
+    return np.nan if one is None else getattr(one[1], field)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    return command(latent, NAME, __doc__ or "", args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""The tuned run on the test set (report, section 5): what it confuses, how far it can be trusted, where it errs."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+from matplotlib.figure import Figure
+
+from cnn3 import default_block, load, load_weights, plots, predict
+from cnn3.analysis import BINS, calibration_error, confident_mistakes, confusion, reliability, softmax
+from cnn3.data import CLASS_NAMES
+from cnn3.fit import BEST
+from cnn3.train import EVALUATION_BATCH, make_program
+from experiments.cache import cached, file_digest
+from experiments.common import Options, Run, command, run_all
+from experiments.reported import AS_PUBLISHED, TUNED
+from experiments.tables import NOTHING, Report, Row, Table, beside, publish, reading, results_table, runs_table, spread
+
+NAME = "tuned"
+TITLE = "The tuned run (report, section 5)"
+MISTAKES = 24
+
+
+class Answers(NamedTuple):
+    """What the best weights of a run answer to the test images."""
+
+    probabilities: Float[np.ndarray, "n classes"]
+    labels: Int[np.ndarray, " n"]
+    mistakes: Int[np.ndarray, " mistakes"]  # indices, the most confident first
+    images: UInt8[np.ndarray, "mistakes 32 32 3"]
+
+    @property
+    def confusion(self) -> Int[np.ndarray, "classes classes"]:
+        """Return how many images of each class, a row each, were taken for each class."""
+        return confusion(self.labels, self.probabilities.argmax(1), self.probabilities.shape[1])
+
+
+def tuned(options: Options) -> list[Path]:
+    """Train the tuned run, write what its answers to the test set show, and return the files' paths."""
+    runs = run_all(options, NAME, {NAME: options.tuned()})[NAME]
+    found = [answers(options, run) if run.history else None for run in runs]
+    there = [of for of in found if of is not None]
+    classes = CLASS_NAMES[options.dataset]
+    more = {"answers": [of and to_json(of, classes) for of in found]}
+    rows = [Row(NAME, runs, beside(options, {NAME: TUNED}).get(NAME), more)]
+    tables = {
+        "Results": results_table(rows, "run"),
+        "Calibration": calibration_table(there),
+        "Classes": classes_table(there, classes),
+        "Runs": runs_table(rows, "run"),
+    }
+    return publish(options, NAME, Report(TITLE, rows, notes(options), tables, figures(options, there)))
+
+
+def answers(options: Options, run: Run) -> Answers:
+    """Return what a run's best weights answer; it is kept on disk."""
+    path = run.folder / f"{BEST}.safetensors"
+
+    def compute() -> dict[str, np.ndarray]:
+        model = make_program(run.config, default_block()).model
+        test = load(options.dataset, options.data_dir).test
+        logits = np.asarray(predict(model, EVALUATION_BATCH, load_weights(path, model), test.images).logits)
+        mistakes = confident_mistakes(softmax(logits), test.labels, MISTAKES)
+        return {"logits": logits, "labels": test.labels, "mistakes": mistakes, "images": test.images[mistakes]}
+
+    key = {"weights": file_digest(path), "dataset": options.dataset, "mistakes": MISTAKES}
+    found = cached(options.folder(NAME) / "cache", "answers", key, compute)
+    return Answers(softmax(found["logits"]), found["labels"], found["mistakes"], found["images"])
+
+
+def calibration(of: Answers) -> dict[str, float]:
+    """Return how far the answers can be trusted."""
+    confidence = of.probabilities.max(1)
+    return {
+        "accuracy": float(np.mean(of.probabilities.argmax(1) == of.labels)),
+        "mean confidence": float(confidence.mean()),
+        "expected calibration error": calibration_error(reliability(of.probabilities, of.labels)),
+    }
+
+
+def calibration_table(found: Sequence[Answers]) -> Table:
+    """Return how far the answers can be trusted."""
+    measured = [calibration(of) for of in found]
+    names = list(measured[0]) if measured else []
+    return Table(["calibration", "test"], [[name, spread([of[name] for of in measured])] for name in names], 1)
+
+
+def classes_table(found: Sequence[Answers], classes: Sequence[str]) -> Table:
+    """Return the accuracy of each class, and what else its images are most often taken for, over all seeds."""
+    lines = []
+    for label, name in enumerate(classes) if found else ():
+        rows = [of.confusion[label] for of in found]
+        parts = np.sum(rows, 0) / np.sum(rows)
+        other = max((answer for answer in range(len(classes)) if answer != label), key=lambda answer: parts[answer])
+        taken = f"{classes[other]} ({parts[other]:.4f})" if parts[other] else NOTHING
+        lines.append([name, taken, spread([row[label] / row.sum() for row in rows])])
+    return Table(["class", "most often taken for", "accuracy"], lines, 2)
+
+
+def to_json(of: Answers, classes: Sequence[str]) -> dict[str, Any]:
+    """Return what `summary.json` holds of a seed's answers; `image` is an index into the test set."""
+    counts = of.confusion
+    return {
+        **{name.replace(" ", "_"): value for name, value in calibration(of).items()},
+        "bins": BINS,
+        "classes": {name: counts[i, i] / counts[i].sum() for i, name in enumerate(classes)},
+        "confusion": counts.tolist(),
+        "mistakes": [
+            {"image": int(i), "true": mistake.true, "answer": mistake.answer, "confidence": mistake.confidence}
+            for i, mistake in zip(of.mistakes, sheet(of, classes), strict=True)
+        ],
+    }
+
+
+def notes(options: Options) -> list[str]:
+    """Return what a reader of the tables and figures must know."""
+    calibrated = (
+        "Confidence is the probability of the class answered. The expected calibration error is the mean of "
+        f"|accuracy - confidence| over {BINS} bins of equal width, weighted by their images (Guo et al., 2017)."
+    )
+    first = [] if options.seeds == 1 else ["Pictures are of the first seed; confusions in the table are of all."]
+    return [*reading(options, f"The report's are those of {TUNED.source}: {AS_PUBLISHED}."), calibrated, *first]
+
+
+def figures(options: Options, found: Sequence[Answers]) -> dict[str, Figure | bytes]:
+    """Return the pictures of the first seed by file name."""
+    if not found:
+        return {}
+    of, classes = found[0], CLASS_NAMES[options.dataset]
+    mistakes = plots.mistakes(sheet(of, classes), f"Most confident mistakes on the test set of {options.dataset}")
+    return {
+        "confusion.png": plots.confusion(of.confusion, classes, f"Tuned run on the test set of {options.dataset}"),
+        "reliability.png": plots.reliability(
+            reliability(of.probabilities, of.labels), f"Calibration of the tuned run on {options.dataset}"
+        ),
+        "mistakes.png": mistakes,
+    }
+
+
+def sheet(of: Answers, classes: Sequence[str]) -> list[plots.Mistake]:
+    """Return the most confident mistakes in pictures and words."""
+    names = np.array(classes)
+    true, answer = names[of.labels[of.mistakes]].tolist(), names[of.probabilities.argmax(1)[of.mistakes]].tolist()
+    confidence = of.probabilities.max(1)[of.mistakes].tolist()
+    return [plots.Mistake(*shown) for shown in zip(of.images, true, answer, confidence, strict=True)]
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    return command(tuned, NAME, __doc__ or "", args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
