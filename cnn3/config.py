@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 Pool = Literal["max", "average"]
 OptimizerName = Literal["sgd", "momentum", "rmsprop", "adam", "adamw"]
 ProtocolName = Literal["corrected", "published"]
+Precision = Literal["fp32", "bf16"]
 
 SEED = 3136  # report, train.py, line 28
 LATENT = 128  # width of the last hidden layer, the report's latent space (section 7)
@@ -184,6 +185,8 @@ class RunConfig:
         patience: stop when validation accuracy has not risen for so many epochs.
         snapshots: indices, in rising order, of epochs whose weights are kept, to look at training half way; the report
             keeps those of 20 (section 7).
+        precision: of the numbers that convolutions and fully connected layers multiply. Weights, statistics and metrics
+            are float32 in any case.
         seed: of the split, the initial weights, the order, the augmentation and the dropout.
     """
 
@@ -196,6 +199,7 @@ class RunConfig:
     epochs: int = 150
     patience: int = 10
     snapshots: tuple[int, ...] = (20,)
+    precision: Precision = "fp32"
     seed: int = SEED
 
     def __post_init__(self) -> None:
@@ -213,6 +217,7 @@ class RunConfig:
         ordered = isinstance(self.snapshots, tuple) and all(type(e) is int and 0 <= e < 2**31 for e in self.snapshots)
         ordered = ordered and all(a < b for a, b in pairwise(self.snapshots))
         _require(ordered, "snapshots", self.snapshots, "a tuple of whole numbers from 0, in rising order")
+        _require(self.precision in get_args(Precision), "precision", self.precision, "fp32 or bf16")
         _require_int("seed", self.seed, 0)
 
     def to_json(self) -> str:

@@ -111,7 +111,7 @@ def fit(config: RunConfig, dataset: Dataset, folder: str | Path | None = None, *
         OutputError: the folder cannot be written or holds another run.
     """
     check(config, dataset)
-    program = make_program(config, default_block())
+    program = make_program(config, default_block(config.precision))
     if folder is None:
         return _run(config, program, dataset, None, label)
     path = Path(folder)

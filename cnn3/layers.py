@@ -15,7 +15,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from cnn3 import blocks
-from cnn3.config import ConfigError
+from cnn3.config import ConfigError, Precision
 
 Pool = Literal["max", "average", "none"]
 
@@ -86,7 +86,7 @@ def plain(
 ) -> tuple[Float[Array, "batch rows columns cout"], Moments | None]:
     """Compute a block with XLA's own convolution and pooling: what a block means, and what runs on GPU and TPU."""
     layout = ("NHWC", "HWIO", "NHWC")
-    y = lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=layout) + bias
+    y = lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=layout).astype(bias.dtype) + bias
     y, moments = batch_norm(y, norm) if norm is not None else (y, None)
     pooled = {"max": max_pool, "average": average_pool, "none": lambda a: a}[pool](jax.nn.relu(y))
     return pooled, moments
@@ -108,15 +108,17 @@ KERNELS: dict[str, Block] = {"plain": plain, "winograd": winograd}
 FASTEST = {"cpu": "winograd"}  # platforms not named are served best by XLA's own convolution
 
 
-def default_block() -> Block:
+def default_block(precision: Precision = "fp32") -> Block:
     """Return the block for the platform in use.
 
-    The environment variable `CNN3_KERNELS` overrides the choice; all of `KERNELS` give the same results up to rounding.
+    In bfloat16 that is `plain` everywhere: the transforms of Winograd's algorithm would lose too much. The environment
+    variable `CNN3_KERNELS` overrides the choice; all of `KERNELS` give the same results up to rounding.
 
     Raises:
         ConfigError: the variable names none of them.
     """
-    name = os.environ.get("CNN3_KERNELS", FASTEST.get(jax.default_backend(), "plain"))
+    fastest = FASTEST.get(jax.default_backend(), "plain") if precision == "fp32" else "plain"
+    name = os.environ.get("CNN3_KERNELS", fastest)
     if name not in KERNELS:
         raise ConfigError(f"CNN3_KERNELS must be one of {', '.join(KERNELS)}, not {name!r}")
     return KERNELS[name]

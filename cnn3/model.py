@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from cnn3.config import ModelConfig
+from cnn3.config import ModelConfig, Precision
 from cnn3.layers import Block, Moments, Norm, batch_norm, plain
 
 CLASSES = 10
@@ -84,11 +84,13 @@ class CNN3(nn.Module):
         discard_last_norm: compute the norm after the last hidden layer and throw its output away, as the report's
             program does.
         block: the function that computes convolution, norm, ReLU and pooling.
+        precision: of what is multiplied; sums, norms and what they remember are float32.
     """
 
     config: ModelConfig
     discard_last_norm: bool = False
     block: Block = plain
+    precision: Precision = "fp32"
 
     @nn.compact
     def __call__(self, images: Float[Array, "batch 32 32 3"], *, train: bool, counted: Counted | None = None) -> Output:
@@ -109,7 +111,9 @@ class CNN3(nn.Module):
             kernel, bias = Affine((3, 3, x.shape[-1], channels), name=f"conv_layer{i}")()
             norm = BatchNorm(channels, name=f"batch_norm{i}") if config.batch_norm else None
             pool = "none" if config.dense and i < 3 else config.pool
-            a, moments = self.block(x, kernel, bias, None if norm is None else norm.norm(counted), pool)
+            a, moments = self.block(
+                self._cast(x), self._cast(kernel), bias, None if norm is None else norm.norm(counted), pool
+            )
             if norm is not None and moments is not None and counted is not None:
                 norm.update(moments, jnp.sum(counted) * x.shape[1] * x.shape[2])
             x = jnp.concatenate([x, a], -1) if config.dense and i < 3 else a
@@ -128,7 +132,10 @@ class CNN3(nn.Module):
 
     def _linear(self, x: Float[Array, "batch inputs"], features: int, name: str) -> Float[Array, "batch features"]:
         kernel, bias = Affine((x.shape[-1], features), name=name)()
-        return x @ kernel + bias
+        return jnp.matmul(self._cast(x), self._cast(kernel), preferred_element_type=bias.dtype) + bias
+
+    def _cast(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        return x.astype(jnp.bfloat16) if self.precision == "bf16" else x
 
     def _norm(
         self, x: Float[Array, "batch features"], counted: Counted | None, name: str

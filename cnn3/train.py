@@ -47,7 +47,7 @@ class Program(NamedTuple):
 
 def make_program(config: RunConfig, block: Block) -> Program:
     """Return what is fixed when a run's epoch is compiled."""
-    model = CNN3(config.model, config.protocol.discard_last_norm, block)
+    model = CNN3(config.model, config.protocol.discard_last_norm, block, config.precision)
     return Program(model, config.optimizer.name, config.batch_size)
 
 

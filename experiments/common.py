@@ -29,7 +29,7 @@ from cnn3 import (
 from cnn3.checkpoint import HISTORY, read_history, read_summary
 from cnn3.cli import COUNT, UsageError, one_line
 from cnn3.compilation import cache_compilations
-from cnn3.config import SEED, ModelConfig, ProtocolName
+from cnn3.config import SEED, ModelConfig, Precision, ProtocolName
 from cnn3.fit import check
 
 MOST_SEEDS = 1000
@@ -52,6 +52,7 @@ class Options:
         seeds: runs of each row, with seeds 3136, 3137, ...; tables then give mean and standard deviation.
         protocol: corrected does what the report's text says; published repeats the defects of its program: last norm
             thrown away, validation in training mode, metrics divided by full batches.
+        precision: bf16 multiplies in bfloat16, for GPUs; weights and statistics stay float32.
         limit: train on the first N training images only.
     """
 
@@ -61,6 +62,7 @@ class Options:
     epochs: Annotated[int, COUNT] = 150
     seeds: Annotated[int, COUNT] = 1
     protocol: ProtocolName = "corrected"
+    precision: Precision = "fp32"
     limit: Annotated[int | None, COUNT, tyro.conf.arg(help_behavior_hint="(default: all)")] = None
 
     def config(self, **changes: Any) -> RunConfig:
@@ -70,7 +72,9 @@ class Options:
             ConfigError: an option or a change is impossible.
         """
         protocol = PROTOCOLS[self.protocol]
-        default = RunConfig(protocol=protocol, dataset=self.dataset, limit=self.limit, epochs=self.epochs)
+        default = RunConfig(
+            protocol=protocol, dataset=self.dataset, limit=self.limit, epochs=self.epochs, precision=self.precision
+        )
         return replace(default, **changes)
 
     def tuned(self, **changes: Any) -> RunConfig:
@@ -92,7 +96,8 @@ class Options:
         images = "all training images" if self.limit is None else f"the first {self.limit} training images"
         epochs = "1 epoch" if self.epochs == 1 else f"at most {self.epochs} epochs"
         seeds = f"1 seed ({SEED})" if self.seeds == 1 else f"{self.seeds} seeds ({SEED} to {SEED + self.seeds - 1})"
-        return f"Data set {self.dataset}, {images}; {epochs}; {seeds}; protocol {self.protocol}."
+        how = f"protocol {self.protocol}" + (", in bfloat16" if self.precision == "bf16" else "")
+        return f"Data set {self.dataset}, {images}; {epochs}; {seeds}; {how}."
 
 
 class Run(NamedTuple):

@@ -124,7 +124,7 @@ class Space:
         return {"weights": digest, "training_mode": self._training_mode(stage), "dataset": self.options.dataset}
 
     def _latents(self, stage: Stage) -> Float[np.ndarray, "n latent"]:
-        model = make_program(self.run.config, default_block()).model
+        model = make_program(self.run.config, default_block(self.run.config.precision)).model
         weights = load_weights(self._path(stage), model)
         return latents(model, weights, self.test.images, training_mode=self._training_mode(stage))
 

@@ -60,7 +60,7 @@ def answers(options: Options, run: Run) -> Answers:
     path = run.folder / f"{BEST}.safetensors"
 
     def compute() -> dict[str, np.ndarray]:
-        model = make_program(run.config, default_block()).model
+        model = make_program(run.config, default_block(run.config.precision)).model
         test = load(options.dataset, options.data_dir).test
         logits = np.asarray(predict(model, EVALUATION_BATCH, load_weights(path, model), test.images).logits)
         mistakes = confident_mistakes(softmax(logits), test.labels, MISTAKES)

@@ -69,6 +69,7 @@ def test_the_defaults_are_the_reports() -> None:
         ("snapshots", (2, 2)),
         ("snapshots", [1]),
         ("snapshots", 20),
+        ("precision", "fp16"),
         ("dataset", "../etc"),
         ("dataset", 3),
         ("model", None),

@@ -1,5 +1,7 @@
 """The training engine: every image once, compiled once, nothing moved in between."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from cnn3.config import PROTOCOLS, ModelConfig, OptimizerConfig, RunConfig
 from cnn3.data import Split, load
-from cnn3.layers import default_block
+from cnn3.layers import default_block, plain
 from cnn3.optim import Hyperparameters
 from cnn3.train import (
     Program,
@@ -102,6 +104,23 @@ def test_the_state_is_given_away(digits: Split) -> None:
     state = init_state(program(), HYPER, SEED)
     compile_epoch(program(), 150)(state, HYPER, *digits, SEED, EPOCH)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
+
+
+def test_bfloat16_follows_float32(digits: Split) -> None:
+    """Parameters and statistics stay float32; losses of eight epochs differ by at most 0.05; seen: 0.015."""
+    model = dataclasses.replace(SMALL, dropout=0.0)
+    losses: dict[str, list[float]] = {"fp32": [], "bf16": []}
+    for precision, of in losses.items():
+        config = RunConfig(model, dataset="digits", batch_size=50, precision=precision)  # type: ignore[arg-type]
+        run = make_program(config, plain)
+        state = init_state(run, HYPER, SEED)
+        for epoch in range(8):
+            state, sums = compile_epoch(run, 150)(state, HYPER, *digits, SEED, jnp.int32(epoch))
+            of.append(float(sums.loss) / 150)
+        assert {leaf.dtype for leaf in jax.tree.leaves(state.weights)} == {jnp.dtype("float32")}
+    assert losses["fp32"] != losses["bf16"]
+    assert losses["fp32"][-1] < 0.85 * losses["fp32"][0], losses
+    np.testing.assert_allclose(losses["bf16"], losses["fp32"], atol=0.05, rtol=0)
 
 
 def test_training_learns(digits: Split) -> None:
