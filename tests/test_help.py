@@ -19,7 +19,7 @@ def test_help_says_what_the_experiment_does_and_how_to_run_it(name, capsys, monk
     assert not end.value.code
     text = " ".join(capsys.readouterr().out.split())
     assert f"python -m experiments.{name}" in text
-    assert " ".join(module.__doc__.split()) in text
+    assert " ".join(str(module.__doc__).split()) in text
 
 
 def test_the_experiments_are_those_of_the_readme():

@@ -28,7 +28,7 @@ def run(name: OptimizerName, accuracies: list[float], seed: int = 3136) -> Run:
 
 @pytest.fixture
 def runs() -> dict[str, list[Run]]:
-    best = {"rmsprop": 0.82, "adam": 0.84, "adamw": 0.83}
+    best: dict[OptimizerName, float] = {"rmsprop": 0.82, "adam": 0.84, "adamw": 0.83}
     quick = {name: [run(name, [0.5, 0.7, accuracy, *[0.4] * 10])] for name, accuracy in best.items()}
     return {"sgd": [run("sgd", SLOW)], "momentum": [run("momentum", STOPPED)], **quick}
 
