@@ -65,7 +65,7 @@ def _in_training_mode(model: CNN3, weights: Weights, images: UInt8[Array, "n 32 
         return forward(model, weights, images, jax.random.fold_in(jax.random.key(SEED), step))[0].latent
 
     found = lax.map(lambda given: batch(*given), (jnp.arange(batches), whole))
-    found = found.reshape(len(whole) * EVALUATION_BATCH, -1)
+    found = found.reshape(batches * EVALUATION_BATCH, found.shape[-1])
     return jnp.concatenate([found, batch(batches, images[-rest:])]) if rest else found
 
 

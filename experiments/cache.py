@@ -32,7 +32,7 @@ def cached(folder: Path, name: str, key: Mapping[str, Any], compute: Callable[[]
     path = folder / f"{name}-{digest}.npz"
     if path.exists():
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
                 return dict(arrays)
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise OutputError(f"{path} is damaged ({error}); delete it to compute it anew") from None

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -39,6 +40,13 @@ def random_weights(model: CNN3, seed: int = 0) -> Weights:
 def positive_variance(weights: Weights) -> Weights:
     stats = {name: {**leaves, "var": np.abs(leaves["var"]) + 0.1} for name, leaves in weights.batch_stats.items()}
     return weights._replace(batch_stats=stats)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick_to_compile() -> Iterator[None]:
+    jax.config.update("jax_disable_most_optimizations", True)  # compiling takes longest here
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module")
