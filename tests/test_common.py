@@ -157,7 +157,7 @@ def test_folders_tell_runs_apart_in_words_and_by_digest():
 
 def test_the_command_line_becomes_options_and_options_the_default_run():
     assert parse("trial", "", []) == Options()
-    text = "--dataset digits --data-dir a/b --output c --epochs 3 --seeds 2 --protocol published --limit 200"
+    text = "--dataset digits --data-dir a/b --output c --epochs 3 --seeds 2 --protocol published --limit 200 --precision bf16"
     given = parse("trial", "", text.split())
     assert asdict(given) == {
         "dataset": "digits",
@@ -166,12 +166,16 @@ def test_the_command_line_becomes_options_and_options_the_default_run():
         "epochs": 3,
         "seeds": 2,
         "protocol": "published",
+        "precision": "bf16",
         "limit": 200,
     }
-    assert given.config() == RunConfig(protocol=PROTOCOLS["published"], dataset="digits", limit=200, epochs=3)
+    assert given.config() == RunConfig(
+        protocol=PROTOCOLS["published"], dataset="digits", limit=200, epochs=3, precision="bf16"
+    )
     assert given.config().seed == SEED
     assert given.describe() == (
-        "Data set digits, the first 200 training images; at most 3 epochs; 2 seeds (3136 to 3137); protocol published."
+        "Data set digits, the first 200 training images; at most 3 epochs; 2 seeds (3136 to 3137); protocol published, "
+        "in bfloat16."
     )
     assert Options().describe() == (
         "Data set cifar10, all training images; at most 150 epochs; 1 seed (3136); protocol corrected."
