@@ -157,8 +157,8 @@ def test_folders_tell_runs_apart_in_words_and_by_digest():
 
 def test_the_command_line_becomes_options_and_options_the_default_run():
     assert parse("trial", "", []) == Options()
-    text = "--dataset digits --data-dir a/b --output c --epochs 3 --seeds 2 --protocol published --limit 200 --precision bf16"
-    given = parse("trial", "", text.split())
+    text = "--dataset digits --data-dir a/b --output c --epochs 3 --seeds 2 --protocol published --limit 200"
+    given = parse("trial", "", [*text.split(), "--precision", "bf16"])
     assert asdict(given) == {
         "dataset": "digits",
         "data_dir": Path("a/b"),
