@@ -77,7 +77,7 @@ def tsne(values: Latents, start: Map | None = None) -> Map:
     Args:
         values: the latents, more than 40 of them.
         start: where the points start, of any scale; None is their first two principal components, as in the report. A
-            map that starts from another keeps the arrangement of its clusters, so that the two can be compared.
+            map that starts from another may keep the arrangement of its clusters, but need not.
     """
     from sklearn.manifold import TSNE
 
