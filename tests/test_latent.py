@@ -55,7 +55,7 @@ def model() -> CNN3:
 
 def make_weights(model: CNN3, seed: int = 0) -> Weights:
     variables = model.init(jax.random.key(seed), jnp.zeros((2, 32, 32, 3)), train=False)
-    return jax.tree.map(np.asarray, Weights(variables["params"], variables["batch_stats"]))
+    return jax.tree.map(np.asarray, Weights(variables["params"], variables["batch_stats"]))  # type: ignore[arg-type]
 
 
 def clusters(distance: float, count: int = 60, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:

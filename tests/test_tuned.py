@@ -113,7 +113,7 @@ def test_tables_are_of_the_answers():
     assert lines["accuracy"] == f"{np.mean(accuracies):.4f} ± {spread:.4f}"
     errors = [calibration_error(reliability(of.probabilities, of.labels)) for of in found]
     assert lines["expected calibration error"].startswith(f"{np.mean(errors):.4f} ± ")
-    total = sum(confusion_matrix(of.labels, of.probabilities.argmax(1)) for of in found)
+    total = np.sum([confusion_matrix(of.labels, of.probabilities.argmax(1)) for of in found], axis=0)
     for label, (name, other, _) in enumerate(classes_table(found, CLASSES).rows):
         assert name == CLASSES[label]
         row = total[label].copy()
