@@ -16,6 +16,7 @@ from cnn3.model import CNN3
 from cnn3.train import EVALUATION_BATCH, Weights, forward, predict
 
 PERPLEXITY, ITERATIONS = 40, 2500  # report, eval.py, line 108
+WARM = 1.0
 NEIGHBOURS = 10
 
 Latents = Float[np.ndarray, "n latent"]
@@ -57,16 +58,16 @@ def latents(
 
 @partial(jax.jit, static_argnums=0)
 def _in_training_mode(model: CNN3, weights: Weights, images: UInt8[Array, "n 32 32 3"]) -> Float[Array, "n latent"]:
-    """Return the latents of batches in order, the last one as small as it is; running statistics play no part."""
-    batches, rest = divmod(len(images), EVALUATION_BATCH)
-    whole = images[: batches * EVALUATION_BATCH].reshape(batches, EVALUATION_BATCH, *images.shape[1:])
+    """Return the latents of batches in order; in the last one only what is left of the images counts."""
+    count = len(images)
+    batches = -(-count // EVALUATION_BATCH)
 
-    def batch(step: Int[Array, ""] | int, images: UInt8[Array, "batch 32 32 3"]) -> Float[Array, "batch latent"]:
-        return forward(model, weights, images, jax.random.fold_in(jax.random.key(SEED), step))[0].latent
+    def batch(step: Int[Array, ""]) -> Float[Array, "batch latent"]:
+        positions = step * EVALUATION_BATCH + jnp.arange(EVALUATION_BATCH)
+        key = jax.random.fold_in(jax.random.key(SEED), step)
+        return forward(model, weights, images[jnp.minimum(positions, count - 1)], key, positions < count)[0].latent
 
-    found = lax.map(lambda given: batch(*given), (jnp.arange(batches), whole))
-    found = found.reshape(batches * EVALUATION_BATCH, found.shape[-1])
-    return jnp.concatenate([found, batch(batches, images[-rest:])]) if rest else found
+    return lax.map(batch, jnp.arange(batches)).reshape(batches * EVALUATION_BATCH, -1)[:count]
 
 
 def tsne(values: Latents, start: Map | None = None) -> Map:
@@ -76,14 +77,16 @@ def tsne(values: Latents, start: Map | None = None) -> Map:
 
     Args:
         values: the latents, more than 40 of them.
-        start: where the points start, of any scale; None is their first two principal components, as in the report. A
-            map that starts from another may keep the arrangement of its clusters, but need not.
+        start: where the points start; None is their first two principal components, as in the report. A map of other
+            latents of the same points: it is then changed as little as the new latents ask for, so that the two can be
+            compared. Early exaggeration, which would arrange clusters anew, is left out (factor `WARM`).
     """
     from sklearn.manifold import TSNE
 
-    # scaled as scikit-learn scales the components
-    init: Any = "pca" if start is None else (start / np.std(start[:, 0]) * 1e-4).astype(np.float32)
-    return TSNE(2, perplexity=PERPLEXITY, max_iter=ITERATIONS, init=init, random_state=SEED).fit_transform(values)
+    begin: dict[str, Any] = {"init": "pca"}
+    if start is not None:
+        begin = {"init": start.astype(np.float32), "early_exaggeration": WARM}
+    return TSNE(2, perplexity=PERPLEXITY, max_iter=ITERATIONS, random_state=SEED, **begin).fit_transform(values)
 
 
 def scores(values: Latents, labels: Labels) -> Scores:

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from cnn3 import default_block, load, load_weights, plots
 from cnn3.data import CLASS_NAMES, Split
 from cnn3.fit import BEST, INITIAL, snapshot_name, weight_names
-from cnn3.latent import ITERATIONS, NEIGHBOURS, PERPLEXITY, Scores, latents, scores, tsne
+from cnn3.latent import ITERATIONS, NEIGHBOURS, PERPLEXITY, WARM, Scores, latents, scores, tsne
 from cnn3.train import make_program
 from experiments.cache import cached, file_digest
 from experiments.common import Options, Run, command, run_all
@@ -104,8 +104,8 @@ class Space:
                 print(f"seed {self.run.config.seed}, {stage}: t-SNE of {len(values)} images, from the stage before")
                 return {"map": tsne(values, start)}
 
-            way = [self._key(of) for of in [*maps, stage]]
-            maps[stage] = cached(self._folder, "journey", {"way": way, "images": FOLLOWED} | TSNE, compute)["map"]
+            way = {"way": [self._key(of) for of in [*maps, stage]], "images": FOLLOWED, "exaggeration": WARM}
+            maps[stage] = cached(self._folder, "journey", way | TSNE, compute)["map"]
         return maps
 
     @property
@@ -193,7 +193,8 @@ def notes(options: Options, space: Space) -> list[str]:
     )
     drawn = (
         f"Maps are by t-SNE (perplexity {PERPLEXITY}, {ITERATIONS} iterations, from the principal components). In the "
-        f"evolution, of the first {FOLLOWED} test images at most, each map begins where the one before ended."
+        f"evolution, of the first {FOLLOWED} test images at most, each map begins where the one before ended, without "
+        "early exaggeration."
     )
     first = [] if options.seeds == 1 else ["Pictures are of the first seed."]
     words = [f"The report prints no numbers here but says (section {LATENT.section}): “{LATENT.text}”"]

@@ -168,8 +168,8 @@ def test_tsne_is_that_of_the_report(monkeypatch):
     assert given == {"components": (2,), "perplexity": 40, "max_iter": 2500, "init": "pca", "random_state": 3136}
     start = np.random.default_rng(0).normal(5, 100, (50, 2))
     tsne(np.zeros((50, 3)), start)
-    assert np.std(given["init"][:, 0]) == pytest.approx(1e-4)
-    assert np.corrcoef(given["init"].ravel(), start.ravel())[0, 1] == pytest.approx(1)
+    assert given["early_exaggeration"] == 1
+    np.testing.assert_allclose(given["init"], start, rtol=1e-6)
 
 
 def test_tsne_keeps_neighbours_together(digits):
@@ -189,7 +189,7 @@ def test_tsne_keeps_the_arrangement_of_its_start(digits):
     def likeness(a: np.ndarray, b: np.ndarray) -> float:
         return float(np.corrcoef((a - a.mean(0)).ravel(), (b - b.mean(0)).ravel())[0, 1])
 
-    assert likeness(tsne(pixels, turned), turned) > 0.8
+    assert likeness(tsne(pixels, turned), turned) > 0.95
     assert likeness(first, turned) < 0.5
 
 
