@@ -294,13 +294,13 @@ def test_types_other_than_float32(model, weights, tmp_path):
     torch = pytest.importorskip("torch")
     from safetensors.torch import save_file
 
-    given = {name: torch.tensor(np.asarray(value)) for name, value in to_torch(model, weights).items()}
-    save_file({name: value.to(torch.bfloat16) for name, value in given.items()}, tmp_path / "bfloat16")
+    given = {name: torch.tensor(np.ascontiguousarray(value)).contiguous() for name, value in to_torch(model, weights).items()}
+    save_file({name: value.to(torch.bfloat16).contiguous() for name, value in given.items()}, tmp_path / "bfloat16")
     loaded = load_model(tmp_path / "bfloat16", discard_last_norm=False).weights
     for a, b in zip(jax.tree.leaves(loaded), jax.tree.leaves(weights), strict=True):
         assert a.dtype == np.float32
         np.testing.assert_allclose(a, b, rtol=2**-8)
-    save_file({name: value.to(torch.float8_e4m3fn) for name, value in given.items()}, tmp_path / "float8")
+    save_file({name: value.to(torch.float8_e4m3fn).contiguous() for name, value in given.items()}, tmp_path / "float8")
     with pytest.raises(WeightsError, match="save them as float32"):
         load_model(tmp_path / "float8", discard_last_norm=False)
 
