@@ -19,12 +19,6 @@ class Reliability(NamedTuple):
     accuracy: Float[np.ndarray, " bins"]
 
 
-def softmax(logits: Float[np.ndarray, "n classes"]) -> Probabilities:
-    """Return the probabilities that logits stand for, in double precision."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
-    return shifted / shifted.sum(1, keepdims=True)
-
-
 def confusion(labels: Labels, answers: Labels, classes: int) -> Int[np.ndarray, "classes classes"]:
     """Return how many images of each class, a row each, were taken for each class."""
     return np.bincount(labels * classes + answers, minlength=classes**2).reshape(classes, classes)

@@ -22,21 +22,23 @@ from cnn3 import (
     RunConfig,
     WeightsError,
     cli,
+    default_block,
     files,
     fit,
     load,
+    load_weights,
 )
 from cnn3.checkpoint import HISTORY, read_history, read_summary
 from cnn3.cli import COUNT, UsageError, one_line
 from cnn3.compilation import cache_compilations
 from cnn3.config import SEED, ModelConfig, Precision, ProtocolName
 from cnn3.fit import check
+from cnn3.model import CNN3
+from cnn3.train import Weights, make_program
 
 MOST_SEEDS = 1000
 TUNED_SNAPSHOTS = (0, 1, 2, 4, 9, 20, 49, 99)  # 20 is the report's
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
 _DATA_DIR = tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: TFDS_DATA_DIR, else ~/tensorflow_datasets)")
 
 
@@ -207,6 +209,16 @@ def run_all(options: Options, experiment: str, configs: Mapping[str, RunConfig])
         for config, run in _train(options, runs, seed, todo):
             done[config] = run
     return {name: [run for seed in seeds if (run := done[jobs[name, seed]])] for name in configs}
+
+
+def trained(run: Run, name: str) -> tuple[CNN3, Weights]:
+    """Return a run's network with the weights that it has kept under a name.
+
+    Raises:
+        WeightsError: they cannot be read.
+    """
+    model = make_program(run.config, default_block(run.config.precision)).model
+    return model, load_weights(run.folder / f"{name}.safetensors", model)
 
 
 def _check_limit(options: Options, configs: Mapping[str, RunConfig]) -> None:

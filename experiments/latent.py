@@ -14,13 +14,12 @@ import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
-from cnn3 import default_block, load, load_weights, plots
+from cnn3 import load, plots
 from cnn3.data import CLASS_NAMES, Split
 from cnn3.fit import BEST, INITIAL, snapshot_name, weight_names
 from cnn3.latent import ITERATIONS, NEIGHBOURS, PERPLEXITY, WARM, Scores, latents, scores, tsne
-from cnn3.train import make_program
 from experiments.cache import cached, file_digest
-from experiments.common import Options, Run, command, run_all
+from experiments.common import Options, Run, command, run_all, trained
 from experiments.reported import LATENT
 from experiments.tables import Report, Row, Table, beside, publish, reading, results_table, runs_table, spread
 
@@ -124,8 +123,7 @@ class Space:
         return {"weights": digest, "training_mode": self._training_mode(stage), "dataset": self.options.dataset}
 
     def _latents(self, stage: Stage) -> Float[np.ndarray, "n latent"]:
-        model = make_program(self.run.config, default_block(self.run.config.precision)).model
-        weights = load_weights(self._path(stage), model)
+        model, weights = trained(self.run, stage.name)
         return latents(model, weights, self.test.images, training_mode=self._training_mode(stage))
 
 

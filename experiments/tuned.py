@@ -8,14 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 from matplotlib.figure import Figure
+from scipy.special import softmax
 
-from cnn3 import default_block, load, load_weights, plots, predict
-from cnn3.analysis import BINS, calibration_error, confident_mistakes, confusion, reliability, softmax
+from cnn3 import load, plots, predict
+from cnn3.analysis import BINS, calibration_error, confident_mistakes, confusion, reliability
 from cnn3.data import CLASS_NAMES
 from cnn3.fit import BEST
-from cnn3.train import EVALUATION_BATCH, make_program
+from cnn3.train import EVALUATION_BATCH
 from experiments.cache import cached, file_digest
-from experiments.common import Options, Run, command, run_all
+from experiments.common import Options, Run, command, run_all, trained
 from experiments.reported import AS_PUBLISHED, TUNED
 from experiments.tables import NOTHING, Report, Row, Table, beside, publish, reading, results_table, runs_table, spread
 
@@ -60,15 +61,20 @@ def answers(options: Options, run: Run) -> Answers:
     path = run.folder / f"{BEST}.safetensors"
 
     def compute() -> dict[str, np.ndarray]:
-        model = make_program(run.config, default_block(run.config.precision)).model
+        model, weights = trained(run, BEST)
         test = load(options.dataset, options.data_dir).test
-        logits = np.asarray(predict(model, EVALUATION_BATCH, load_weights(path, model), test.images).logits)
-        mistakes = confident_mistakes(softmax(logits), test.labels, MISTAKES)
+        logits = np.asarray(predict(model, EVALUATION_BATCH, weights, test.images).logits)
+        mistakes = confident_mistakes(probabilities(logits), test.labels, MISTAKES)
         return {"logits": logits, "labels": test.labels, "mistakes": mistakes, "images": test.images[mistakes]}
 
     key = {"weights": file_digest(path), "dataset": options.dataset, "mistakes": MISTAKES}
     found = cached(options.folder(NAME) / "cache", "answers", key, compute)
-    return Answers(softmax(found["logits"]), found["labels"], found["mistakes"], found["images"])
+    return Answers(probabilities(found["logits"]), found["labels"], found["mistakes"], found["images"])
+
+
+def probabilities(logits: Float[np.ndarray, "n classes"]) -> Float[np.ndarray, "n classes"]:
+    """Return the probabilities that logits stand for, in double precision."""
+    return softmax(logits.astype(np.float64), axis=1)
 
 
 def calibration(of: Answers) -> dict[str, float]:
