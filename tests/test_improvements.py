@@ -1,9 +1,6 @@
 """The experiment on the improvement techniques, from its command line to its files."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,8 +14,8 @@ from experiments.common import Options, Run, run_name
 from experiments.improvements import drawn, main, notes
 from experiments.reported import IMPROVEMENTS
 from experiments.tables import Row, results_table
+from tests.processes import python
 
-ROOT = Path(__file__).parent.parent
 DIGITS = ["--dataset", "digits", "--limit", "128", "--epochs", "1"]
 FIGURES = {f"{metric}_{name}.png" for metric in ("accuracy", "loss") for name in VARIANTS} | {"comparison.png"}
 
@@ -27,9 +24,7 @@ FIGURES = {f"{metric}_{name}.png" for metric in ("accuracy", "loss") for name in
 def output(tmp_path_factory) -> Path:
     """Return the output folder of the command, run once."""
     folder = tmp_path_factory.mktemp("results")
-    given = [sys.executable, "-m", "experiments.improvements", *DIGITS, "--output", str(folder)]
-    quick_to_compile = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-    done = subprocess.run(given, cwd=ROOT, env=quick_to_compile, capture_output=True, text=True, check=False)
+    done = python("-m", "experiments.improvements", *DIGITS, "--output", str(folder))
     assert done.returncode == 0, done.stderr
     assert "Improvement techniques" in done.stdout
     for name in ("summary.json", "table.md", *FIGURES):

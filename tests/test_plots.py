@@ -278,3 +278,15 @@ def test_an_unwritable_path_is_named(tmp_path):
     path = tmp_path / "missing" / "a.png"
     with pytest.raises(OutputError, match=r"a\.png"):
         plots.save(plots.curves([history(1)], "loss", ""), path)
+
+
+def test_differences_stand_where_their_means_are():
+    given = {
+        "train": {"one": [1.0, 3.0], "two": [-2.0, None]},
+        "test": {"one": [0.5, 0.5], "two": [None, None]},
+    }
+    (axes,) = plots.differences(given, "points", "Differences").axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["one", "two"]
+    markers = [bar[0] for bar in axes.containers]
+    assert [float(np.asarray(line.get_xdata())[0]) for line in markers] == [2.0, -2.0, 0.5]
+    assert [round(float(np.asarray(line.get_ydata())[0])) for line in markers] == [0, 1, 0]

@@ -3,13 +3,12 @@
 import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.processes import QUICK_TO_COMPILE, ROOT, python
+
 README = (ROOT / "README.md").read_text()
 DATA = Path(os.environ.get("TFDS_DATA_DIR", ROOT.parent / "shared" / "tensorflow_datasets"))
 
@@ -43,14 +42,8 @@ def commands(module: str) -> list[list[str]]:
 def test_the_main_job_runs(args: list[str], tmp_path: Path) -> None:
     if "digits" not in args and not DATA.is_dir():
         pytest.skip(f"CIFAR-10 is not at {DATA}; TFDS_DATA_DIR says where it is")
-    done = subprocess.run(
-        [sys.executable, "-c", FEW, *args, "--limit", "128", "--epochs", "1", "--output", str(tmp_path)],
-        cwd=ROOT,
-        env=os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "TFDS_DATA_DIR": str(DATA)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    few = ["--limit", "128", "--epochs", "1", "--output", str(tmp_path)]
+    done = python("-c", FEW, *args, *few, env=QUICK_TO_COMPILE | {"TFDS_DATA_DIR": str(DATA)})
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     dataset = "digits" if "digits" in args else "cifar10"
@@ -64,14 +57,7 @@ def test_the_main_job_is_shown_on_both_data_sets() -> None:
 
 def test_the_program_runs(tmp_path: Path) -> None:
     (program,) = blocks("python")
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-W", "error", "-c", program, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)})
     assert done.returncode == 0, done.stderr
     assert "(360, 10) (360, 128)" in done.stdout
     assert (tmp_path / "best.safetensors").exists()

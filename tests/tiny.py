@@ -1,0 +1,17 @@
+"""A network with all parts that is quick to compile and run."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cnn3.config import ModelConfig
+from cnn3.model import CNN3
+from cnn3.train import Weights
+
+TINY = ModelConfig(batch_norm=True, channels=(4, 4, 4), hidden=(16, 128))
+
+
+def initial_weights(model: CNN3, seed: int = 0) -> Weights:
+    """Return the weights before training."""
+    variables = model.init(jax.random.key(seed), jnp.zeros((2, 32, 32, 3)), train=False)
+    return jax.tree.map(np.asarray, Weights(variables["params"], variables["batch_stats"]))  # type: ignore[arg-type]
