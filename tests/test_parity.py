@@ -26,8 +26,6 @@ from cnn3.weights import from_torch, to_torch
 
 torch = pytest.importorskip("torch", reason="the judge is PyTorch: pip install -e '.[parity]'")
 
-pytestmark = pytest.mark.slow
-
 NARROW = {"channels": (16, 12, 8), "hidden": (24, 128)}
 MODELS = {
     "baseline": ModelConfig(**NARROW),

@@ -27,6 +27,8 @@ from cnn3.train import (
 )
 from tests.compilations import count_compilations
 
+pytestmark = pytest.mark.usefixtures("quick_to_compile")
+
 SMALL = ModelConfig(batch_norm=True, dropout=0.2, channels=(8, 8, 8), hidden=(32, 128))
 HYPER = Hyperparameters(*map(jnp.float32, (1e-3, 0.0, 3e-4)))  # type: ignore[arg-type]
 SEED, EPOCH = jnp.int32(3136), jnp.int32(0)
@@ -56,22 +58,30 @@ def test_batches_count_every_item_once(count: int, batch_size: int) -> None:
 
 
 def test_an_epoch_is_its_steps(digits: Split) -> None:
-    """150 images in batches of 64 are 64, 64 and 22; the epoch, which fills the last one up, equals those steps."""
-    run = program(64)
-    start = init_state(run, HYPER, SEED)
+    """150 images in batches of 64 are 64, 64 and 22; the epoch, which fills the last one up, equals those steps.
+
+    To 1e-5 of each array's largest value, or of one; seen: 1.3e-6.
+    """
+    # Not Adam, which makes whole steps of what rounding leaves of a gradient that is zero.
+    config = RunConfig(SMALL, OptimizerConfig("momentum", 1e-2, 0.9, 0.0), dataset="digits", batch_size=64)
+    run, hyper = make_program(config, default_block()), Hyperparameters(*map(jnp.float32, (1e-2, 0.9, 0.0)))  # type: ignore[arg-type]
+    start = init_state(run, hyper, SEED)
     order_key, steps_key = jax.random.split(jax.random.fold_in(jax.random.key(SEED), EPOCH))
     order = jax.random.permutation(order_key, 150)
     state, correct, loss = start, 0, 0.0
     step_once = jax.jit(train_step, static_argnums=0)
     for step, batch in enumerate((order[:64], order[64:128], order[128:])):
         key = jax.random.fold_in(steps_key, step)
-        state, sums = step_once(run, state, HYPER, digits.images[batch], digits.labels[batch], key, jnp.int32(step))
+        state, sums = step_once(run, state, hyper, digits.images[batch], digits.labels[batch], key, jnp.int32(step))
         correct, loss = correct + int(sums.correct), loss + float(sums.loss)
-    trained, sums = compile_epoch(run, 150)(start, HYPER, *digits, SEED, EPOCH)
+    trained, sums = compile_epoch(run, 150)(start, hyper, *digits, SEED, EPOCH)
     assert int(sums.correct) == correct
     np.testing.assert_allclose(sums.loss, loss, rtol=1e-6)
-    for ours, theirs in zip(jax.tree.leaves(trained), jax.tree.leaves(state), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+    worst = max(
+        float(np.abs(ours - theirs).max() / max(1, np.abs(theirs).max()))
+        for ours, theirs in zip(jax.tree.leaves(trained), jax.tree.leaves(state), strict=True)
+    )
+    assert worst <= 1e-5
 
 
 def test_each_shape_compiles_once_and_another_learning_rate_or_seed_nothing() -> None:
