@@ -10,7 +10,6 @@ layer, with 4 they are halved from layer to layer, 1024, 512, 256, 128.
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import Literal, NamedTuple
 
@@ -19,15 +18,14 @@ from matplotlib.figure import Figure
 from cnn3 import VARIANTS, ModelConfig, plots
 from cnn3.cost import parameters, training_flops
 from experiments import figures, reported
-from experiments.common import Options, Run, command, run_all
+from experiments.common import Options, Run, run_all
+from experiments.publish import Report, conduct
 from experiments.tables import (
     NOTHING,
-    Report,
     Row,
     Table,
     beside,
     measured,
-    publish,
     reading,
     runs_table,
     spread,
@@ -84,8 +82,8 @@ MODELS = {
 }
 
 
-def architecture(options: Options) -> list[Path]:
-    """Train the networks, write their tables and figures, and return the files' paths."""
+def architecture(options: Options) -> Report:
+    """Train the networks and return what they show."""
     configs = {name: options.config(model=model) for name, model in MODELS.items()}
     runs = run_all(options, NAME, configs)
     printed = beside(options, reported.IMPROVEMENTS)
@@ -97,7 +95,7 @@ def architecture(options: Options) -> list[Path]:
         words = [(key, statement, accuracies(groups[key])) for key, of in said.items() for statement in of]
         tables["What the report says"] = words_table(words, "choice")
     tables["Runs"] = runs_table(list(rows.values()), "network")
-    return publish(options, NAME, Report(TITLE, list(rows.values()), notes(options), tables, drawn(options, groups)))
+    return Report(NAME, TITLE, list(rows.values()), notes(options), tables, drawn(options, groups))
 
 
 def cost(runs: Sequence[Run]) -> dict[str, float]:
@@ -196,7 +194,7 @@ def _points(rows: Sequence[Row], cost: str, unit: float) -> dict[str, plots.Poin
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    return command(architecture, NAME, __doc__ or "", args)
+    return conduct(architecture, NAME, __doc__ or "", args)
 
 
 if __name__ == "__main__":

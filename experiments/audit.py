@@ -7,23 +7,21 @@ have an experiment of their own.
 
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from cnn3 import PROTOCOLS, Protocol, plots
 from experiments import figures
-from experiments.common import Options, Run, UsageError, command, run_all
+from experiments.common import Options, Run, UsageError, run_all
+from experiments.publish import Report, conduct
 from experiments.reported import AS_PUBLISHED, TUNED
 from experiments.tables import (
     METRICS,
     NOTHING,
     SPLITS,
-    Report,
     Row,
     Table,
     beside,
-    publish,
     reading,
     results_table,
     runs_table,
@@ -43,8 +41,8 @@ DEFECTS: Mapping[str, Protocol] = {
 }
 
 
-def audit(options: Options) -> list[Path]:
-    """Train with each defect, write their table and figures, and return the files' paths.
+def audit(options: Options) -> Report:
+    """Train with each defect and return what that shows.
 
     Raises:
         UsageError: a protocol was asked for.
@@ -61,7 +59,7 @@ def audit(options: Options) -> list[Path]:
         "Results": results_table(rows, "defect"),
         "Runs": runs_table(rows, "defect"),
     }
-    return publish(options, NAME, Report(TITLE, rows, notes(options, runs), tables, drawn(options, rows)))
+    return Report(NAME, TITLE, rows, notes(options, runs), tables, drawn(options, rows))
 
 
 def differences(runs: Sequence[Run], without: Sequence[Run], split: str, metric: str) -> list[float | None]:
@@ -131,7 +129,7 @@ def drawn(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    return command(audit, NAME, __doc__ or "", args)
+    return conduct(audit, NAME, __doc__ or "", args)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import tyro
 
@@ -102,6 +102,9 @@ class Options:
         return f"Data set {self.dataset}, {images}; {epochs}; {seeds}; {how}."
 
 
+Given = TypeVar("Given", bound=Options)
+
+
 class Run(NamedTuple):
     """A run that has ended."""
 
@@ -111,12 +114,15 @@ class Run(NamedTuple):
     summary: dict[str, Any]
 
 
-def command(work: Callable[[Options], list[Path]], name: str, about: str, args: Sequence[str] | None = None) -> int:
+def command(
+    kind: type[Given], work: Callable[[Given], list[Path]], name: str, about: str, args: Sequence[str] | None = None
+) -> int:
     """Run an experiment from the command line.
 
     SIGINT and SIGTERM end the process, with status 130 and 143.
 
     Args:
+        kind: of its options.
         work: does the experiment and returns the files that it wrote.
         name: of the module, as `python -m experiments.NAME`.
         about: what `--help` says first.
@@ -126,7 +132,7 @@ def command(work: Callable[[Options], list[Path]], name: str, about: str, args: 
         the exit status: 0, or 2 if it cannot be done.
     """
     try:
-        options = parse(name, about, args)
+        options = parse(kind, name, about, args)
         with _interruptible():
             cache_compilations()
             paths = work(options)
@@ -138,14 +144,14 @@ def command(work: Callable[[Options], list[Path]], name: str, about: str, args: 
     return 0
 
 
-def parse(name: str, about: str, args: Sequence[str] | None = None) -> Options:
+def parse(kind: type[Given], name: str, about: str, args: Sequence[str] | None = None) -> Given:
     """Return the options of a command line.
 
     Raises:
         UsageError: it cannot be understood.
         SystemExit: it asked for help, which was printed.
     """
-    options = cli.parse(Options, f"python -m experiments.{name}", about, args)
+    options = cli.parse(kind, f"python -m experiments.{name}", about, args)
     if not 1 <= options.seeds <= MOST_SEEDS:
         raise UsageError(f"seeds must be a whole number from 1 to {MOST_SEEDS}, not {options.seeds}")
     return options

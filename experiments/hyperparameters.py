@@ -8,7 +8,6 @@ no part in the choice: it is looked at afterwards, beside the 0.8339 that the re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
-from pathlib import Path
 from statistics import fmean
 
 import numpy as np
@@ -16,9 +15,10 @@ from matplotlib.figure import Figure
 
 from cnn3 import VARIANTS, OptimizerConfig, RunConfig, plots
 from experiments import figures
-from experiments.common import Options, Run, command, run_all
+from experiments.common import Options, Run, run_all
+from experiments.publish import Report, conduct
 from experiments.reported import AS_PUBLISHED, HYPERPARAMETERS, TUNED, TUNED_SETTING, Accuracy, Reported
-from experiments.tables import NOTHING, Report, Row, Table, beside, measured, publish, reading, runs_table
+from experiments.tables import NOTHING, Row, Table, beside, measured, reading, runs_table
 
 NAME = "hyperparameters"
 TITLE = "Training hyperparameters (report, section 5)"
@@ -28,8 +28,8 @@ Setting = tuple[float, int]  # learning rate and batch size
 SETTINGS: tuple[Setting, ...] = tuple(product(LEARNING_RATES, BATCH_SIZES))
 
 
-def hyperparameters(options: Options) -> list[Path]:
-    """Train the nine settings, write their table and figures, and return the files' paths."""
+def hyperparameters(options: Options) -> Report:
+    """Train the nine settings and return what they show."""
     runs = run_all(options, NAME, {name(setting): config(options, setting) for setting in SETTINGS})
     grid = {setting: runs[name(setting)] for setting in SETTINGS}
     reported = beside(options, reported_settings())
@@ -40,7 +40,7 @@ def hyperparameters(options: Options) -> list[Path]:
         "Selected setting": selected_table(options, grid, best),
         "Runs": runs_table(rows, "setting"),
     }
-    return publish(options, NAME, Report(TITLE, rows, notes(options), tables, drawn(options, grid, best)))
+    return Report(NAME, TITLE, rows, notes(options), tables, drawn(options, grid, best))
 
 
 def name(setting: Setting) -> str:
@@ -133,7 +133,7 @@ def _matrix(values: Mapping[Setting, float | None]) -> np.ndarray:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    return command(hyperparameters, NAME, __doc__ or "", args)
+    return conduct(hyperparameters, NAME, __doc__ or "", args)
 
 
 if __name__ == "__main__":

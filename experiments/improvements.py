@@ -6,27 +6,27 @@ Adam, learning rate 0.001, batch size 128, L2 penalty 0.0003.
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from cnn3 import VARIANTS
 from experiments import figures
-from experiments.common import Options, command, run_all
+from experiments.common import Options, run_all
+from experiments.publish import Report, conduct
 from experiments.reported import AS_PUBLISHED, BASELINE_TEST_ACCURACY, IMPROVEMENTS
-from experiments.tables import Report, Row, beside, publish, reading, results_table, runs_table
+from experiments.tables import Row, beside, reading, results_table, runs_table
 
 NAME = "improvements"
 TITLE = "Improvement techniques (report, sections 3 and 4)"
 
 
-def improvements(options: Options) -> list[Path]:
-    """Train the four variants, write their table and figures, and return the files' paths."""
+def improvements(options: Options) -> Report:
+    """Train the four variants and return what they show."""
     runs = run_all(options, NAME, {name: options.config(model=model) for name, model in VARIANTS.items()})
     reported = beside(options, IMPROVEMENTS)
     rows = [Row(name, runs[name], reported.get(name)) for name in VARIANTS]
     tables = {"Results": results_table(rows, "variant"), "Runs": runs_table(rows, "variant")}
-    return publish(options, NAME, Report(TITLE, rows, notes(options), tables, drawn(options, rows)))
+    return Report(NAME, TITLE, rows, notes(options), tables, drawn(options, rows))
 
 
 def notes(options: Options) -> list[str]:
@@ -49,7 +49,7 @@ def drawn(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    return command(improvements, NAME, __doc__ or "", args)
+    return conduct(improvements, NAME, __doc__ or "", args)
 
 
 if __name__ == "__main__":

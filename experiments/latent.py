@@ -19,9 +19,10 @@ from cnn3.data import CLASS_NAMES, Split
 from cnn3.fit import BEST, INITIAL, snapshot_name, weight_names
 from cnn3.latent import ITERATIONS, NEIGHBOURS, PERPLEXITY, WARM, Scores, latents, scores, tsne
 from experiments.cache import cached, file_digest
-from experiments.common import Options, Run, command, run_all, trained
+from experiments.common import Options, Run, run_all, trained
+from experiments.publish import Report, conduct
 from experiments.reported import LATENT
-from experiments.tables import Report, Row, Table, beside, publish, reading, results_table, runs_table, spread
+from experiments.tables import Row, Table, beside, reading, results_table, runs_table, spread
 
 NAME = "latent"
 TITLE = "The latent space (report, section 7, figures 24 to 26)"
@@ -127,8 +128,8 @@ class Space:
         return latents(model, weights, self.test.images, training_mode=self._training_mode(stage))
 
 
-def latent(options: Options) -> list[Path]:
-    """Train the tuned run, write the maps and numbers of its latent space, and return the files' paths."""
+def latent(options: Options) -> Report:
+    """Train the tuned run and return the maps and numbers of its latent space."""
     runs = run_all(options, NAME, {"tuned": options.tuned()})["tuned"]
     spaces = [Space(options, run) for run in runs]
     found = by_stage([{stage: space.scores(stage) for stage in space.stages} for space in spaces])
@@ -138,7 +139,7 @@ def latent(options: Options) -> list[Path]:
         "Results": results_table(rows, "run"),
         "Runs": runs_table(rows, "run"),
     }
-    return publish(options, NAME, Report(TITLE, rows, notes(options, spaces[0]), tables, figures(spaces[0], found)))
+    return Report(NAME, TITLE, rows, notes(options, spaces[0]), tables, figures(spaces[0], found))
 
 
 Found = Mapping[str, Sequence[tuple[Stage, Scores] | None]]  # by stage's name, one a seed, None where it has none
@@ -259,7 +260,7 @@ def one_or_nan(one: tuple[Stage, Scores] | None, field: str) -> float:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    return command(latent, NAME, __doc__ or "", args)
+    return conduct(latent, NAME, __doc__ or "", args)
 
 
 if __name__ == "__main__":

@@ -7,23 +7,21 @@ report's program; AdamW decays by as much, beside the gradient. Adam's run is th
 
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from cnn3 import OPTIMIZERS
 from experiments import figures, reported
-from experiments.common import Options, Run, command, run_all
+from experiments.common import Options, Run, run_all
+from experiments.publish import Report, conduct
 from experiments.tables import (
     NOTHING,
-    Report,
     Row,
     Table,
     beside,
     count,
     endings,
     measured,
-    publish,
     reading,
     results_table,
     runs_table,
@@ -36,8 +34,8 @@ TITLE = "Training algorithms (report, section 6)"
 ACCURACIES = (0.5, 0.6, 0.7, 0.8)  # whose first epoch is told
 
 
-def optimizers(options: Options) -> list[Path]:
-    """Train with each optimizer, write their tables and figures, and return the files' paths."""
+def optimizers(options: Options) -> Report:
+    """Train with each optimizer and return what that shows."""
     configs = {name: options.tuned(optimizer=optimizer) for name, optimizer in OPTIMIZERS.items()}
     runs = run_all(options, NAME, configs)
     printed = beside(options, {"adam": reported.TUNED})
@@ -49,7 +47,7 @@ def optimizers(options: Options) -> list[Path]:
         words = [(name, statement, found[name, statement.section]) for name, of in said.items() for statement in of]
         tables["What the report says"] = words_table(words, "optimizer")
     tables["Runs"] = runs_table(rows, "optimizer")
-    return publish(options, NAME, Report(TITLE, rows, notes(options), tables, drawn(options, rows)))
+    return Report(NAME, TITLE, rows, notes(options), tables, drawn(options, rows))
 
 
 def notes(options: Options) -> list[str]:
@@ -138,7 +136,7 @@ def drawn(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    return command(optimizers, NAME, __doc__ or "", args)
+    return conduct(optimizers, NAME, __doc__ or "", args)
 
 
 if __name__ == "__main__":

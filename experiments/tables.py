@@ -1,20 +1,11 @@
-"""What an experiment leaves: `summary.json`, `table.md` and figures."""
+"""Tables of runs, beside the report's numbers."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import fmean, stdev
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
-from matplotlib.figure import Figure
-from rich import box
-from rich.console import Console
-from rich.table import Table as RichTable
-
-from cnn3 import files, plots
 from experiments.common import Options, Run
 from experiments.reported import Reported, Statement
 
@@ -42,25 +33,6 @@ class Table(NamedTuple):
     labels: int
 
 
-@dataclass(frozen=True)
-class Report:
-    """What an experiment has found.
-
-    Args:
-        title: of the document.
-        rows: the runs, for `summary.json`.
-        notes: what a reader must know of the numbers, a sentence or two each.
-        tables: by heading.
-        figures: by file name; what is no plain picture, as an animation, in the bytes of its file.
-    """
-
-    title: str
-    rows: Sequence[Row]
-    notes: Sequence[str]
-    tables: Mapping[str, Table]
-    figures: Mapping[str, Figure | bytes]
-
-
 def beside(options: Options, reported: Mapping[Key, Value]) -> Mapping[Key, Value]:
     """Return the report's numbers or words if they are of the data set in use, else none."""
     return reported if options.dataset == "cifar10" else {}
@@ -76,45 +48,6 @@ def reading(options: Options, *reported: str) -> list[str]:
     if options.dataset != "cifar10":
         return [measured, *spread, f"The report has no numbers of {options.dataset}: its own are of CIFAR-10."]
     return [measured, *spread, *reported]
-
-
-def publish(options: Options, experiment: str, report: Report) -> list[Path]:
-    """Write an experiment's files, print its tables, and return the files' paths.
-
-    Raises:
-        OutputError: a file cannot be written.
-    """
-    folder = files.make_folder(options.folder(experiment))
-    for name, figure in report.figures.items():
-        if isinstance(figure, bytes):
-            files.write(folder / name, figure)
-        else:
-            plots.save(figure, folder / name)
-    files.write(folder / "table.md", markdown(options, report))
-    files.write(folder / "summary.json", json.dumps(summarise(options, experiment, report.rows), indent=2) + "\n")
-    show(options, report, Console(highlight=False, markup=False))
-    return [folder / name for name in ("summary.json", "table.md", *report.figures)]
-
-
-def summarise(options: Options, experiment: str, rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the content of `summary.json`; `best_epoch` counts from 0, `config` is that of the first seed."""
-    return {
-        "experiment": experiment,
-        "dataset": options.dataset,
-        "protocol": options.protocol,
-        "limit": options.limit,
-        "rows": [
-            {
-                "name": row.name,
-                "config": asdict(row.runs[0].config),
-                "seeds": [{"seed": run.config.seed, **run.summary} for run in row.runs],
-                "mean": mean(row.runs),
-                "reported": row.reported and row.reported.to_json(),
-                **row.more,
-            }
-            for row in rows
-        ],
-    }
 
 
 def mean(runs: Sequence[Run]) -> dict[str, Any]:
@@ -212,32 +145,3 @@ def ended(run: Run) -> str:
     if diverged:
         return f"diverged at epoch {diverged['epoch'] + 1}, {diverged['during']} step {diverged['step'] + 1}"
     return f"no rise for {run.config.patience} epochs" if run.summary["stopped"] == "patience" else "all epochs done"
-
-
-def markdown(options: Options, report: Report) -> str:
-    """Return the document: title, setting, notes, tables and figures."""
-    parts = [f"# {report.title}", options.describe(), *report.notes]
-    for heading, table in report.tables.items():
-        parts += [f"## {heading}", _markdown_table(table)]
-    parts += [f"![{Path(name).stem.replace('_', ' ')}]({name})" for name in report.figures]
-    return "\n\n".join(parts) + "\n"
-
-
-def _markdown_table(table: Table) -> str:
-    rule = [":---" if i < table.labels else "---:" for i in range(len(table.header))]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [table.header, rule, *table.rows])
-
-
-def show(options: Options, report: Report, console: Console) -> None:
-    """Print an experiment's tables, with what a reader must know of them."""
-    console.print(f"\n{report.title}", style="bold")
-    console.print(options.describe())
-    for heading, table in report.tables.items():
-        shown = RichTable(title=heading, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
-        for i, name in enumerate(table.header):
-            shown.add_column(name, justify="left" if i < table.labels else "right")
-        for line in table.rows:
-            shown.add_row(*line)
-        console.print("", shown, "", sep="\n")
-    for note in report.notes:
-        console.print(note)

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,9 +15,10 @@ from cnn3.data import CLASS_NAMES
 from cnn3.fit import BEST
 from cnn3.train import EVALUATION_BATCH
 from experiments.cache import cached, file_digest
-from experiments.common import Options, Run, command, run_all, trained
+from experiments.common import Options, Run, run_all, trained
+from experiments.publish import Report, conduct
 from experiments.reported import AS_PUBLISHED, TUNED
-from experiments.tables import NOTHING, Report, Row, Table, beside, publish, reading, results_table, runs_table, spread
+from experiments.tables import NOTHING, Row, Table, beside, reading, results_table, runs_table, spread
 
 NAME = "tuned"
 TITLE = "The tuned run (report, section 5)"
@@ -39,8 +39,8 @@ class Answers(NamedTuple):
         return confusion(self.labels, self.probabilities.argmax(1), self.probabilities.shape[1])
 
 
-def tuned(options: Options) -> list[Path]:
-    """Train the tuned run, write what its answers to the test set show, and return the files' paths."""
+def tuned(options: Options) -> Report:
+    """Train the tuned run and return what its answers to the test set show."""
     runs = run_all(options, NAME, {NAME: options.tuned()})[NAME]
     found = [answers(options, run) if run.history else None for run in runs]
     there = [of for of in found if of is not None]
@@ -53,7 +53,7 @@ def tuned(options: Options) -> list[Path]:
         "Classes": classes_table(there, classes),
         "Runs": runs_table(rows, "run"),
     }
-    return publish(options, NAME, Report(TITLE, rows, notes(options), tables, figures(options, there)))
+    return Report(NAME, TITLE, rows, notes(options), tables, figures(options, there))
 
 
 def answers(options: Options, run: Run) -> Answers:
@@ -156,7 +156,7 @@ def sheet(of: Answers, classes: Sequence[str]) -> list[plots.Mistake]:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    return command(tuned, NAME, __doc__ or "", args)
+    return conduct(tuned, NAME, __doc__ or "", args)
 
 
 if __name__ == "__main__":

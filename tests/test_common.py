@@ -16,7 +16,8 @@ from cnn3 import PROTOCOLS, ConfigError, DataError, ModelConfig, OptimizerConfig
 from cnn3.config import SEED
 from experiments import common
 from experiments.common import Options, UsageError, command, parse, run_all, run_name
-from experiments.tables import Row, mean, results_table, runs_table, summarise
+from experiments.publish import Report, summarise
+from experiments.tables import Row, mean, results_table, runs_table
 
 ROOT = Path(__file__).parent.parent
 TINY = ModelConfig(channels=(2, 2, 2), hidden=(128,))
@@ -99,7 +100,7 @@ def test_a_diverged_run_is_told_of_and_the_others_go_on(runs, output):
     losses = [run.summary["train"]["loss"] for run in runs["learns"]]
     spread = abs(losses[0] - losses[1]) / 2**0.5
     assert table["learns", "train"][0] == f"{sum(losses) / 2:.4f} ± {spread:.4f}"
-    summary = summarise(options(output, seeds=2), "trial", rows)
+    summary = summarise(options(output, seeds=2), Report("trial", "Trial", rows, [], {}, {}))
     assert summary["rows"][0]["mean"]["seeds"] == 0
     assert summary["rows"][0]["mean"]["test"] == {"loss": None, "accuracy": None}
     assert summary["rows"][0]["seeds"][0]["test"] is None
@@ -156,9 +157,9 @@ def test_folders_tell_runs_apart_in_words_and_by_digest():
 
 
 def test_the_command_line_becomes_options_and_options_the_default_run():
-    assert parse("trial", "", []) == Options()
+    assert parse(Options, "trial", "", []) == Options()
     text = "--dataset digits --data-dir a/b --output c --epochs 3 --seeds 2 --protocol published --limit 200"
-    given = parse("trial", "", [*text.split(), "--precision", "bf16"])
+    given = parse(Options, "trial", "", [*text.split(), "--precision", "bf16"])
     assert asdict(given) == {
         "dataset": "digits",
         "data_dir": Path("a/b"),
@@ -184,7 +185,7 @@ def test_the_command_line_becomes_options_and_options_the_default_run():
 
 def test_help_explains_every_option_and_both_protocols(capsys):
     with pytest.raises(SystemExit) as end:
-        parse("trial", "What the trial does.", ["--help"])
+        parse(Options, "trial", "What the trial does.", ["--help"])
     assert not end.value.code
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "python -m experiments.trial" in text
@@ -213,7 +214,7 @@ def test_a_command_line_that_cannot_be_understood(given, said, columns, encoding
     monkeypatch.setenv("COLUMNS", columns)
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
     with pytest.raises(UsageError) as error:
-        parse("trial", "", given)
+        parse(Options, "trial", "", given)
     assert str(error.value) == f"{said}; see python -m experiments.trial --help"
 
 
@@ -222,7 +223,7 @@ def test_an_error_is_one_line_and_status_2(kind, capsys):
     def fail(given: Options) -> list[Path]:
         raise kind(f"{given.epochs} of\n  these")
 
-    assert command(fail, "trial", "", ["--epochs", "7"]) == 2
+    assert command(Options, fail, "trial", "", ["--epochs", "7"]) == 2
     said = capsys.readouterr()
     assert said.err == "error: 7 of these\n"
     assert said.out == ""
@@ -233,12 +234,12 @@ def test_a_defect_of_the_program_is_not_hidden():
         raise KeyError(given)
 
     with pytest.raises(KeyError):
-        command(fail, "trial", "", [])
+        command(Options, fail, "trial", "", [])
 
 
 def test_paths_are_printed_and_signals_are_left_as_they_were(capsys):
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    assert command(lambda given: [given.output / "a", Path("b")], "trial", "", ["--output", "c"]) == 0
+    assert command(Options, lambda given: [given.output / "a", Path("b")], "trial", "", ["--output", "c"]) == 0
     assert capsys.readouterr().out == "wrote c/a\nwrote b\n"
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
     assert signal.set_wakeup_fd(-1) == -1
@@ -249,8 +250,8 @@ def test_a_signal_ends_the_process_at_once_though_the_main_thread_is_busy(number
     # a compiled epoch keeps the interpreter from running signal handlers, as a sleep that is taken up again does
     script = (
         "import time\n"
-        "from experiments.common import command\n"
-        "command(lambda given: print('busy', flush=True) or time.sleep(600), 'trial', '', [])\n"
+        "from experiments.common import Options, command\n"
+        "command(Options, lambda given: print('busy', flush=True) or time.sleep(600), 'trial', '', [])\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

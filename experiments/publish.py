@@ -1,0 +1,110 @@
+"""What an experiment leaves: `summary.json`, `table.md` and figures."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from cnn3 import files, plots
+from experiments.common import Options, command
+from experiments.tables import Row, Table, mean
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an experiment has found.
+
+    Args:
+        name: of the experiment, and of its folder.
+        title: of the document.
+        rows: the runs, for `summary.json`.
+        notes: what a reader must know of the numbers, a sentence or two each.
+        tables: by heading.
+        figures: by file name; what is no plain picture, as an animation, in the bytes of its file.
+    """
+
+    name: str
+    title: str
+    rows: Sequence[Row]
+    notes: Sequence[str]
+    tables: Mapping[str, Table]
+    figures: Mapping[str, Figure | bytes]
+
+
+def conduct(work: Callable[[Options], Report], name: str, about: str, args: Sequence[str] | None = None) -> int:
+    """Run an experiment from the command line, as `common.command` does, and publish what it found."""
+    return command(Options, lambda options: publish(options, work(options)), name, about, args)
+
+
+def publish(options: Options, report: Report) -> list[Path]:
+    """Write an experiment's files, print its tables, and return the files' paths.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    folder = files.make_folder(options.folder(report.name))
+    for name, figure in report.figures.items():
+        if isinstance(figure, bytes):
+            files.write(folder / name, figure)
+        else:
+            plots.save(figure, folder / name)
+    files.write(folder / "table.md", markdown(options, report))
+    files.write(folder / "summary.json", json.dumps(summarise(options, report), indent=2) + "\n")
+    show(options, report, Console(highlight=False, markup=False))
+    return [folder / name for name in ("summary.json", "table.md", *report.figures)]
+
+
+def summarise(options: Options, report: Report) -> dict[str, Any]:
+    """Return the content of `summary.json`; `best_epoch` counts from 0, `config` is that of the first seed."""
+    return {
+        "experiment": report.name,
+        "dataset": options.dataset,
+        "protocol": options.protocol,
+        "limit": options.limit,
+        "rows": [
+            {
+                "name": row.name,
+                "config": asdict(row.runs[0].config),
+                "seeds": [{"seed": run.config.seed, **run.summary} for run in row.runs],
+                "mean": mean(row.runs),
+                "reported": row.reported and row.reported.to_json(),
+                **row.more,
+            }
+            for row in report.rows
+        ],
+    }
+
+
+def markdown(options: Options, report: Report) -> str:
+    """Return the document: title, setting, notes, tables and figures."""
+    parts = [f"# {report.title}", options.describe(), *report.notes]
+    for heading, table in report.tables.items():
+        parts += [f"## {heading}", _markdown_table(table)]
+    parts += [f"![{Path(name).stem.replace('_', ' ')}]({name})" for name in report.figures]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_table(table: Table) -> str:
+    rule = [":---" if i < table.labels else "---:" for i in range(len(table.header))]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [table.header, rule, *table.rows])
+
+
+def show(options: Options, report: Report, console: Console) -> None:
+    """Print an experiment's tables, with what a reader must know of them."""
+    console.print(f"\n{report.title}", style="bold")
+    console.print(options.describe())
+    for heading, table in report.tables.items():
+        shown = RichTable(title=heading, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
+        for i, name in enumerate(table.header):
+            shown.add_column(name, justify="left" if i < table.labels else "right")
+        for line in table.rows:
+            shown.add_row(*line)
+        console.print("", shown, "", sep="\n")
+    for note in report.notes:
+        console.print(note)
