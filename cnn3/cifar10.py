@@ -8,7 +8,9 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -20,6 +22,7 @@ from cnn3.data import DataError, Split
 VERSION = "3.0.2"
 PER_CLASS = {"train": 5000, "test": 1000}  # images of each of the ten classes (report, section 1)
 CACHE_NAME = "cnn3-arrays.safetensors"
+MAGIC: Mapping[Literal["PNG", "JPEG"], bytes] = {"PNG": b"\x89PNG\r\n\x1a\n", "JPEG": b"\xff\xd8\xff"}
 ELSEWHERE = "name another folder with --data-dir or TFDS_DATA_DIR"
 
 log = logging.getLogger(__name__)
@@ -35,7 +38,7 @@ def read(data_dir: str | os.PathLike | None) -> tuple[Split, Split]:
     Raises:
         DataError: the data is not there and cannot be prepared, or what is there is damaged.
     """
-    root = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets") if data_dir is None else data_dir).expanduser()
+    root = _root(data_dir)
     _check_readable(root)
     folder = root / "cifar10" / VERSION
     if not is_prepared(folder):
@@ -53,6 +56,31 @@ def read(data_dir: str | os.PathLike | None) -> tuple[Split, Split]:
     train, test = (_decode(root, part, paths) for part, paths in records.items())
     _write_cache(beside if is_writable(folder) else users, train, test, state)
     return train, test
+
+
+def encoding(data_dir: str | os.PathLike | None) -> Literal["PNG", "JPEG"]:
+    """Return how prepared records keep their images: PNG as TFDS itself does, or JPEG, which loses something.
+
+    Raises:
+        DataError: there are no such records.
+    """
+    from array_record.python.array_record_module import ArrayRecordReader
+
+    folder = _root(data_dir) / "cifar10" / VERSION
+    try:
+        reader = ArrayRecordReader(str(min(folder.glob("cifar10-test.array_record-*"))))
+        record = reader.read()
+        reader.close()
+    except (ValueError, RuntimeError, IndexError) as error:  # no file; no such record
+        raise DataError(f"cannot read the test records in {folder} ({error}): {ELSEWHERE}") from None
+    found: list[Literal["PNG", "JPEG"]] = [name for name, magic in MAGIC.items() if magic in record]
+    if len(found) != 1:
+        raise DataError(f"the images in {folder} are neither PNG nor JPEG: remove it to have it prepared anew")
+    return found[0]
+
+
+def _root(data_dir: str | os.PathLike | None) -> Path:
+    return Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets") if data_dir is None else data_dir).expanduser()
 
 
 def is_prepared(folder: Path) -> bool:

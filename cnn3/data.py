@@ -67,6 +67,27 @@ def load(
     return Dataset(name, CLASS_NAMES[name], _take(images, train[:limit]), _take(images, validation), test)
 
 
+def provenance(name: str, data_dir: str | os.PathLike | None = None) -> str:
+    """Return in a sentence where a data set's images come from and what has been done to them.
+
+    Args:
+        name: as for `load`, which has been called before: CIFAR-10 is prepared.
+        data_dir: as for `load`.
+
+    Raises:
+        DataError: the records cannot be read.
+    """
+    if name == "digits":
+        return "Its images are scikit-learn's 1,797 digits of 8x8 pixels, enlarged to 32x32."
+    from cnn3 import cifar10
+
+    return (
+        f"Its images are those of TensorFlow Datasets {cifar10.VERSION}, kept without loss."
+        if cifar10.encoding(data_dir) == "PNG"
+        else "Its images passed through JPEG once, so accuracies may lie a little below those on the original ones."
+    )
+
+
 def split_indices(count: int, seed: int) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " validation"]]:
     """Return which of `count` images are for training and which for validation (report, train.py, lines 58-64).
 

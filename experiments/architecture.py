@@ -88,7 +88,7 @@ def architecture(options: Options) -> Report:
     runs = run_all(options, NAME, configs)
     printed = beside(options, reported.IMPROVEMENTS)
     rows = {name: Row(name, runs[name], printed.get(name), cost(runs[name])) for name in configs}
-    groups = {key: [rows[BASELINE], *(rows[name] for name in group.others)] for key, group in GROUPS.items()}
+    groups = grouped(rows)
     tables = {GROUPS[key].heading: group_table(GROUPS[key], of) for key, of in groups.items()}
     said = beside(options, reported.ARCHITECTURE)
     if said:
@@ -96,6 +96,11 @@ def architecture(options: Options) -> Report:
         tables["What the report says"] = words_table(words, "choice")
     tables["Runs"] = runs_table(list(rows.values()), "network")
     return Report(NAME, TITLE, list(rows.values()), notes(options), tables, drawn(options, groups))
+
+
+def grouped(rows: Mapping[str, Row]) -> dict[str, list[Row]]:
+    """Return the rows of each choice, the baseline first."""
+    return {key: [rows[BASELINE], *(rows[name] for name in group.others)] for key, group in GROUPS.items()}
 
 
 def cost(runs: Sequence[Run]) -> dict[str, float]:

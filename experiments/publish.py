@@ -12,7 +12,10 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from cnn3 import files, plots
+from cnn3.data import provenance
 from experiments.common import Options, command
+from experiments.document import Picture, Section, markdown
+from experiments.reported import FIGURES
 from experiments.tables import Row, Table, mean
 
 
@@ -54,10 +57,15 @@ def publish(options: Options, report: Report) -> list[Path]:
             files.write(folder / name, figure)
         else:
             plots.save(figure, folder / name)
-    files.write(folder / "table.md", markdown(options, report))
+    files.write(folder / "table.md", markdown(section(options, report), folder))
     files.write(folder / "summary.json", json.dumps(summarise(options, report), indent=2) + "\n")
     show(options, report, Console(highlight=False, markup=False))
     return [folder / name for name in ("summary.json", "table.md", *report.figures)]
+
+
+def setting(options: Options) -> str:
+    """Return in words what a table must say of its numbers: how they were made, and of what images."""
+    return f"{options.describe()} {provenance(options.dataset, options.data_dir)}"
 
 
 def summarise(options: Options, report: Report) -> dict[str, Any]:
@@ -81,24 +89,29 @@ def summarise(options: Options, report: Report) -> dict[str, Any]:
     }
 
 
-def markdown(options: Options, report: Report) -> str:
-    """Return the document: title, setting, notes, tables and figures."""
-    parts = [f"# {report.title}", options.describe(), *report.notes]
-    for heading, table in report.tables.items():
-        parts += [f"## {heading}", _markdown_table(table)]
-    parts += [f"![{Path(name).stem.replace('_', ' ')}]({name})" for name in report.figures]
-    return "\n\n".join(parts) + "\n"
+def section(options: Options, report: Report) -> Section:
+    """Return what an experiment found as a part of a document; its pictures have been written."""
+    folder = options.folder(report.name)
+    tables = {captioned(report.name, heading, heading): table for heading, table in report.tables.items()}
+    pictures = [Picture(folder / name, captioned(report.name, name, _title(name))) for name in report.figures]
+    return Section(report.name, report.title, [setting(options), *report.notes], tables, pictures)
 
 
-def _markdown_table(table: Table) -> str:
-    rule = [":---" if i < table.labels else "---:" for i in range(len(table.header))]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [table.header, rule, *table.rows])
+def captioned(experiment: str, name: str, title: str) -> str:
+    """Return a title with the numbers of the report's figures that a picture, or table, re-makes."""
+    found = [str(number) for number, (_, by, of) in FIGURES.items() if (by, of) == (experiment, name)]
+    return f"{title} (figure{'s' if len(found) > 1 else ''} {', '.join(found)} of the report)" if found else title
+
+
+def _title(name: str) -> str:
+    words = Path(name).stem.replace("_", " ")
+    return words[0].upper() + words[1:]
 
 
 def show(options: Options, report: Report, console: Console) -> None:
     """Print an experiment's tables, with what a reader must know of them."""
     console.print(f"\n{report.title}", style="bold")
-    console.print(options.describe())
+    console.print(setting(options))
     for heading, table in report.tables.items():
         shown = RichTable(title=heading, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
         for i, name in enumerate(table.header):

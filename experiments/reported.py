@@ -193,3 +193,79 @@ LATENT = Statement(  # it prints plots and these words, no numbers
     "The plot of the latent spaces show that the model learns better representations as it is trained and better "
     "representations leads to better performance.",
 )
+
+
+class Setting(NamedTuple):
+    """A number of the report's text that is no result but a choice."""
+
+    section: str
+    what: str
+    printed: str
+
+
+SETTINGS: Mapping[str, Setting] = {
+    "images": Setting("1", "images", "60k"),
+    "classes": Setting("1", "classes", "ten"),
+    "size": Setting("1", "size of an image", "32x32"),
+    "per_class": Setting("1", "images of each class", "6k"),
+    "train_per_class": Setting("1", "training images of each class, validation among them", "5k"),
+    "test_per_class": Setting("1", "test images of each class", "1k"),
+    "held_out": Setting("1", "part of the training images held out for validation", "10%"),
+    "split": Setting("1", "images for training, validation, test", "45k, 5k, 10k"),
+    "padding": Setting("1.1", "pixels of padding before the crop", "4"),
+    "crop": Setting("1.1", "size of the crop", "32x32"),
+    "shear": Setting("1.1", "shear", "10 degrees"),
+    "scale": Setting("1.1", "scaling", "±0.2"),
+    "convolutions": Setting("introduction", "convolutions", "3"),
+    "kernel": Setting("2", "kernel, zero padding and stride of a convolution", "3x3, 1, 1"),
+    "pooling": Setting("2", "kernel and stride of the pooling", "2x2, 2"),
+    "channels": Setting("2", "channels of the convolutions", "(256,128,64)"),
+    "other_channels": Setting("2", "channels tried instead", "(64, 128, 256) or (128, 128, 128)"),
+    "layers": Setting("2", "fully connected layers tried", "2, 3 and 4"),
+    "features": Setting("2", "features after the convolutions", "1024"),
+    "widths": Setting("2", "widths of the fully connected layers", "512, 128, 10"),
+    "batch_size": Setting("3", "batch size", "128"),
+    "learning_rate": Setting("3", "learning rate", "0.001"),
+    "weight_decay": Setting("3", "weight decay", "0.0003"),
+    "patience": Setting("3", "epochs without a rise before a run ends", "10"),
+    "dropout": Setting("4.2", "drop out probability", "0.2"),
+    "dense_channels": Setting("4.3", "channels of the dense block", "reduced by factor of two"),
+    "dense_widths": Setting("4.3", "widths of its hidden fully connected layers", "(1024, 128)"),
+    "learning_rates": Setting("5", "learning rates tried", "0.01, 0.001 and 0.0001"),
+    "batch_sizes": Setting("5", "batch sizes tried", "64, 128, 256"),
+    "selected": Setting("5", "batch size and learning rate selected", "64, 0.0001"),
+    "momentum": Setting("6.2", "momentum", "0.9"),
+    "epochs": Setting("6.1", "the most epochs", "150"),
+    "latent": Setting("7", "values of the latent space", "128"),
+    "map": Setting("7", "dimensions of its maps", "two"),
+    "middle": Setting("7", "epoch in the middle of the training", "20"),
+}
+
+FIGURES: Mapping[int, tuple[str, str, str]] = {  # what it shows; the experiment and its file, or table, that is ours
+    1: ("classes and examples", "setup", "examples.png"),
+    2: ("the baseline's layers", "setup", "Layers of the baseline"),
+    3: ("results of the baseline", "improvements", "Results"),
+    4: ("accuracy of the baseline", "improvements", "accuracy_baseline.png"),
+    5: ("loss of the baseline", "improvements", "loss_baseline.png"),
+    6: ("results with batch norm", "improvements", "Results"),
+    7: ("accuracy with batch norm", "improvements", "accuracy_batch_norm.png"),
+    8: ("loss with batch norm", "improvements", "loss_batch_norm.png"),
+    9: ("results with dropout", "improvements", "Results"),
+    10: ("accuracy with dropout", "improvements", "accuracy_dropout.png"),
+    11: ("loss with dropout", "improvements", "loss_dropout.png"),
+    12: ("results with the dense block", "improvements", "Results"),
+    13: ("accuracy with the dense block", "improvements", "accuracy_dense.png"),
+    14: ("loss with the dense block", "improvements", "loss_dense.png"),
+    15: ("validation accuracy by learning rate and batch size", "hyperparameters", "heatmap.png"),
+    16: ("accuracy of the selected model", "hyperparameters", "accuracy_selected.png"),
+    17: ("loss of the selected model", "hyperparameters", "loss_selected.png"),
+    18: ("accuracy with SGD", "optimizers", "accuracy_sgd.png"),
+    19: ("loss with SGD", "optimizers", "loss_sgd.png"),
+    20: ("accuracy with momentum", "optimizers", "accuracy_momentum.png"),
+    21: ("loss with momentum", "optimizers", "loss_momentum.png"),
+    22: ("accuracy with RMSprop", "optimizers", "accuracy_rmsprop.png"),
+    23: ("loss with RMSprop", "optimizers", "loss_rmsprop.png"),
+    24: ("latent space before training", "latent", "initial.png"),
+    25: ("latent space at the 20th epoch", "latent", "epoch20.png"),
+    26: ("latent space at the end", "latent", "best.png"),
+}
