@@ -9,15 +9,19 @@ layer, with 4 they are halved from layer to layer, 1024, 512, 256, 128.
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from importlib.metadata import version
 from statistics import fmean, median, stdev
 from typing import Literal, NamedTuple
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from cnn3 import VARIANTS, ModelConfig, plots
+from cnn3.config import SEED
 from cnn3.cost import parameters, training_flops
 from experiments import figures, reported
+from experiments.cache import cached
 from experiments.common import Options, Run, run_all
 from experiments.publish import Report, conduct
 from experiments.tables import (
@@ -87,7 +91,7 @@ def architecture(options: Options) -> Report:
     configs = {name: options.config(model=model) for name, model in MODELS.items()}
     runs = run_all(options, NAME, configs)
     printed = beside(options, reported.IMPROVEMENTS)
-    rows = {name: Row(name, runs[name], printed.get(name), cost(runs[name])) for name in configs}
+    rows = {name: Row(name, runs[name], printed.get(name), cost(options, runs[name])) for name in configs}
     groups = grouped(rows)
     tables = {GROUPS[key].heading: group_table(GROUPS[key], of) for key, of in groups.items()}
     said = beside(options, reported.ARCHITECTURE)
@@ -103,10 +107,20 @@ def grouped(rows: Mapping[str, Row]) -> dict[str, list[Row]]:
     return {key: [rows[BASELINE], *(rows[name] for name in group.others)] for key, group in GROUPS.items()}
 
 
-def cost(runs: Sequence[Run]) -> dict[str, float]:
-    """Return what `summary.json` says of a network's cost: its parameters, and the arithmetic of training an image."""
+def cost(options: Options, runs: Sequence[Run]) -> dict[str, float]:
+    """Return what `summary.json` says of a network's cost: its parameters, and the arithmetic of training an image.
+
+    It is kept on disk, since XLA's count takes a second or two.
+    """
     config = runs[0].config
-    return {"parameters": parameters(config), "training_flops_per_image": training_flops(config)}
+    names = {"parameters": parameters, "training_flops_per_image": training_flops}
+    key = {"config": asdict(replace(config, seed=SEED)), "cnn3": version("cnn3"), "jax": version("jax")}
+
+    def compute() -> dict[str, np.ndarray]:
+        return {name: np.array(of(config)) for name, of in names.items()}
+
+    found = cached(options.folder(NAME) / "cache", "cost", key, compute)
+    return {name: found[name].item() for name in names}
 
 
 def notes(options: Options) -> list[str]:

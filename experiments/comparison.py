@@ -80,21 +80,32 @@ def interval(sample: Sequence[float]) -> tuple[float, float] | None:
 
 def numbers_table(reports: Reports, comparable: bool) -> Table:
     """Return each of the report's results beside the mean measured, its interval and the number of seeds."""
-    header = ["result", "where", "the report's", "here", "95% interval", "seeds"]
+    header = [
+        "result",
+        "the report's",
+        "here",
+        *(["difference"] if comparable else []),
+        "95% interval",
+        "seeds",
+        "where",
+    ]
     lines = []
     for number in numbers():
         found = values(reports, number)
         between = interval(found)
-        line = [
-            str(number),
-            number.source,
-            str(number.printed),
-            f"{fmean(found):.4f}" if found else NOTHING,
-            f"{between[0]:.4f} to {between[1]:.4f}" if between else NOTHING,
-            str(len(found)),
-        ]
-        lines.append([*line, f"{fmean(found) - number.printed:+.4f}" if found else NOTHING] if comparable else line)
-    return Table([*header, "difference"] if comparable else header, lines, 2)
+        mean = fmean(found) if found else None
+        lines.append(
+            [
+                str(number),
+                str(number.printed),
+                NOTHING if mean is None else f"{mean:.4f}",
+                *([NOTHING if mean is None else f"{mean - number.printed:+.4f}"] if comparable else []),
+                f"{between[0]:.4f} to {between[1]:.4f}" if between else NOTHING,
+                str(len(found)),
+                number.source,
+            ]
+        )
+    return Table(header, lines, 1)
 
 
 def glance(reports: Reports, comparable: bool) -> dict[str, Beside]:

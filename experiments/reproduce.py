@@ -27,7 +27,7 @@ from experiments.reported import AS_PUBLISHED
 from experiments.tables import Table
 
 NAME = "reproduce"
-TITLE = "Three convolutions on {}: the report, re-done"
+TITLE = "Three convolutions on {}: the report, done again"
 WORDS = "What the report says"  # of an experiment, which the overview tells of all
 HTML, MARKDOWN = "report.html", "report.md"
 
@@ -127,22 +127,18 @@ def overview(options: Reproduction, reports: Reports) -> Section:
     plots.save(glance, path)
     others = "" if comparable else f" The report has no numbers of {options.dataset}, so they are not to be compared."
     sweeps = options.of(SWEEPS[0])
-    shorter = (
-        [] if sweeps == options.of(improvements.NAME) else [f"The sweeps ({', '.join(SWEEPS)}): {setting(sweeps)}"]
-    )
+    whole = options.of(improvements.NAME)
+    shorter = [f"The sweeps ({', '.join(SWEEPS)}): {setting(sweeps)}"] if sweeps != whole else []
+    none = "" if options.seeds > 1 else " Here is one seed, so there are none: --seeds 5 gives them."
     paragraphs = [
         "How far does a convolutional network get on CIFAR-10 with exactly three convolutions? A study of 2021 (“the "
         "report”) asked that in PyTorch. Here is all of it done again in JAX, each of its numbers and figures beside "
         "what was measured.",
-        setting(options.of(improvements.NAME)),
+        setting(whole),
         *shorter,
         f"The report's results are of CIFAR-10, {AS_PUBLISHED}.{others} Ours are means over the seeds, of the best "
         "epoch's weights.",
-        *(
-            [INTERVAL]
-            if options.seeds > 1
-            else [f"{INTERVAL} Here is one seed, so there are none: --seeds 5 gives them."]
-        ),
+        INTERVAL + none,
     ]
     tables = {
         "Every result": comparison.numbers_table(reports, comparable),
@@ -162,9 +158,9 @@ def making(options: Reproduction, reports: Reports) -> Section:
         "time of all epochs, with validation": str(timedelta(seconds=round(seconds))),
     }
     paragraphs = [
-        "Versions and hardware are those of the process that wrote this report. Times are sums over the runs, without "
-        "compilation, each on the machine that it ran on. The same configuration and seed give the same bits on one CPU "
-        "with one version of jaxlib."
+        "Versions and hardware are those of the process that wrote this report. Time is the sum over the runs, without "
+        "compilation, each on the machine that it ran on. The same configuration and seed give the same bits on one "
+        "CPU with one version of jaxlib."
     ]
     table = Table(["what", "here"], [[name, value] for name, value in facts.items()], 2)
     return Section("making", "How it was made", paragraphs, {"Software, hardware and time": table}, [])

@@ -154,12 +154,11 @@ def drawn(options: Options, dataset: Dataset) -> dict[str, Figure | bytes]:
     """Return examples of each class, and augmented images."""
     images, labels = dataset.train
     classes = {name: images[labels == label][:EXAMPLES] for label, name in enumerate(dataset.classes)}
-    chosen = {name: of[0] for name, of in list(classes.items())[:AUGMENTED]}
-    keys = jax.random.split(jax.random.key(SEED), len(chosen))
-    augmented = {
-        name: np.concatenate([image[None], augment(key, jnp.repeat(image[None], EXAMPLES - 1, 0))])
-        for (name, image), key in zip(chosen.items(), keys, strict=True)
-    }
+    names = list(classes)[:AUGMENTED]
+    originals = np.stack([classes[name][0] for name in names])
+    drawn = np.asarray(augment(jax.random.key(SEED), jnp.repeat(originals, EXAMPLES - 1, 0)))
+    groups = zip(names, originals, np.split(drawn, AUGMENTED), strict=True)
+    augmented = {name: np.concatenate([image[None], of]) for name, image, of in groups}
     return {
         "examples.png": plots.sheet(classes, f"Training images of {options.dataset}"),
         "augmented.png": plots.sheet(augmented, "An image, and what the augmentation makes of it", ["original"]),

@@ -64,7 +64,7 @@ def test_runs_are_the_default_run_shared_with_the_improvements(folder):
 
 
 def test_files_are_all_there_and_agree(folder):
-    assert {path.name for path in folder.iterdir()} == FIGURES | {"summary.json", "table.md"}
+    assert {path.name for path in folder.iterdir()} == FIGURES | {"summary.json", "table.md", "cache"}
     cells = fabricated.cells(folder)
     for of in json.loads((folder / "summary.json").read_text())["rows"]:
         lines = [line for line in cells if line[0].split(" (")[0] == of["name"] and len(line) == 8]

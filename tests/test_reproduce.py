@@ -1,0 +1,208 @@
+"""The report of all experiments: what is in it, and that it stands alone. Its runs are never trained."""
+
+import html as escaping
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnn3 import Dataset, RunConfig, load, plots
+from cnn3.data import CIFAR10_CLASSES
+from experiments import common, comparison, publish, reported, reproduce, setup
+from experiments.comparison import interval, numbers
+from experiments.publish import Report
+from experiments.reproduce import EXPERIMENTS, Reproduction, main
+from experiments.tables import Row, results_table, runs_table
+from tests import fabricated
+
+# What the report prints, taken from its pages by hand, by figure or section.
+PRINTED = {
+    "figure 3": "0.64 0.5361 0.5325 0.775 0.8014 0.8138",
+    "figure 6": "0.5311 0.4859 0.4933 0.8118 0.8142 0.8263",
+    "figure 9": "0.6728 0.5688 0.548 0.766 0.7935 0.8125",
+    "figure 12": "0.8047 0.6944 0.6981 0.7124 0.7437 0.7549",
+    "figure 15": "0.6519 0.6871 0.7131 0.816 0.8142 0.8207 0.8346 0.8226 0.8173",
+    "section 1": "60k 6k 5k 1k 10% 45k 10k",
+    "section 2": "1024 512 128 10",
+    "section 3": "0.001 0.0003",
+    "section 5": "0.01 0.001 0.0001 64 128 256 0.8339 0.4666",
+    "section 6": "0.63 150th 0.8 120th 0.9",
+    "section 8": "0.8148 %1 0.8339 117",
+}
+
+
+def pretended(name: str, *args, **kwargs) -> Dataset:
+    """Return digits under the name of CIFAR-10."""
+    digits = load("digits", **{"seed": kwargs.get("seed", 3136), "limit": kwargs.get("limit")})
+    return Dataset(name, CIFAR10_CLASSES, digits.train, digits.validation, digits.test)
+
+
+def answered(options: common.Options) -> Report:
+    """Stand in for the tuned run, whose weights there are not."""
+    runs = common.run_all(options, "tuned", {"tuned": options.tuned()})["tuned"]
+    rows = [Row("tuned", runs, reported.TUNED)]
+    return Report("tuned", "The tuned run", rows, [], {"Results": results_table(rows, "run")}, {})
+
+
+def mapped(options: common.Options) -> Report:
+    """Stand in for the latent space, likewise."""
+    runs = common.run_all(options, "latent", {"tuned": options.tuned()})["tuned"]
+    seeds = [{"epochs": 1, "neighbours": 0.25, "probe": 0.375, "silhouette": -0.125} for _ in runs]
+    stages = [{"stage": "initial", "seeds": seeds}, {"stage": "best", "seeds": [of | {"probe": 0.75} for of in seeds]}]
+    rows = [Row("tuned", runs, None, {"latent": stages})]
+    return Report("latent", "The latent space", rows, [], {"Runs": runs_table(rows, "run")}, {})
+
+
+@contextmanager
+def untrained() -> Iterator[None]:
+    """Make up all results, on images that are called CIFAR-10."""
+    stand_ins = {"tuned": answered, "latent": mapped}
+    experiments = [e._replace(work=stand_ins.get(e.name, e.work)) for e in EXPERIMENTS]
+    with ExitStack() as stack:
+        for module in (common, setup):
+            stack.enter_context(patch.object(module, "load", pretended))
+        stack.enter_context(patch.object(common, "fit", fabricated.fit))
+        stack.enter_context(patch.object(publish, "provenance", lambda *_: "Its images passed through JPEG once."))
+        stack.enter_context(patch.object(reproduce, "EXPERIMENTS", tuple(experiments)))
+        yield
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    with untrained():
+        assert main(["--output", str(folder), "--epochs", "4", "--seeds", "3", "--sweep-epochs", "2"]) == 0
+    return folder / "cifar10"
+
+
+@pytest.fixture(scope="module")
+def page(output) -> str:
+    return (output / "reproduce" / "report.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def text(page) -> str:
+    """Return what a reader sees."""
+    body = re.sub(r"data:[^\"]*", "", page[page.index("<body>") :])
+    return " ".join(escaping.unescape(re.sub(r"<[^>]*>", " ", body)).split())
+
+
+@pytest.mark.parametrize("where", PRINTED)
+def test_every_number_that_the_report_prints_is_there(where, text):
+    for number in PRINTED[where].split():
+        assert re.search(rf"(?<![\d.]){re.escape(number)}(?![\d])", text), number
+
+
+def test_every_number_of_a_table_stands_in_a_line_with_its_place(page):
+    lines = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in page.replace("\n", "").split("<tr>")]
+    places = {(line[6], line[1]) for line in lines if len(line) == 7}
+    for where in ("figure 3", "figure 6", "figure 9", "figure 12", "figure 15"):
+        assert {number for place, number in places if place == where} == set(PRINTED[where].split())
+    assert {number for place, number in places if place == "section 5"} == {"0.8339", "0.4666"}
+    assert {number for place, number in places if place == "section 8"} == {"0.8148", "0.8339"}
+
+
+def test_every_sentence_and_setting_is_there(text):
+    groups = (*reported.OPTIMIZERS.values(), *reported.ARCHITECTURE.values(), reported.CONCLUSIONS.values())
+    for statement in (*(of for group in groups for of in group), reported.LATENT):
+        assert statement.text in text
+    for setting in reported.SETTINGS.values():
+        assert f"{setting.what} {setting.section} {setting.printed} " in text
+
+
+def test_every_figure_of_the_report_has_its_counterpart(text):
+    stood_in = {24, 25, 26}  # maps of weights that there are not
+    captions = re.findall(r"\(figures? ([\d, ]+) of the report\)", text)
+    assert {int(number) for caption in captions for number in caption.split(", ")} == set(range(1, 27)) - stood_in
+    assert set(reported.FIGURES) == set(range(1, 27))
+
+
+def test_means_intervals_and_seeds_are_those_of_the_runs(text):
+    tests = []
+    for seed in (3136, 3137, 3138):
+        own = RunConfig(epochs=4, seed=seed)
+        tests.append(fabricated.run(own, fabricated.learning(own)).summary["test"]["accuracy"])
+    mean, half = np.mean(tests), 4.302653 * np.std(tests, ddof=1) / 3**0.5  # Student's t, two degrees of freedom
+    between = f"{mean - half:.4f} to {mean + half:.4f}"
+    assert f"baseline: test accuracy 0.8138 {mean:.4f} {mean - 0.8138:+.4f} {between} 3 figure 3" in text
+
+
+def test_the_interval_is_students():
+    assert interval([1.0, 2.0, 3.0]) == pytest.approx((2 - 2.484138, 2 + 2.484138), abs=1e-5)
+    assert interval([1.0]) is None
+
+
+def test_the_page_needs_no_other_file_and_its_pictures_are_whole(page, output):
+    assert re.findall(r"(?:src|href)=\"(?!data:|#)", page) == []
+    assert "url(" not in page
+    shown = page.count("<img ")
+    pictures = [path for path in output.glob("*/*.png") if path.parent.name != "runs"]
+    assert shown == len(pictures) > 30
+
+
+def test_settings_versions_and_time_are_there(text):
+    assert "at most 4 epochs; 3 seeds (3136 to 3138); protocol corrected. Its images passed through JPEG once." in text
+    assert (
+        "The sweeps (hyperparameters, optimizers, architecture, audit): Data set cifar10, all training images; " in text
+    )
+    assert "at most 2 epochs; 3 seeds" in text
+    for what in ("jaxlib", "processor", "memory", "time of all epochs"):
+        assert what in text
+    # 4 + 9 + 5 + 13 + 1 + 6 rows; the sweeps share the tuned run (twice) and the default batch norm run (once)
+    assert re.search(r" runs (\d+) ", text).group(1) == str(3 * (4 + 1 + 9 + 5 + 13 + 6 - 3))  # type: ignore[union-attr]
+
+
+def test_the_markdown_says_the_same_and_shows_the_pictures(output):
+    path = output / "reproduce" / "report.md"
+    said = path.read_text()
+    for number in " ".join(PRINTED[f"figure {n}"] for n in (3, 6, 9, 12, 15)).split():
+        assert f"| {number} |" in said
+    links = re.findall(r"!\[[^]]+]\(([^)]+)\)", said)
+    assert len(links) > 30
+    for link in links:
+        with Image.open(path.parent / link) as image:
+            image.verify()
+
+
+def test_the_same_command_again_writes_the_same_report(output, page, tmp_path):
+    beside = tmp_path / "deep" / "RESULTS.md"
+    beside.parent.mkdir()
+    given = ["--output", str(output.parent), "--epochs", "4", "--seeds", "3", "--sweep-epochs", "2"]
+    with untrained():
+        assert main([*given, "--markdown", str(beside)]) == 0
+    assert (output / "reproduce" / "report.html").read_text() == page
+    (first, *_) = re.findall(r"!\[[^]]+]\(([^)]+)\)", beside.read_text())
+    assert (beside.parent / first).exists()
+
+
+def test_only_the_sweeps_are_shortened(tmp_path):
+    given = Reproduction(output=tmp_path, epochs=5, protocol="published", sweep_epochs=3, sweep_limit=15_000)
+    for name in ("setup", "improvements", "tuned", "latent"):
+        assert given.of(name) == common.Options(output=tmp_path, epochs=5, protocol="published")
+    for name in ("hyperparameters", "optimizers", "architecture"):
+        assert given.of(name) == common.Options(output=tmp_path, epochs=3, limit=15_000, protocol="published")
+    assert given.of("audit") == common.Options(output=tmp_path, epochs=3, limit=15_000)
+
+
+@pytest.mark.parametrize("option", ["limit", "sweep-limit"])
+def test_too_few_images_for_a_sweep_are_refused_before_the_first_run(option, tmp_path, capsys):
+    assert main(["--output", str(tmp_path), f"--{option}", "255"]) == 2
+    assert capsys.readouterr().err == f"error: {option} must be at least 256, the largest batch, not 255\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_are_those_of_the_tables():
+    assert len(numbers()) == 4 * 6 + 9 + 2 + 2
+    assert len({(of.source, of.row, of.split, of.metric) for of in numbers()}) == len(numbers())
+    assert comparison.LEVEL == 0.95
+
+
+def test_a_picture_of_nothing_measured_is_still_drawn(tmp_path):
+    figure = plots.beside({"a": plots.Beside(None, None, 0.5), "b": plots.Beside(0.4, (0.3, 0.5), None)}, "x", "t")
+    plots.save(figure, tmp_path / "a.png")
+    assert (tmp_path / "a.png").exists()
