@@ -37,7 +37,12 @@ class Number(NamedTuple):
 
     def __str__(self) -> str:
         """Return what it is."""
-        return f"{self.row.replace('_', ' ')}: {self.split} {self.metric}"
+        return f"{self.name}: {self.split} {self.metric}"
+
+    @property
+    def name(self) -> str:
+        """Return what the run is called."""
+        return self.row.replace("_", " ")
 
 
 def numbers() -> list[Number]:
@@ -59,15 +64,24 @@ def numbers() -> list[Number]:
     return found
 
 
-def values(reports: Reports, number: Number) -> list[float]:
-    """Return what was measured of a number, one a seed; a run that diverged at once has none."""
-    summaries = [run.summary[number.split] for run in row(reports, number.experiment, number.row).runs]
-    return [of[number.metric] for of in summaries if of]
-
-
 def row(reports: Reports, experiment: str, name: str) -> Row:
     """Return a row of an experiment."""
     return next(row for row in reports[experiment].rows if row.name == name)
+
+
+class Measured(NamedTuple):
+    """What was measured of a number over the seeds; None of no seed, and no interval of one."""
+
+    mean: float | None
+    interval: tuple[float, float] | None
+    seeds: int
+
+
+def measure(reports: Reports, number: Number) -> Measured:
+    """Return what was measured of a number; a run that diverged in its first epoch has none."""
+    summaries = [run.summary[number.split] for run in row(reports, number.experiment, number.row).runs]
+    found = [of[number.metric] for of in summaries if of]
+    return Measured(fmean(found) if found else None, interval(found), len(found))
 
 
 def interval(sample: Sequence[float]) -> tuple[float, float] | None:
@@ -80,43 +94,25 @@ def interval(sample: Sequence[float]) -> tuple[float, float] | None:
 
 def numbers_table(reports: Reports, comparable: bool) -> Table:
     """Return each of the report's results beside the mean measured, its interval and the number of seeds."""
-    header = [
-        "result",
-        "the report's",
-        "here",
-        *(["difference"] if comparable else []),
-        "95% interval",
-        "seeds",
-        "where",
-    ]
+    header = ["result", "the report's", "here", "difference", "95% interval", "seeds", "where"]
     lines = []
     for number in numbers():
-        found = values(reports, number)
-        between = interval(found)
-        mean = fmean(found) if found else None
-        lines.append(
-            [
-                str(number),
-                str(number.printed),
-                NOTHING if mean is None else f"{mean:.4f}",
-                *([NOTHING if mean is None else f"{mean - number.printed:+.4f}"] if comparable else []),
-                f"{between[0]:.4f} to {between[1]:.4f}" if between else NOTHING,
-                str(len(found)),
-                number.source,
-            ]
-        )
+        mean, between, seeds = measure(reports, number)
+        ours = NOTHING if mean is None else f"{mean:.4f}"
+        difference = NOTHING if mean is None or not comparable else f"{mean - number.printed:+.4f}"
+        ends = f"{between[0]:.4f} to {between[1]:.4f}" if between else NOTHING
+        lines.append([str(number), str(number.printed), ours, difference, ends, str(seeds), number.source])
     return Table(header, lines, 1)
 
 
 def glance(reports: Reports, comparable: bool) -> dict[str, Beside]:
     """Return the accuracies by which the report decides, ours beside its own, for a picture."""
-    shown = [of for of in numbers() if of.metric == "accuracy" and of.source != "section 8" and of.split != "train"]
+    shown = [of for of in numbers() if of.metric == "accuracy" and of.source != "section 8"]
     shown = [of for of in shown if of.split == "test" or of.experiment == hyperparameters.NAME]
     picture = {}
     for number in shown:
-        found = values(reports, number)
-        mean = fmean(found) if found else None
-        picture[str(number)] = Beside(mean, interval(found), number.printed if comparable else None)
+        mean, between, _ = measure(reports, number)
+        picture[f"{number.name} ({number.split})"] = Beside(mean, between, number.printed if comparable else None)
     return picture
 
 
