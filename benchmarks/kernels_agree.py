@@ -1,0 +1,121 @@
+"""Do the kernels made for CPUs cost accuracy: the same runs with them and with XLA's own convolution.
+
+python -m benchmarks.kernels_agree --data-dir DIR
+
+Trains the report's default run with batch norm, from the same weights on the same images in the same order, once with
+each kernel, and prints validation accuracy after each epoch, and the mean difference over the seeds. XLA's convolution
+is slow inside a loop on CPUs, so its steps are called one by one. What is done is not repeated.
+"""
+
+import json
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+
+from cnn3 import VARIANTS, Dataset, RunConfig, files, load
+from cnn3.compilation import cache_compilations
+from cnn3.config import SEED
+from cnn3.data import Split
+from cnn3.layers import KERNELS
+from cnn3.optim import Hyperparameters, hyperparameters
+from cnn3.train import Program, TrainState, Weights, init_state, make_program, predict, train_step
+
+STEP = jax.jit(train_step, static_argnums=0, donate_argnums=1)
+EVALUATION_BATCH = 250
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is compared.
+
+    Args:
+        data_dir: TFDS's folder with CIFAR-10.
+        epochs: of each run.
+        seeds: runs with each kernel.
+        limit: train on the first N training images only.
+        output: folder for what is done.
+    """
+
+    data_dir: Path
+    epochs: int = 3
+    seeds: int = 3
+    limit: int = 15_000
+    output: Path = Path("results/kernels_agree")
+
+
+def accuracies(options: Options, kernel: str, seed: int) -> list[float]:
+    """Return the validation accuracy after each epoch; what was measured before is read."""
+    path = files.make_folder(options.output) / f"{kernel}-{options.limit}-{options.epochs}-{seed}.json"
+    if path.exists():
+        return json.loads(path.read_text())
+    config = RunConfig(VARIANTS["batch_norm"], limit=options.limit, epochs=options.epochs, seed=seed)
+    dataset = load("cifar10", options.data_dir, seed=seed, limit=options.limit)
+    found = list(trained(config, make_program(config, KERNELS[kernel]), dataset, f"{kernel}, seed {seed}"))
+    files.write(path, json.dumps(found))
+    return found
+
+
+def trained(config: RunConfig, program: Program, dataset: Dataset, label: str) -> Iterator[float]:
+    """Train, and yield the validation accuracy after each epoch."""
+    hyper = jax.tree.map(jnp.float32, hyperparameters(config.optimizer))
+    state = init_state(program, hyper, jnp.int32(config.seed))
+    for epoch in range(config.epochs):
+        state = one_epoch(program, state, hyper, dataset.train, config.seed, epoch)
+        accuracy = validated(program, state.weights, dataset)
+        print(f"{label}, epoch {epoch + 1}: validation accuracy {accuracy:.4f}", flush=True)
+        yield accuracy
+
+
+def one_epoch(
+    program: Program, state: TrainState, hyper: Hyperparameters, train: Split, seed: int, epoch: int
+) -> TrainState:
+    """Return the state after every image once, in the order and with the random numbers of `cnn3.train.train_epoch`."""
+    key = jax.random.fold_in(jax.random.key(seed), epoch)
+    order_key, steps_key = jax.random.split(key)
+    count, size = len(train.labels), program.batch_size
+    order = np.asarray(jax.random.permutation(order_key, count))
+    for index in range(-(-count // size)):
+        positions = index * size + np.arange(size)
+        batch = order[np.minimum(positions, count - 1)]
+        images, labels = train.images[batch], train.labels[batch]
+        state, _ = STEP(
+            program, state, hyper, images, labels, jax.random.fold_in(steps_key, index), index, positions < count
+        )
+    return state
+
+
+def validated(program: Program, weights: Weights, dataset: Dataset) -> float:
+    """Return the accuracy on the validation images."""
+    fast = program.model.clone(block=KERNELS["winograd"])  # evaluation is not what is compared
+    logits = predict(fast, EVALUATION_BATCH, weights, dataset.validation.images).logits
+    return float(np.mean(np.asarray(logits).argmax(1) == dataset.validation.labels))
+
+
+def rows(fast: Sequence[Sequence[float]], plain: Sequence[Sequence[float]]) -> Iterator[str]:
+    """Yield a line of the table for each epoch: accuracy of each seed with either kernel, and the mean difference."""
+    for epoch, of in enumerate(zip(zip(*fast, strict=True), zip(*plain, strict=True), strict=True), 1):
+        cells = [" ".join(f"{value:.4f}" for value in values) for values in of]
+        points = 100 * (statistics.fmean(of[0]) - statistics.fmean(of[1]))
+        yield f"| {epoch} | {' | '.join(cells)} | {points:+.2f} |"
+
+
+def main() -> None:
+    """Train what is not yet trained, and print the table."""
+    options = tyro.cli(Options, description=__doc__)
+    cache_compilations()
+    seeds = range(SEED, SEED + options.seeds)
+    fast, plain = ([accuracies(options, kernel, seed) for seed in seeds] for kernel in ("winograd", "plain"))
+    lines = ["| epoch | winograd | plain | mean difference, points |", "|---:|---|---|---:|", *rows(fast, plain)]
+    table = "\n".join(lines)
+    print(table)
+    files.write(options.output / "table.md", table + "\n")
+
+
+if __name__ == "__main__":
+    main()
