@@ -6,8 +6,8 @@ The defaults are the report's: the default run of section 3, the model of sectio
 import dataclasses
 import hashlib
 import json
-import math
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -19,6 +19,7 @@ ProtocolName = Literal["corrected", "published"]
 Precision = Literal["fp32", "bf16"]
 
 SEED = 3136  # report, train.py, line 28
+SMALLEST, LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # positive numbers that float32 holds in full precision
 LATENT = 128  # width of the last hidden layer, the report's latent space (section 7)
 
 
@@ -28,7 +29,15 @@ class ConfigError(ValueError):
 
 def _require(holds: bool, name: str, value: object, allowed: str) -> None:
     if not holds:
-        raise ConfigError(f"{name} must be {allowed}, not {value!r}")
+        raise ConfigError(f"{name} must be {allowed}, not {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    """Return a value for a message of one line, be it as long as it may."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        return "a number of thousands of digits"
 
 
 def _require_int(name: str, value: Any, low: int, high: int = 2**31 - 1) -> None:
@@ -36,9 +45,9 @@ def _require_int(name: str, value: Any, low: int, high: int = 2**31 - 1) -> None
     _require(whole and low <= value <= high, name, value, f"a whole number from {low} to {high}")
 
 
-def _require_number(name: str, value: Any, allowed: str, low: float, high: float, *, above: bool = False) -> None:
+def _require_number(name: str, value: Any, allowed: str, low: float, high: float, *, below: bool = False) -> None:
     number = isinstance(value, float | int) and not isinstance(value, bool)
-    _require(number and (low < value if above else low <= value) and value < high, name, value, allowed)
+    _require(number and low <= value and (value < high if below else value <= high), name, value, allowed)
 
 
 def _require_bool(name: str, value: object) -> None:
@@ -68,7 +77,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
         _require_bool("batch_norm", self.batch_norm)
-        _require_number("dropout", self.dropout, "a probability in [0, 1)", 0.0, 1.0)
+        _require_number("dropout", self.dropout, "a probability in [0, 1)", 0.0, 1.0, below=True)
         _require_bool("dense", self.dense)
         _require_widths("channels", self.channels)
         _require(len(self.channels) == 3, "channels", self.channels, "three whole numbers, one a convolution")
@@ -118,11 +127,11 @@ class OptimizerConfig:
         """Refuse what cannot be run."""
         names = get_args(OptimizerName)
         _require(self.name in names, "optimizer", self.name, f"one of {', '.join(names)}")
-        positive = "a positive finite number"
-        _require_number("learning_rate", self.learning_rate, positive, 0.0, math.inf, above=True)
-        _require_number("momentum", self.momentum, "a number in [0, 1)", 0.0, 1.0)
+        positive = f"a number from {SMALLEST:.3g} to {LARGEST:.3g}"
+        _require_number("learning_rate", self.learning_rate, positive, SMALLEST, LARGEST)
+        _require_number("momentum", self.momentum, "a number in [0, 1)", 0.0, 1.0, below=True)
         _require(self.momentum == 0 or self.name == "momentum", "momentum", self.momentum, f"0 for {self.name}")
-        _require_number("weight_decay", self.weight_decay, "a finite number, 0 or more", 0.0, math.inf)
+        _require_number("weight_decay", self.weight_decay, f"a number from 0 to {LARGEST:.3g}", 0.0, LARGEST)
 
 
 @dataclass(frozen=True)
@@ -233,7 +242,7 @@ class RunConfig:
         """
         try:
             values = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # also of a number of too many digits
             raise ConfigError(f"a configuration must be JSON: {error}") from None
         values = _fields(cls, values, "the configuration")
         values["model"] = ModelConfig.from_fields(values["model"])

@@ -15,6 +15,7 @@ from cnn3.checkpoint import RunFolder, claim, open_run, read_history, read_summa
 from cnn3.config import ConfigError, RunConfig
 from cnn3.data import Dataset, Split
 from cnn3.layers import default_block
+from cnn3.memory import check_memory, temporaries
 from cnn3.metrics import NEVER, Metrics, Sums, best_epoch, divide, out_of_patience
 from cnn3.optim import Hyperparameters, hyperparameters
 from cnn3.progress import show
@@ -171,6 +172,7 @@ def _run(config: RunConfig, program: Program, dataset: Dataset, folder: RunFolde
     diverged = None
     with ExitStack() as stack:
         report = stack.enter_context(show(label, len(history), config.epochs)) if label else None
+        check_memory(temporaries(compile_epoch(program, len(dataset.train.labels))), config.batch_size)
         while not diverged and not _stopped(config, history):
             epoch = len(history)
             state, record, diverged = _epoch(config, program, state, device, epoch)

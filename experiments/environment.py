@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import jax
+import psutil
 
 PACKAGES = ("cnn3", "jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn")
 
@@ -20,7 +21,7 @@ def environment() -> Mapping[str, str]:
         **{name: version(name) for name in PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",
         "processor": f"{_processor()}, {len(_cores())} cores",
-        "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "accelerator": accelerator,
     }
 

@@ -1,0 +1,40 @@
+"""What is too large for memory is refused before it is run."""
+
+import importlib
+
+import psutil
+import pytest
+
+from cnn3 import ConfigError, RunConfig, load
+from cnn3.layers import plain
+from cnn3.memory import GIB, check_memory, temporaries
+from cnn3.train import compile_epoch, make_program
+from tests.tiny import TINY
+
+fit = importlib.import_module("cnn3.fit")
+
+
+def test_what_does_not_fit_is_refused_in_words():
+    check_memory(1, 128)
+    with pytest.raises(ConfigError, match=r"batch_size 4096 needs 1048576\.0 GiB of memory .* choose a smaller one"):
+        check_memory(2**20 * GIB, 4096)
+    assert psutil.virtual_memory().total < 2**20 * GIB
+
+
+def test_temporaries_are_at_least_a_batch_and_grow_with_it(quick_to_compile):
+    small, large = (
+        temporaries(compile_epoch(make_program(RunConfig(TINY, dataset="digits", batch_size=size), plain), 256))
+        for size in (32, 128)
+    )
+    floats = 32 * 32 * 3  # of an image, as the network takes it
+    assert small > 32 * floats * 4
+    assert large > 128 * floats * 4
+    assert 2 < large / small < 5
+
+
+def test_a_run_that_does_not_fit_leaves_no_epoch(quick_to_compile, tmp_path, monkeypatch):
+    monkeypatch.setattr(fit, "temporaries", lambda compiled: 2**20 * GIB)
+    config = RunConfig(TINY, dataset="digits", limit=64, batch_size=32, epochs=1)
+    with pytest.raises(ConfigError, match=r"batch_size 32 needs"):
+        fit.fit(config, load("digits", limit=64), tmp_path / "run")
+    assert not (tmp_path / "run" / "summary.json").exists()
