@@ -1,0 +1,38 @@
+"""A day's training in miniature: what one process holds does not grow."""
+
+import gc
+import importlib
+import threading
+
+import psutil
+import pytest
+
+from cnn3 import RunConfig, fit, load
+from tests.tiny import TINY
+
+EPOCHS, SETTLED = 300, 50  # epochs; those after which nothing is new
+MIB = 2**20
+
+
+@pytest.mark.faults
+def test_memory_files_and_threads_stay_as_they_are(tmp_path, monkeypatch, quick_to_compile):
+    """Seen over 250 epochs: see the assertions."""
+    process = psutil.Process()
+    held: list[tuple[int, int, int]] = []
+
+    def watch(*args, **kwargs):
+        gc.collect()
+        held.append((process.memory_info().rss, process.num_fds(), threading.active_count()))
+        return real(*args, **kwargs)
+
+    module = importlib.import_module("cnn3.checkpoint")
+    real = module.RunFolder.save
+    monkeypatch.setattr(module.RunFolder, "save", watch)
+    config = RunConfig(TINY, dataset="digits", limit=64, batch_size=32, epochs=EPOCHS, patience=EPOCHS)
+    result = fit(config, load("digits", limit=64), tmp_path / "run")
+    assert len(result.history) == len(held) == EPOCHS
+    memory, files, threads = zip(*held[SETTLED:], strict=True)
+    print(f"MiB {memory[0] / MIB:.0f} to {memory[-1] / MIB:.0f}; files {files[0]} to {files[-1]}; threads {threads}")
+    assert memory[-1] - memory[0] < 32 * MIB
+    assert files[-1] <= files[0] + 2
+    assert threads[-1] <= threads[0]
