@@ -28,11 +28,10 @@ from cnn3 import (
     load,
     load_weights,
 )
-from cnn3.checkpoint import HISTORY, read_history, read_summary
 from cnn3.cli import COUNT, UsageError, one_line
 from cnn3.compilation import cache_compilations
 from cnn3.config import SEED, ModelConfig, Precision, ProtocolName
-from cnn3.fit import check
+from cnn3.fit import check, finished
 from cnn3.model import CNN3
 from cnn3.train import Weights, make_program
 
@@ -246,14 +245,9 @@ def _train(options: Options, runs: Path, seed: int, todo: Mapping[RunConfig, str
 
 
 def _read(folder: Path, config: RunConfig) -> Run | None:
-    """Return the run in a folder, or None if it has not ended."""
-    summary = read_summary(folder)
-    if summary is None:
-        return None
-    history = read_history(folder)
-    if len(history) != summary["epochs"]:
-        raise OutputError(f"{folder / HISTORY} lacks epochs of its summary; delete {folder} to train it anew")
-    return Run(config, folder, history, summary)
+    """Return the run in a folder, or None if it is to be trained: it has not ended or is damaged, as `fit` will say."""
+    outcome = finished(config, folder)
+    return outcome and Run(config, folder, *outcome)
 
 
 def run_name(config: RunConfig) -> str:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -112,14 +113,25 @@ def test_means_are_of_the_seeds_that_have_numbers_and_say_so(runs):
     assert results_table([mixed], "row").rows[0][2].endswith("(2 of 3)")
 
 
-def test_damage_is_found_before_training(runs, output, tmp_path, monkeypatch):
-    monkeypatch.setattr(common, "fit", None)
+def test_what_is_damaged_is_trained_anew_and_alone(runs, output, tmp_path, monkeypatch, caplog):
+    shutil.copytree(output, tmp_path, dirs_exist_ok=True)
     given = options(tmp_path)
-    folder = tmp_path / "digits" / "runs" / run_name(configs(given)["learns"])
-    folder.mkdir(parents=True)
-    (folder / "summary.json").write_text(json.dumps(runs["learns"][0].summary))
-    with pytest.raises(OutputError, match=r"history\.jsonl lacks epochs"):
-        run_all(given, "trial", configs(given))
+    damaged = configs(given)["learns"]
+    folder = tmp_path / "digits" / "runs" / run_name(damaged)
+    (folder / "best.safetensors").write_bytes(b"")
+    kept = tmp_path / "digits" / "runs" / run_name(configs(given)["diverges"])
+    before = {path: path.read_bytes() for path in kept.iterdir()}
+    trained, fit = [], common.fit
+    monkeypatch.setattr(
+        common, "fit", lambda config, *args, **rest: trained.append(config) or fit(config, *args, **rest)
+    )
+    found = run_all(given, "trial", configs(given))
+    assert trained == [damaged]
+    assert {path: path.read_bytes() for path in kept.iterdir()} == before
+    assert found["learns"][0].summary["test"] == runs["learns"][0].summary["test"]
+    assert (folder / "best.safetensors").read_bytes() == (runs["learns"][0].folder / "best.safetensors").read_bytes()
+    said = "best.safetensors is damaged: its checksum is not that in SHA256SUMS; this run alone is trained anew"
+    assert [record.getMessage() for record in caplog.records] == [f"{folder}: {said}"]
 
 
 def test_all_configurations_are_checked_before_the_first_is_trained(tmp_path, monkeypatch):
