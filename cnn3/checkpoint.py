@@ -1,7 +1,7 @@
 """A run's folder: all that it needs to go on after an interruption, and all that it leaves behind.
 
 config.json            what was run
-versions.json          by which versions
+versions.json          by which versions of cnn3 and JAX
 history.jsonl          one line an epoch
 initial.safetensors    weights before training,
 epoch20.safetensors    after the epochs whose weights are to be kept,
@@ -15,7 +15,6 @@ checkpoints/20/            the training state after an epoch, by Orbax, with the
 checkpoints/20.sha256sums  the checksums of that, and of what else the run has left by then
 """
 
-import dataclasses
 import json
 import logging
 import os
@@ -23,25 +22,19 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
 from cnn3 import files
-from cnn3.config import ConfigError, RunConfig
+from cnn3.claim import CHECKPOINTS, CONFIG, SUFFIX, SUMS, VERSIONS, check_owner, other_versions, write_versions
+from cnn3.config import RunConfig
 from cnn3.files import DamagedError, OutputError
 from cnn3.train import TrainState
 
-CONFIG, HISTORY, SUMMARY, SUMS, CHECKPOINTS = (
-    "config.json",
-    "history.jsonl",
-    "summary.json",
-    "SHA256SUMS",
-    "checkpoints",
-)
-WEIGHTS, SUFFIX = ".safetensors", ".sha256sums"
+HISTORY, SUMMARY, WEIGHTS = "history.jsonl", "summary.json", ".safetensors"
 INITIAL, BEST = "initial", "best"
 KEPT = 2  # checkpoints; one more than needed, in case the newest is damaged
 SPARE = 2**20  # bytes that a checkpoint takes beside its arrays, at most
@@ -77,13 +70,21 @@ class RunFolder:
         """Return where the run stands after the newest checkpoint that is whole, or None if it begins.
 
         The rest of the folder is made what it was at that checkpoint. `like` has the state's shapes and types.
+
+        Raises:
+            OutputError: the run was begun by other versions, or the folder cannot be written.
         """
+        for file in files.leftovers(self.path):
+            file.unlink()
         epoch, damage = self._newest()
         if epoch is None:
             if any((self.path / name).exists() for name in (CHECKPOINTS, SUMMARY)):
                 log.warning("%s: no checkpoint is whole (%s); this run alone is trained anew", self.path, damage)
             self._begin()
             return None
+        if (others := other_versions(self.path)) is not None:
+            remedy = f"delete {self.path} to train the run anew, or name another --output"
+            raise OutputError(f"{self.path} was begun by {others}: {remedy}")
         if damage is not None:
             log.warning("%s: %s; this run goes on from the checkpoint of epoch %d", self.path, damage, epoch + 1)
         for later in (of for of in _epochs(self.path) if of > epoch):
@@ -110,9 +111,9 @@ class RunFolder:
         shutil.rmtree(step, ignore_errors=True)  # what a save left that was cut off
         self._save(step, state)
         files.write(step / HISTORY, text)
-        files.write(step / (BEST + WEIGHTS), (self.path / (BEST + WEIGHTS)).read_bytes())
+        files.write(step / (BEST + WEIGHTS), files.read(self.path / (BEST + WEIGHTS)))
         names = [str(file.relative_to(self.path)) for file in step.rglob("*") if file.is_file()]
-        names += [CONFIG, *(name + WEIGHTS for name in kept)]
+        names += [CONFIG, VERSIONS, *(name + WEIGHTS for name in kept)]
         files.write(self._sums(epoch), files.checksums(self.path, names))
         for older in _epochs(self.path)[:-KEPT]:
             self._remove(older)
@@ -142,6 +143,7 @@ class RunFolder:
     def _begin(self) -> None:
         """Leave nothing of a run that was begun but its configuration."""
         clear(self.path, but={CONFIG})
+        write_versions(self.path)
         files.write(self.path / HISTORY, "")
 
     def _step(self, epoch: int) -> Path:
@@ -197,17 +199,6 @@ def open_run(path: Path) -> Iterator[RunFolder]:
         checkpointer.close()
 
 
-def claim(path: Path, config: RunConfig) -> None:
-    """Write the configuration of a run into its folder, or make sure that it is the one already there.
-
-    Raises:
-        OutputError: the folder cannot be written, or holds another run.
-    """
-    _check_owner(path, config)
-    if _read_config(path) != config:
-        files.write(path / CONFIG, config.to_json())
-
-
 def read_outcome(path: Path, config: RunConfig, weights: Callable[[History], Iterable[str]]) -> Outcome | None:
     """Return what the run in a folder has left, all of it verified, or None if it has not ended.
 
@@ -222,9 +213,9 @@ def read_outcome(path: Path, config: RunConfig, weights: Callable[[History], Ite
     """
     if not (path / SUMS).exists():
         return None
-    _check_owner(path, config)
+    check_owner(path, config)
     listed = files.verify(path, path / SUMS)
-    missing = {CONFIG, HISTORY, SUMMARY} - listed
+    missing = leaves([]) - listed
     history = [] if missing else read_history(path)
     missing |= leaves(weights(history)) - listed
     if missing:
@@ -234,7 +225,7 @@ def read_outcome(path: Path, config: RunConfig, weights: Callable[[History], Ite
 
 def leaves(weights: Iterable[str]) -> set[str]:
     """Return the names of the files that a run with these weights leaves."""
-    return {CONFIG, HISTORY, SUMMARY, *(name + WEIGHTS for name in weights)}
+    return {CONFIG, VERSIONS, HISTORY, SUMMARY, *(name + WEIGHTS for name in weights)}
 
 
 def clear(path: Path, but: Iterable[str] = ()) -> None:
@@ -244,7 +235,7 @@ def clear(path: Path, but: Iterable[str] = ()) -> None:
         OutputError: it cannot be removed.
     """
     try:
-        for name in (SUMS, SUMMARY, HISTORY, CONFIG):
+        for name in (SUMS, SUMMARY, HISTORY, VERSIONS, CONFIG):
             if name not in but:
                 (path / name).unlink(missing_ok=True)
         weights = (file for file in path.glob(f"*{WEIGHTS}") if re.fullmatch(rf"{INITIAL}|{BEST}|epoch\d+", file.stem))
@@ -268,48 +259,3 @@ def _lines(history: Sequence[Mapping[str, Any]]) -> str:
 def _epochs(path: Path) -> list[int]:
     """Return the epochs, in rising order, whose checkpoints have their checksums."""
     return sorted(int(file.stem) for file in (path / CHECKPOINTS).glob(f"*{SUFFIX}") if file.stem.isdecimal())
-
-
-def _check_owner(path: Path, config: RunConfig) -> None:
-    """Make sure that what a folder holds, damaged as it may be, is of this run.
-
-    Raises:
-        OutputError: it is of another.
-    """
-    there, recorded = _read_config(path), _recorded(path, CONFIG)
-    if there == config or files.digest(config.to_json().encode()) in recorded:
-        return  # a configuration that is valid but not that of the checksums is damaged
-    if there is not None:
-        raise OutputError(f"{path} holds another run ({_differences(there, config)}); name another folder")
-    if recorded:
-        raise OutputError(f"{path} holds another run, whose {CONFIG} is damaged; name another folder")
-
-
-def _read_config(path: Path) -> RunConfig | None:
-    """Return the configuration in a folder, or None if there is none or it is damaged."""
-    try:
-        return RunConfig.from_json((path / CONFIG).read_text())
-    except (OSError, ConfigError, UnicodeDecodeError):
-        return None
-
-
-def _recorded(path: Path, name: str) -> set[str]:
-    """Return the digests that a folder's checksums, of the end and of checkpoints, have of a file."""
-    digests: set[str] = set()
-    for sums in (path / SUMS, *(path / CHECKPOINTS).glob(f"*{SUFFIX}")):
-        with suppress(DamagedError):
-            digests |= {digest for of, digest in files.read_checksums(sums).items() if of == name}
-    return digests
-
-
-def _differences(there: RunConfig, here: RunConfig) -> str:
-    """Return in words which fields of two configurations differ."""
-    pairs = zip(_fields(there).items(), _fields(here).values(), strict=True)
-    return ", ".join(f"{name} {old!r}, not {new!r}" for (name, old), new in pairs if old != new)
-
-
-def _fields(config: RunConfig) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for name, value in dataclasses.asdict(config).items():
-        fields |= {f"{name}.{of}": v for of, v in value.items()} if isinstance(value, dict) else {name: value}
-    return fields

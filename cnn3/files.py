@@ -71,9 +71,25 @@ def leftovers(folder: Path) -> list[Path]:
     return [file for file in folder.glob(".*.tmp") if re.fullmatch(r"\..+\.[0-9a-f]{32}\.tmp", file.name)]
 
 
+def read(path: Path) -> bytes:
+    """Return what a file holds that this process has written.
+
+    Raises:
+        OutputError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise OutputError(f"cannot read {path}, which was just written: {error.strerror}; start again") from None
+
+
 def checksums(folder: Path, names: Iterable[str]) -> str:
-    """Return what `sha256sum` prints, in the folder, of files in it."""
-    return "".join(f"{digest((folder / name).read_bytes())}  {name}\n" for name in sorted(names))
+    """Return what `sha256sum` prints, in the folder, of files in it.
+
+    Raises:
+        OutputError: one cannot be read.
+    """
+    return "".join(f"{digest(read(folder / name))}  {name}\n" for name in sorted(names))
 
 
 def read_checksums(path: Path) -> dict[str, str]:
@@ -83,10 +99,10 @@ def read_checksums(path: Path) -> dict[str, str]:
         DamagedError: it cannot be read or is malformed.
     """
     try:
-        *lines, rest = path.read_text().split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DamagedError(f"{path.name} cannot be read ({error})") from None
-    matches = [re.fullmatch(r"([0-9a-f]{64})  (.+)", line) for line in lines]
+        *lines, rest = path.read_bytes().decode(errors="replace").split("\n")
+    except OSError as error:
+        raise DamagedError(f"{path.name} cannot be read ({error.strerror})") from None
+    matches = [re.fullmatch(r"([0-9a-f]{64})  ([\w./-]+)", line, re.ASCII) for line in lines]
     if rest or not lines or not all(matches):
         raise DamagedError(f"{path.name} is malformed")
     return {match[2]: match[1] for match in matches if match}

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnn3 import files
-from cnn3.checkpoint import BEST, INITIAL, WEIGHTS, Outcome, RunFolder, claim, clear, open_run, read_outcome
+from cnn3.checkpoint import BEST, INITIAL, WEIGHTS, Outcome, RunFolder, clear, open_run, read_outcome
+from cnn3.claim import claim, other_versions
 from cnn3.config import ConfigError, RunConfig
 from cnn3.data import Dataset, Split
 from cnn3.files import DamagedError
@@ -100,19 +101,28 @@ def check(config: RunConfig, dataset: Dataset) -> None:
             )
 
 
-def fit(config: RunConfig, dataset: Dataset, folder: str | Path | None = None, *, label: str | None = None) -> Result:
+def fit(
+    config: RunConfig,
+    dataset: Dataset,
+    folder: str | Path | None = None,
+    *,
+    label: str | None = None,
+    wait: bool = True,
+) -> Result:
     """Train, stop early, and measure the best epoch's weights once on the test set.
 
     Args:
         config: what to run.
         dataset: what to run it on.
-        folder: where to keep the run; what was cut off there goes on, what is done there is only read. None keeps
-            everything in memory.
+        folder: where to keep the run; what was cut off there goes on, what is done there is only read, what is damaged
+            there is done anew. None keeps everything in memory.
         label: what the progress display calls the run; None shows nothing.
+        wait: whether to wait while another process trains the run in the folder.
 
     Raises:
         ConfigError: the data set does not fit the configuration.
-        OutputError: the folder cannot be written or holds another run.
+        OutputError: the folder cannot be written, holds another run, or one that other versions began.
+        BusyError: another process trains the run and is not waited for.
     """
     check(config, dataset)
     program = make_program(config, default_block(config.precision))
@@ -121,12 +131,14 @@ def fit(config: RunConfig, dataset: Dataset, folder: str | Path | None = None, *
     path = Path(folder)
     outcome = finished(config, path)
     if outcome is None:
-        files.make_folder(path)
-        outcome = _clear_damaged(config, path)
-    if outcome is None:
-        claim(path, config)
-        with open_run(path) as opened:
-            return _run(config, program, dataset, opened, label)
+        with files.locked(files.make_folder(path), wait):
+            outcome = _clear_damaged(config, path)  # another process may have trained it meanwhile
+            if outcome is None:
+                claim(path, config)
+                with open_run(path) as opened:
+                    return _run(config, program, dataset, opened, label)
+    if (others := other_versions(path)) is not None:
+        log.warning("%s was made by %s; it is used as it is", path, others)
     return Result(config, *outcome, _load(config, program, path, outcome.history))
 
 

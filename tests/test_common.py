@@ -8,12 +8,23 @@ import signal
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import jax
 import pytest
 
-from cnn3 import PROTOCOLS, ConfigError, DataError, ModelConfig, OptimizerConfig, OutputError, RunConfig, WeightsError
+from cnn3 import (
+    PROTOCOLS,
+    ConfigError,
+    DataError,
+    ModelConfig,
+    OptimizerConfig,
+    OutputError,
+    RunConfig,
+    WeightsError,
+    claim,
+)
 from cnn3.config import SEED
 from experiments import common
 from experiments.common import Options, UsageError, command, parse, run_all, run_name
@@ -70,6 +81,17 @@ def test_what_is_done_is_only_read(runs, output, monkeypatch):
     assert run_all(given, "trial", configs(given)) == runs
     one = run_all(options(output), "other", configs(given))
     assert one == {name: of[:1] for name, of in runs.items()}
+
+
+def test_runs_that_other_versions_made_are_used_and_told_of(runs, output, monkeypatch, capsys):
+    monkeypatch.setattr(common, "fit", None)
+    monkeypatch.setattr(claim, "version", lambda name: "9.9" if name == "jaxlib" else version(name))
+    given = options(output, seeds=2)
+    assert run_all(given, "trial", configs(given)) == runs
+    assert capsys.readouterr().out == (
+        "4 of 4 runs are done\n"
+        f"4 of 4 runs were made by jaxlib {version('jaxlib')}, not 9.9; they are used as they are\n"
+    )
 
 
 def test_another_seed_trains_only_itself_on_its_own_split(runs, output, monkeypatch):
