@@ -1,18 +1,27 @@
 """A run's folder: all that it needs to go on after an interruption, and all that it leaves behind.
 
 config.json            what was run
+versions.json          by which versions of cnn3 and JAX
 history.jsonl          one line an epoch
-checkpoints/           the training state after the last epochs, by Orbax
 initial.safetensors    weights before training,
 epoch20.safetensors    after the epochs whose weights are to be kept,
 best.safetensors       and after the best one
-summary.json           the outcome, there only once the run has ended
+summary.json           the outcome
+SHA256SUMS             the checksums of all these, there only once the run has ended
+
+and until then
+
+checkpoints/20/            the training state after an epoch, by Orbax, with the history and the best weights of then
+checkpoints/20.sha256sums  the checksums of that, and of what else the run has left by then
 """
 
 import json
 import logging
+import os
+import re
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,64 +29,161 @@ from typing import Any, NamedTuple
 import jax
 
 from cnn3 import files
-from cnn3.config import ConfigError, RunConfig
-from cnn3.files import OutputError
+from cnn3.claim import CHECKPOINTS, CONFIG, SUFFIX, SUMS, VERSIONS, check_owner, other_versions, write_versions
+from cnn3.config import RunConfig
+from cnn3.files import DamagedError, OutputError
 from cnn3.train import TrainState
 
-CONFIG, HISTORY, CHECKPOINTS, SUMMARY = "config.json", "history.jsonl", "checkpoints", "summary.json"
+HISTORY, SUMMARY, WEIGHTS = "history.jsonl", "summary.json", ".safetensors"
+INITIAL, BEST = "initial", "best"
 KEPT = 2  # checkpoints; one more than needed, in case the newest is damaged
+SPARE = 2**20  # bytes that a checkpoint takes beside its arrays, at most
+
+log = logging.getLogger(__name__)
+
+History = list[dict[str, Any]]
 
 
 class Saved(NamedTuple):
     """Where an interrupted run stands."""
 
     state: TrainState
-    history: list[dict[str, Any]]  # of the epochs that the state has behind it
+    history: History  # of the epochs that the state has behind it
+
+
+class Outcome(NamedTuple):
+    """What a run that has ended has left, beside its weights."""
+
+    history: History
+    summary: dict[str, Any]
 
 
 class RunFolder:
     """An opened run folder; made by `open_run`."""
 
-    def __init__(self, path: Path, manager: Any) -> None:
-        """Take the folder and the Orbax manager of its checkpoints."""
+    def __init__(self, path: Path, checkpointer: Any) -> None:
+        """Take the folder and what saves and restores the training state."""
         self.path = path
-        self._manager = manager
+        self._checkpointer = checkpointer
 
     def restore(self, like: TrainState) -> Saved | None:
-        """Return where the run stands, or None if no epoch has ended; `like` has the state's shapes and types.
+        """Return where the run stands after the newest checkpoint that is whole, or None if it begins.
 
-        The history is cut back to the epoch of the checkpoint.
+        The rest of the folder is made what it was at that checkpoint. `like` has the state's shapes and types.
+
+        Raises:
+            OutputError: the run was begun by other versions, or the folder cannot be written.
         """
-        import orbax.checkpoint as ocp
-
-        epoch = self._manager.latest_step()
+        for file in files.leftovers(self.path):
+            file.unlink()
+        epoch, damage = self._newest()
         if epoch is None:
+            if any((self.path / name).exists() for name in (CHECKPOINTS, SUMMARY)):
+                log.warning("%s: no checkpoint is whole (%s); this run alone is trained anew", self.path, damage)
+            self._begin()
             return None
-        shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        state = self._manager.restore(epoch, args=ocp.args.StandardRestore(shapes))
-        history = read_history(self.path)[: epoch + 1]
-        if len(history) != epoch + 1:
-            raise OutputError(
-                f"{self.path / HISTORY} ends before the checkpoint's epoch {epoch}; delete {self.path} to train it anew"
-            )
-        files.write(self.path / HISTORY, "".join(f"{json.dumps(record)}\n" for record in history))
-        return Saved(state, history)
+        if (others := other_versions(self.path)) is not None:
+            remedy = f"delete {self.path} to train the run anew, or name another --output"
+            raise OutputError(f"{self.path} was begun by {others}: {remedy}")
+        if damage is not None:
+            log.warning("%s: %s; this run goes on from the checkpoint of epoch %d", self.path, damage, epoch + 1)
+        for later in (of for of in _epochs(self.path) if of > epoch):
+            self._remove(later)
+        step = self._step(epoch)
+        for name in (HISTORY, BEST + WEIGHTS):
+            files.write(self.path / name, (step / name).read_bytes())
+        return Saved(self._load(step, like), read_history(self.path))
 
-    def save(self, state: TrainState, record: dict[str, Any]) -> None:
-        """Keep an epoch's record, then the state after it."""
+    def save(self, state: TrainState, history: History, kept: Iterable[str]) -> None:
+        """Keep the history, and the state after it.
+
+        Args:
+            state: after the last epoch of the history.
+            history: of all epochs, of which one at least has ended.
+            kept: the names of the weights in the folder that later epochs leave as they are.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        epoch = history[-1]["epoch"]
+        step, text = self._step(epoch), _lines(history)
+        files.write(self.path / HISTORY, text)
+        shutil.rmtree(step, ignore_errors=True)  # what a save left that was cut off
+        self._save(step, state)
+        files.write(step / HISTORY, text)
+        files.write(step / (BEST + WEIGHTS), files.read(self.path / (BEST + WEIGHTS)))
+        names = [str(file.relative_to(self.path)) for file in step.rglob("*") if file.is_file()]
+        names += [CONFIG, VERSIONS, *(name + WEIGHTS for name in kept)]
+        files.write(self._sums(epoch), files.checksums(self.path, names))
+        for older in _epochs(self.path)[:-KEPT]:
+            self._remove(older)
+
+    def finish(self, summary: Mapping[str, Any], weights: Iterable[str]) -> None:
+        """Write the outcome and the checksums of all that is left, and let go of the checkpoints.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        files.write(self.path / SUMMARY, json.dumps(summary, indent=2))
+        files.write(self.path / SUMS, files.checksums(self.path, leaves(weights)))
+        shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
+
+    def _newest(self) -> tuple[int | None, DamagedError | None]:
+        """Return the epoch of the newest whole checkpoint, and what is wrong with the newest if that is another."""
+        damages: list[DamagedError] = []
+        for epoch in reversed(_epochs(self.path)):
+            try:
+                files.verify(self.path, self._sums(epoch))
+            except DamagedError as damage:
+                damages.append(damage)
+            else:
+                return epoch, damages[0] if damages else None
+        return None, damages[0] if damages else DamagedError("there are no checksums")
+
+    def _begin(self) -> None:
+        """Leave nothing of a run that was begun but its configuration."""
+        clear(self.path, but={CONFIG})
+        write_versions(self.path)
+        files.write(self.path / HISTORY, "")
+
+    def _step(self, epoch: int) -> Path:
+        return self.path / CHECKPOINTS / str(epoch)
+
+    def _sums(self, epoch: int) -> Path:
+        return self.path / CHECKPOINTS / f"{epoch}{SUFFIX}"
+
+    def _remove(self, epoch: int) -> None:
+        self._sums(epoch).unlink(missing_ok=True)
+        shutil.rmtree(self._step(epoch), ignore_errors=True)
+
+    def _load(self, step: Path, like: TrainState) -> TrainState:
         import orbax.checkpoint as ocp
 
-        files.append(self.path / HISTORY, json.dumps(record))
-        try:
-            self._manager.save(record["epoch"], args=ocp.args.StandardSave(state))
-        except OSError as error:
-            raise OutputError(f"cannot write {self.path / CHECKPOINTS}: {error.strerror or error}") from None
+        shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        return self._checkpointer.restore((step / "state").absolute(), args=ocp.args.StandardRestore(shapes))
 
-    def finish(self, summary: dict[str, Any]) -> None:
-        """Write the outcome, and let go of the checkpoints that are no longer needed."""
-        files.write(self.path / SUMMARY, json.dumps(summary, indent=2))
-        self._manager.close()
-        shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
+    def _save(self, step: Path, state: TrainState) -> None:
+        import orbax.checkpoint as ocp
+
+        try:
+            step.mkdir(parents=True)
+            _make_sure_of_room(step, sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + SPARE)
+            self._checkpointer.save((step / "state").absolute(), args=ocp.args.StandardSave(state))
+        except (OSError, ValueError) as error:  # tensorstore's failed writes are a ValueError
+            raise OutputError(f"cannot write {step}: {_reason(error)}") from None
+
+
+def _make_sure_of_room(folder: Path, size: int) -> None:
+    """Raise an OSError if so many bytes cannot be written: tensorstore would say it in many lines."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(size))
+
+
+def _reason(error: OSError | ValueError) -> str:
+    code = re.search(r"os_error_code='(\d+)'", str(error))
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return os.strerror(int(code[1])) if code else str(error)
 
 
 @contextmanager
@@ -85,58 +191,71 @@ def open_run(path: Path) -> Iterator[RunFolder]:
     """Open the checkpoints in a run's folder, which has been claimed."""
     import orbax.checkpoint as ocp
 
-    logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports every save
-    options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=False)
-    manager = ocp.CheckpointManager((path / CHECKPOINTS).absolute(), options=options)
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax reports every save, and a failed one in many lines
+    checkpointer = ocp.Checkpointer(ocp.StandardCheckpointHandler())
     try:
-        yield RunFolder(path, manager)
+        yield RunFolder(path, checkpointer)
     finally:
-        manager.close()
+        checkpointer.close()
 
 
-def claim(path: Path, config: RunConfig) -> None:
-    """Make the folder of a run and write its configuration, or make sure that it is the one already there.
+def read_outcome(path: Path, config: RunConfig, weights: Callable[[History], Iterable[str]]) -> Outcome | None:
+    """Return what the run in a folder has left, all of it verified, or None if it has not ended.
 
-    Raises:
-        OutputError: the folder cannot be written, or holds another run.
-    """
-    files.make_folder(path)
-    file = path / CONFIG
-    if not file.exists():
-        files.write(file, config.to_json())
-        return
-    try:
-        other = RunConfig.from_json(file.read_text())
-    except (ConfigError, UnicodeDecodeError) as error:
-        raise OutputError(f"{file} is damaged ({error}); delete {path} to train it anew") from None
-    if other != config:
-        raise OutputError(f"{path} holds another run; name another folder")
-
-
-def read_history(path: Path) -> list[dict[str, Any]]:
-    """Return the records of a run folder's epochs; a last line cut off in writing is left out.
+    Args:
+        path: the folder.
+        config: of the run.
+        weights: the names of the weights that a run with a given history leaves.
 
     Raises:
-        OutputError: a line in the middle is damaged.
+        DamagedError: a file is not as the run left it.
+        OutputError: the folder holds another run.
     """
-    file = path / HISTORY
-    lines = file.read_text().split("\n") if file.exists() else [""]
-    try:
-        return [json.loads(line) for line in lines[:-1]]
-    except json.JSONDecodeError:
-        raise OutputError(f"{file} is damaged; delete {path} to train it anew") from None
-
-
-def read_summary(path: Path) -> dict[str, Any] | None:
-    """Return the outcome of the run in a folder, or None if it has not ended.
-
-    Raises:
-        OutputError: the file is damaged.
-    """
-    file = path / SUMMARY
-    if not file.exists():
+    if not (path / SUMS).exists():
         return None
+    check_owner(path, config)
+    listed = files.verify(path, path / SUMS)
+    missing = leaves([]) - listed
+    history = [] if missing else read_history(path)
+    missing |= leaves(weights(history)) - listed
+    if missing:
+        raise DamagedError(f"{SUMS} lacks {min(missing)}")
+    return Outcome(history, json.loads((path / SUMMARY).read_text()))
+
+
+def leaves(weights: Iterable[str]) -> set[str]:
+    """Return the names of the files that a run with these weights leaves."""
+    return {CONFIG, VERSIONS, HISTORY, SUMMARY, *(name + WEIGHTS for name in weights)}
+
+
+def clear(path: Path, but: Iterable[str] = ()) -> None:
+    """Remove what a run has left in its folder, its checksums first, and nothing else.
+
+    Raises:
+        OutputError: it cannot be removed.
+    """
     try:
-        return json.loads(file.read_text())
-    except ValueError:
-        raise OutputError(f"{file} is damaged; delete {path} to train it anew") from None
+        for name in (SUMS, SUMMARY, HISTORY, VERSIONS, CONFIG):
+            if name not in but:
+                (path / name).unlink(missing_ok=True)
+        weights = (file for file in path.glob(f"*{WEIGHTS}") if re.fullmatch(rf"{INITIAL}|{BEST}|epoch\d+", file.stem))
+        for file in (*weights, *files.leftovers(path)):
+            file.unlink()
+        if (path / CHECKPOINTS).exists():
+            shutil.rmtree(path / CHECKPOINTS)
+    except OSError as error:
+        raise OutputError(f"cannot clear {path}: {error.strerror}; name another folder with --output") from None
+
+
+def read_history(path: Path) -> History:
+    """Return the records of a run folder's epochs."""
+    return [json.loads(line) for line in (path / HISTORY).read_text().splitlines()]
+
+
+def _lines(history: Sequence[Mapping[str, Any]]) -> str:
+    return "".join(f"{json.dumps(record)}\n" for record in history)
+
+
+def _epochs(path: Path) -> list[int]:
+    """Return the epochs, in rising order, whose checkpoints have their checksums."""
+    return sorted(int(file.stem) for file in (path / CHECKPOINTS).glob(f"*{SUFFIX}") if file.stem.isdecimal())

@@ -1,13 +1,34 @@
-"""Durable writes: a file is there whole or not at all."""
+"""Durable files: written whole or not at all, known by their checksums, and a folder's lock."""
 
+import hashlib
+import logging
 import os
+import re
+import socket
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
+
+from filelock import FileLock, Timeout
+
+LOCK, HOLDER = ".lock", ".process"
+POLL = 0.2  # seconds between looks at a lock that is waited for
+
+log = logging.getLogger(__name__)
 
 
 class OutputError(Exception):
     """An output folder or file that cannot be used; the message names it and the remedy."""
+
+
+class DamagedError(Exception):
+    """A file that is not as it was written; the message names it and what is wrong."""
+
+
+class BusyError(Exception):
+    """A folder in which another process works; the message says which."""
 
 
 def make_folder(folder: Path) -> Path:
@@ -31,9 +52,9 @@ def write(path: Path, content: bytes | str) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")  # no two writers share it, be they on two machines
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "xb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
@@ -45,16 +66,107 @@ def write(path: Path, content: bytes | str) -> None:
             temporary.unlink()
 
 
-def append(path: Path, line: str) -> None:
-    """Add one line to a file and see it to the disk.
+def leftovers(folder: Path) -> list[Path]:
+    """Return what is left in a folder of writes that were cut off."""
+    return [file for file in folder.glob(".*.tmp") if re.fullmatch(r"\..+\.[0-9a-f]{32}\.tmp", file.name)]
+
+
+def read(path: Path) -> bytes:
+    """Return what a file holds that this process has written.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: it cannot be read.
     """
     try:
-        with open(path, "ab") as file:
-            file.write(line.encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        return path.read_bytes()
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from None
+        raise OutputError(f"cannot read {path}, which was just written: {error.strerror}; start again") from None
+
+
+def checksums(folder: Path, names: Iterable[str]) -> str:
+    """Return what `sha256sum` prints, in the folder, of files in it.
+
+    Raises:
+        OutputError: one cannot be read.
+    """
+    return "".join(f"{digest(read(folder / name))}  {name}\n" for name in sorted(names))
+
+
+def read_checksums(path: Path) -> dict[str, str]:
+    """Return the SHA-256 of each name in a file of checksums.
+
+    Raises:
+        DamagedError: it cannot be read or is malformed.
+    """
+    try:
+        *lines, rest = path.read_bytes().decode(errors="replace").split("\n")
+    except OSError as error:
+        raise DamagedError(f"{path.name} cannot be read ({error.strerror})") from None
+    matches = [re.fullmatch(r"([0-9a-f]{64})  ([\w./-]+)", line, re.ASCII) for line in lines]
+    if rest or not lines or not all(matches):
+        raise DamagedError(f"{path.name} is malformed")
+    return {match[2]: match[1] for match in matches if match}
+
+
+def verify(folder: Path, sums: Path) -> set[str]:
+    """Return the names in a file of checksums, once the folder's files are known to have them.
+
+    Raises:
+        DamagedError: a file is missing, cannot be read or has another checksum, or the checksums are damaged.
+    """
+    expected = read_checksums(sums)
+    for name, wanted in expected.items():
+        try:
+            found = digest((folder / name).read_bytes())
+        except FileNotFoundError:
+            raise DamagedError(f"{name} is missing") from None
+        except OSError as error:
+            raise DamagedError(f"{name} cannot be read ({error.strerror})") from None
+        if found != wanted:
+            raise DamagedError(f"{name} is damaged: its checksum is not that in {sums.name}")
+    return set(expected)
+
+
+def digest(content: bytes) -> str:
+    """Return the SHA-256 of what a file holds."""
+    return hashlib.sha256(content).hexdigest()
+
+
+@contextmanager
+def locked(folder: Path, wait: bool) -> Iterator[None]:
+    """Keep other processes out of a folder; the system lets go of the lock when the process ends, however it does.
+
+    Args:
+        folder: which is there.
+        wait: whether to wait while another process has it, saying so.
+
+    Raises:
+        BusyError: another process has it and is not waited for.
+        OutputError: the folder cannot be written.
+    """
+    lock, holder = FileLock(folder / LOCK), folder / HOLDER
+    try:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            busy = f"{folder} is being trained by {_read_holder(holder)}"
+            if not wait:
+                raise BusyError(busy) from None
+            log.warning("%s: waiting for it", busy)
+            lock.acquire(poll_interval=POLL)
+    except OSError as error:
+        raise OutputError(f"cannot lock {folder}: {error.strerror}; name another folder with --output") from None
+    try:
+        write(holder, f"process {os.getpid()} on {socket.gethostname()}\n")
+        yield
+    finally:
+        with suppress(OSError):
+            holder.unlink()
+        lock.release()
+
+
+def _read_holder(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace").strip()
+    except FileNotFoundError:  # it has just begun or is about to end
+        return "another process"

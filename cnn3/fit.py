@@ -1,9 +1,11 @@
 """`fit`: a run from its configuration to its outcome, resumable at every epoch."""
 
+import logging
 import statistics
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,9 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnn3.checkpoint import RunFolder, claim, open_run, read_history, read_summary
+from cnn3 import files
+from cnn3.checkpoint import BEST, INITIAL, WEIGHTS, Outcome, RunFolder, clear, open_run, read_outcome
+from cnn3.claim import claim, other_versions
 from cnn3.config import ConfigError, RunConfig
 from cnn3.data import Dataset, Split
+from cnn3.files import DamagedError
 from cnn3.layers import default_block
 from cnn3.memory import check_memory, temporaries
 from cnn3.metrics import NEVER, Metrics, Sums, best_epoch, divide, out_of_patience
@@ -32,7 +37,7 @@ from cnn3.train import (
 )
 from cnn3.weights import load_weights, save_weights
 
-INITIAL, BEST = "initial", "best"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -97,32 +102,67 @@ def check(config: RunConfig, dataset: Dataset) -> None:
             )
 
 
-def fit(config: RunConfig, dataset: Dataset, folder: str | Path | None = None, *, label: str | None = None) -> Result:
+def fit(
+    config: RunConfig,
+    dataset: Dataset,
+    folder: str | Path | None = None,
+    *,
+    label: str | None = None,
+    wait: bool = True,
+) -> Result:
     """Train, stop early, and measure the best epoch's weights once on the test set.
 
     Args:
         config: what to run.
         dataset: what to run it on.
-        folder: where to keep the run; what was cut off there goes on, what is done there is only read. None keeps
-            everything in memory.
+        folder: where to keep the run; what was cut off there goes on, what is done there is only read, what is damaged
+            there is done anew. None keeps everything in memory.
         label: what the progress display calls the run; None shows nothing.
+        wait: whether to wait while another process trains the run in the folder.
 
     Raises:
         ConfigError: the data set does not fit the configuration.
-        OutputError: the folder cannot be written or holds another run.
+        OutputError: the folder cannot be written, holds another run, or one that other versions began.
+        BusyError: another process trains the run and is not waited for.
     """
     check(config, dataset)
     program = make_program(config, default_block(config.precision))
     if folder is None:
         return _run(config, program, dataset, None, label)
     path = Path(folder)
-    claim(path, config)
-    summary = read_summary(path)
-    if summary is None:
-        with open_run(path) as opened:
-            return _run(config, program, dataset, opened, label)
-    history = read_history(path)
-    return Result(config, history, summary, _load(config, program, path, history))
+    outcome = finished(config, path)
+    if outcome is None:
+        with files.locked(files.make_folder(path), wait):
+            outcome = _clear_damaged(config, path)  # another process may have trained it meanwhile
+            if outcome is None:
+                claim(path, config)
+                with open_run(path) as opened:
+                    return _run(config, program, dataset, opened, label)
+    if (others := other_versions(path)) is not None:
+        log.warning("%s was made by %s; it is used as it is", path, others)
+    return Result(config, *outcome, _load(config, program, path, outcome.history))
+
+
+def finished(config: RunConfig, path: Path) -> Outcome | None:
+    """Return what the run in a folder has left, or None if it has not ended or is damaged.
+
+    Raises:
+        OutputError: the folder holds another run.
+    """
+    try:
+        return read_outcome(path, config, partial(weight_names, config))
+    except DamagedError:
+        return None
+
+
+def _clear_damaged(config: RunConfig, path: Path) -> Outcome | None:
+    """Return what the run in a folder has left; if it is damaged, say so and make room for it to be trained anew."""
+    try:
+        return read_outcome(path, config, partial(weight_names, config))
+    except DamagedError as damage:
+        log.warning("%s: %s; this run alone is trained anew", path, damage)
+        clear(path)
+        return None
 
 
 def snapshot_name(epoch: int) -> str:
@@ -147,7 +187,7 @@ def weight_names(config: RunConfig, history: list[dict[str, Any]]) -> list[str]:
 def _load(config: RunConfig, program: Program, path: Path, history: list[dict[str, Any]]) -> dict[str, Weights]:
     """Return the weights that a run with this history has left in its folder."""
     names = weight_names(config, history)
-    return {name: load_weights(path / f"{name}.safetensors", program.model) for name in names}
+    return {name: load_weights(path / f"{name}{WEIGHTS}", program.model) for name in names}
 
 
 def _run(config: RunConfig, program: Program, dataset: Dataset, folder: RunFolder | None, label: str | None) -> Result:
@@ -160,11 +200,11 @@ def _run(config: RunConfig, program: Program, dataset: Dataset, folder: RunFolde
     def keep(name: str, state: TrainState) -> None:
         weights[name] = jax.tree.map(np.array, state.weights)  # a copy: the next epoch takes the state's memory
         if folder is not None:
-            path = folder.path / f"{name}.safetensors"
+            path = folder.path / f"{name}{WEIGHTS}"
             save_weights(path, program.model, weights[name], dataset.classes)
 
-    keep(INITIAL, state)
     saved = folder.restore(state) if folder is not None else None
+    keep(INITIAL, state)
     if saved is not None and folder is not None:
         state, history = saved
         weights = _load(config, program, folder.path, history)
@@ -184,13 +224,13 @@ def _run(config: RunConfig, program: Program, dataset: Dataset, folder: RunFolde
             if epoch in _kept(config, history):
                 keep(snapshot_name(epoch), state)
             if folder is not None:
-                folder.save(state, record)
+                folder.save(state, history, map(snapshot_name, _kept(config, history)))
             if report is not None:
                 report(record)
     test = _test(config, program, dataset, weights[BEST]) if history else None
     summary = _summarise(config, history, test, diverged)
     if folder is not None:
-        folder.finish(summary)
+        folder.finish(summary, weight_names(config, history))
     return Result(config, history, summary, weights)
 
 

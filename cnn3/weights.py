@@ -140,7 +140,7 @@ def save_weights(path: str | Path, model: CNN3, weights: Weights, classes: Seque
     """
     tensors = {name: np.ascontiguousarray(value) for name, value in to_torch(model, weights).items()}
     description = Description(model.config, model.discard_last_norm, None if classes is None else tuple(classes))
-    files.write(Path(path), save(tensors, metadata={"format": "pt", KEY: description.to_json()}))
+    files.write(Path(path), _in_order(save(tensors, metadata={"format": "pt", KEY: description.to_json()})))
 
 
 def load_weights(path: str | Path, model: CNN3) -> Weights:
@@ -210,6 +210,19 @@ def infer_config(tensors: Tensors) -> ModelConfig:
         channels=(first[0], second[0], third[0]),
         hidden=tuple(shape(f"fc{i}.weight", 2)[0] for i in range(1, linear)),
     )
+
+
+def _in_order(content: bytes) -> bytes:
+    """Return a safetensors file with its metadata in order: the library's is another each time, and files have digests.
+
+    It begins with the length of its header, which is JSON, filled up with blanks to whole 8 bytes.
+    """
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 def _read(path: str | Path) -> tuple[Tensors, str | None]:

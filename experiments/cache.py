@@ -3,7 +3,7 @@
 import hashlib
 import io
 import json
-import zipfile
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,19 @@ from typing import Any
 import numpy as np
 
 from cnn3 import WeightsError, files
-from cnn3.files import OutputError
+from cnn3.files import DamagedError
 
 Arrays = dict[str, np.ndarray]
+
+DIGEST = 32  # bytes of SHA-256 at a file's end; an archive's own CRC does not cover the names and number of its arrays
+
+log = logging.getLogger(__name__)
 
 
 def cached(folder: Path, name: str, key: Mapping[str, Any], compute: Callable[[], Arrays]) -> Arrays:
     """Return the arrays that `compute` returns, read from the folder if they have been computed from the same key.
+
+    What is damaged there is computed anew.
 
     Args:
         folder: where they are kept, as `<name>-<digest of the key>.npz`.
@@ -26,21 +32,38 @@ def cached(folder: Path, name: str, key: Mapping[str, Any], compute: Callable[[]
         compute: how to get them.
 
     Raises:
-        OutputError: the file is damaged or cannot be written.
+        OutputError: the file cannot be written.
     """
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     path = folder / f"{name}-{digest}.npz"
     if path.exists():
         try:
-            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-                return dict(arrays)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise OutputError(f"{path} is damaged ({error}); delete it to compute it anew") from None
+            return _read(path)
+        except DamagedError as damage:
+            log.warning("%s is damaged (%s): computing it anew", path, damage)
     arrays = compute()
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    files.write(files.make_folder(folder) / path.name, buffer.getvalue())
+    content = buffer.getvalue()
+    files.write(files.make_folder(folder) / path.name, content + hashlib.sha256(content).digest())
     return arrays
+
+
+def _read(path: Path) -> Arrays:
+    """Return the arrays in a file.
+
+    Raises:
+        DamagedError: it is not as it was written.
+    """
+    try:
+        sealed = path.read_bytes()
+    except OSError as error:
+        raise DamagedError(error.strerror) from None
+    content, digest = sealed[:-DIGEST], sealed[-DIGEST:]
+    if hashlib.sha256(content).digest() != digest:
+        raise DamagedError("its checksum is wrong")
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def file_digest(path: Path) -> str:

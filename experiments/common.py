@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,11 +29,12 @@ from cnn3 import (
     load,
     load_weights,
 )
-from cnn3.checkpoint import HISTORY, read_history, read_summary
+from cnn3.claim import other_versions
 from cnn3.cli import COUNT, UsageError, one_line
 from cnn3.compilation import cache_compilations
 from cnn3.config import SEED, ModelConfig, Precision, ProtocolName
-from cnn3.fit import check
+from cnn3.files import BusyError
+from cnn3.fit import check, finished
 from cnn3.model import CNN3
 from cnn3.train import Weights, make_program
 
@@ -207,13 +209,12 @@ def run_all(options: Options, experiment: str, configs: Mapping[str, RunConfig])
     seeds = range(SEED, SEED + options.seeds)
     jobs = {(name, seed): replace(config, seed=seed) for seed in seeds for name, config in configs.items()}
     done = {config: _read(runs / run_name(config), config) for config in jobs.values()}
-    left = [config for config, run in done.items() if run is None]
-    if len(left) < len(done):
-        print(f"{len(done) - len(left)} of {len(done)} runs are done")
-    for seed in seeds:
-        todo = {config: name for (name, _), config in jobs.items() if config.seed == seed and config in left}
-        for config, run in _train(options, runs, seed, todo):
-            done[config] = run
+    _tell(done)
+    for wait in (False, True):  # for what other processes train, once the rest is done
+        for seed in seeds:
+            todo = {config: name for (name, _), config in jobs.items() if config.seed == seed and done[config] is None}
+            for config, run in _train(options, runs, seed, todo, wait):
+                done[config] = run
     return {name: [run for seed in seeds if (run := done[jobs[name, seed]])] for name in configs}
 
 
@@ -234,8 +235,23 @@ def _check_limit(options: Options, configs: Mapping[str, RunConfig]) -> None:
             raise UsageError(f"limit must be at least {config.batch_size}, a batch of {name}, not {options.limit}")
 
 
-def _train(options: Options, runs: Path, seed: int, todo: Mapping[RunConfig, str]) -> Iterator[tuple[RunConfig, Run]]:
-    """Do a seed's runs; the data set, whose split the seed draws, is in memory only so long."""
+def _tell(done: Mapping[RunConfig, Run | None]) -> None:
+    """Say which runs are done, and by which other versions."""
+    found = [run for run in done.values() if run is not None]
+    if found:
+        print(f"{len(found)} of {len(done)} runs are done")
+    for others, count in Counter(other_versions(run.folder) for run in found).items():
+        if others is not None:
+            print(f"{count} of {len(done)} runs were made by {others}; they are used as they are")
+
+
+def _train(
+    options: Options, runs: Path, seed: int, todo: Mapping[RunConfig, str], wait: bool
+) -> Iterator[tuple[RunConfig, Run]]:
+    """Do a seed's runs, but those of other processes if not to wait for them.
+
+    The data set, whose split the seed draws, is in memory only so long.
+    """
     if not todo:
         return
     dataset = load(options.dataset, options.data_dir, seed=seed, limit=options.limit)
@@ -247,19 +263,17 @@ def _train(options: Options, runs: Path, seed: int, todo: Mapping[RunConfig, str
             raise ConfigError(f"{name}: {error}{remedy}") from None
     for config, name in todo.items():
         folder = runs / run_name(config)
-        result = fit(config, dataset, folder, label=f"{name}, seed {seed}")
+        try:
+            result = fit(config, dataset, folder, label=f"{name}, seed {seed}", wait=wait)
+        except BusyError:
+            continue
         yield config, Run(config, folder, result.history, result.summary)
 
 
 def _read(folder: Path, config: RunConfig) -> Run | None:
-    """Return the run in a folder, or None if it has not ended."""
-    summary = read_summary(folder)
-    if summary is None:
-        return None
-    history = read_history(folder)
-    if len(history) != summary["epochs"]:
-        raise OutputError(f"{folder / HISTORY} lacks epochs of its summary; delete {folder} to train it anew")
-    return Run(config, folder, history, summary)
+    """Return the run in a folder, or None if it is to be trained: it has not ended or is damaged, as `fit` will say."""
+    outcome = finished(config, folder)
+    return outcome and Run(config, folder, *outcome)
 
 
 def run_name(config: RunConfig) -> str:

@@ -58,7 +58,7 @@ def learning(config: RunConfig) -> list[float]:
     return accuracies
 
 
-def fit(config: RunConfig, dataset: Dataset, folder: Path, *, label: str) -> Result:
+def fit(config: RunConfig, dataset: Dataset, folder: Path, *, label: str, wait: bool) -> Result:
     """Stand in for `cnn3.fit` without training anything."""
     done = run(config, learning(config))
     return Result(config, done.history, done.summary, {})

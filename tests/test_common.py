@@ -3,16 +3,28 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import jax
 import pytest
 
-from cnn3 import PROTOCOLS, ConfigError, DataError, ModelConfig, OptimizerConfig, OutputError, RunConfig, WeightsError
+from cnn3 import (
+    PROTOCOLS,
+    ConfigError,
+    DataError,
+    ModelConfig,
+    OptimizerConfig,
+    OutputError,
+    RunConfig,
+    WeightsError,
+    claim,
+)
 from cnn3.config import SEED
 from experiments import common
 from experiments.common import Options, UsageError, command, parse, run_all, run_name
@@ -72,6 +84,17 @@ def test_what_is_done_is_only_read(runs, output, monkeypatch):
     assert one == {name: of[:1] for name, of in runs.items()}
 
 
+def test_runs_that_other_versions_made_are_used_and_told_of(runs, output, monkeypatch, capsys):
+    monkeypatch.setattr(common, "fit", None)
+    monkeypatch.setattr(claim, "version", lambda name: "9.9" if name == "jaxlib" else version(name))
+    given = options(output, seeds=2)
+    assert run_all(given, "trial", configs(given)) == runs
+    assert capsys.readouterr().out == (
+        "4 of 4 runs are done\n"
+        f"4 of 4 runs were made by jaxlib {version('jaxlib')}, not 9.9; they are used as they are\n"
+    )
+
+
 def test_another_seed_trains_only_itself_on_its_own_split(runs, output, monkeypatch):
     trained, loaded, fit, load = [], [], common.fit, common.load
     monkeypatch.setattr(
@@ -113,14 +136,25 @@ def test_means_are_of_the_seeds_that_have_numbers_and_say_so(runs):
     assert results_table([mixed], "row").rows[0][2].endswith("(2 of 3)")
 
 
-def test_damage_is_found_before_training(runs, output, tmp_path, monkeypatch):
-    monkeypatch.setattr(common, "fit", None)
+def test_what_is_damaged_is_trained_anew_and_alone(runs, output, tmp_path, monkeypatch, caplog):
+    shutil.copytree(output, tmp_path, dirs_exist_ok=True)
     given = options(tmp_path)
-    folder = tmp_path / "digits" / "runs" / run_name(configs(given)["learns"])
-    folder.mkdir(parents=True)
-    (folder / "summary.json").write_text(json.dumps(runs["learns"][0].summary))
-    with pytest.raises(OutputError, match=r"history\.jsonl lacks epochs"):
-        run_all(given, "trial", configs(given))
+    damaged = configs(given)["learns"]
+    folder = tmp_path / "digits" / "runs" / run_name(damaged)
+    (folder / "best.safetensors").write_bytes(b"")
+    kept = tmp_path / "digits" / "runs" / run_name(configs(given)["diverges"])
+    before = {path: path.read_bytes() for path in kept.iterdir()}
+    trained, fit = [], common.fit
+    monkeypatch.setattr(
+        common, "fit", lambda config, *args, **rest: trained.append(config) or fit(config, *args, **rest)
+    )
+    found = run_all(given, "trial", configs(given))
+    assert trained == [damaged]
+    assert {path: path.read_bytes() for path in kept.iterdir()} == before
+    assert found["learns"][0].summary["test"] == runs["learns"][0].summary["test"]
+    assert (folder / "best.safetensors").read_bytes() == (runs["learns"][0].folder / "best.safetensors").read_bytes()
+    said = "best.safetensors is damaged: its checksum is not that in SHA256SUMS; this run alone is trained anew"
+    assert [record.getMessage() for record in caplog.records] == [f"{folder}: {said}"]
 
 
 def test_all_configurations_are_checked_before_the_first_is_trained(tmp_path, monkeypatch):

@@ -1,0 +1,106 @@
+"""Whose a run's folder is: of which configuration, and by which versions.
+
+Files may be damaged: what the checksums of a run or of its checkpoints have of them counts too.
+"""
+
+import dataclasses
+import json
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from cnn3 import files
+from cnn3.config import ConfigError, RunConfig
+from cnn3.files import DamagedError, OutputError
+
+CONFIG, VERSIONS, SUMS = "config.json", "versions.json", "SHA256SUMS"
+CHECKPOINTS, SUFFIX = "checkpoints", ".sha256sums"
+PACKAGES = ("cnn3", "jax", "jaxlib")  # that a run's bits depend on
+
+
+def claim(path: Path, config: RunConfig) -> None:
+    """Write a run's configuration and versions into its folder where they are not, or are damaged.
+
+    Raises:
+        OutputError: the folder cannot be written, or holds another run.
+    """
+    check_owner(path, config)
+    if _read_config(path) != config:
+        files.write(path / CONFIG, config.to_json())
+    if _read_versions(path) is None or files.digest(_versions().encode()) in _recorded(path, VERSIONS):
+        write_versions(path)
+
+
+def write_versions(path: Path) -> None:
+    """Write into a run's folder by which versions it is trained.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    files.write(path / VERSIONS, _versions())
+
+
+def other_versions(path: Path) -> str | None:
+    """Return in words by which other versions the run in a folder was trained, or None if by these."""
+    there, here = _read_versions(path) or {}, json.loads(_versions())
+    differing = [f"{name} {there.get(name)}, not {here[name]}" for name in PACKAGES if there.get(name) != here[name]]
+    return " and ".join(differing) or None
+
+
+def check_owner(path: Path, config: RunConfig) -> None:
+    """Make sure that what a folder holds, damaged as it may be, is of this run.
+
+    Raises:
+        OutputError: it is of another.
+    """
+    there, recorded = _read_config(path), _recorded(path, CONFIG)
+    if there == config or files.digest(config.to_json().encode()) in recorded:
+        return  # a configuration that is valid but not that of the checksums is damaged
+    if there is not None:
+        raise OutputError(f"{path} holds another run ({_differences(there, config)}); name another folder")
+    if recorded:
+        raise OutputError(f"{path} holds another run, whose {CONFIG} is damaged; name another folder")
+
+
+def _versions() -> str:
+    return json.dumps({name: version(name) for name in PACKAGES}, indent=2)
+
+
+def _read_versions(path: Path) -> dict[str, Any] | None:
+    """Return the versions in a folder, or None if there are none or they are damaged."""
+    try:
+        versions = json.loads((path / VERSIONS).read_text())
+    except (OSError, ValueError):
+        return None
+    return versions if isinstance(versions, dict) else None
+
+
+def _read_config(path: Path) -> RunConfig | None:
+    """Return the configuration in a folder, or None if there is none or it is damaged."""
+    try:
+        return RunConfig.from_json((path / CONFIG).read_text())
+    except (OSError, ConfigError, UnicodeDecodeError):
+        return None
+
+
+def _recorded(path: Path, name: str) -> set[str]:
+    """Return the digests that a folder's checksums, of the end and of checkpoints, have of a file."""
+    digests: set[str] = set()
+    for sums in (path / SUMS, *(path / CHECKPOINTS).glob(f"*{SUFFIX}")):
+        with suppress(DamagedError):
+            digests |= {digest for of, digest in files.read_checksums(sums).items() if of == name}
+    return digests
+
+
+def _differences(there: RunConfig, here: RunConfig) -> str:
+    """Return in words which fields of two configurations differ."""
+    pairs = zip(_fields(there).items(), _fields(here).values(), strict=True)
+    return ", ".join(f"{name} {old!r}, not {new!r}" for (name, old), new in pairs if old != new)
+
+
+def _fields(config: RunConfig) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for name, value in dataclasses.asdict(config).items():
+        fields |= {f"{name}.{of}": v for of, v in value.items()} if isinstance(value, dict) else {name: value}
+    return fields

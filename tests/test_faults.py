@@ -1,0 +1,507 @@
+"""What befalls runs: damaged files, kills, several processes at once, full disks. The outcome is the undisturbed one.
+
+The long tests are marked `faults` and left out by default: `pytest -m faults`.
+"""
+
+import importlib
+import itertools
+import json
+import logging
+import os
+import random
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from importlib.metadata import version
+from itertools import cycle
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from cnn3 import Dataset, ModelConfig, OptimizerConfig, OutputError, RunConfig, claim, files, fit, load
+from cnn3.checkpoint import read_outcome
+from experiments import common
+from experiments.common import Options, run_all, run_name
+from tests.processes import QUICK_TO_COMPILE, ROOT
+from tests.tiny_experiment import few
+
+fitting = importlib.import_module("cnn3.fit")  # the package exports a function of this name
+
+CONFIG = RunConfig(
+    ModelConfig(channels=(2, 2, 2), hidden=(128,)), dataset="digits", limit=128, batch_size=64, epochs=3, snapshots=(0,)
+)
+TIMES = ("seconds", "images_per_second")
+WEIGHTS = {"initial.safetensors", "epoch0.safetensors", "best.safetensors"}
+LEFT = {"config.json", "versions.json", "history.jsonl", "summary.json", *WEIGHTS}
+SUMS = "SHA256SUMS"
+LOCK = ".lock"
+
+pytestmark = pytest.mark.usefixtures("quick_to_compile")
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return few(load("digits", limit=CONFIG.limit))
+
+
+@pytest.fixture(scope="module")
+def ended(digits: Dataset, quick_to_compile: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a run that has ended undisturbed."""
+    folder = tmp_path_factory.mktemp("ended") / "run"
+    fit(CONFIG, digits, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cut_off(digits: Dataset, quick_to_compile: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a run that was cut off in its third epoch."""
+    folder = tmp_path_factory.mktemp("cut_off") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "_epoch", interrupted(fitting._epoch, 2))
+        with pytest.raises(KeyboardInterrupt):
+            fit(CONFIG, digits, folder)
+    return folder
+
+
+def interrupted(epoch: Callable, at: int) -> Callable:
+    def until(*args: Any) -> Any:
+        if args[-1] == at:
+            raise KeyboardInterrupt
+        return epoch(*args)
+
+    return until
+
+
+def content(folder: Path) -> dict[str, Any]:
+    """Return all that a run leaves, but for times and checksums."""
+    read = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".safetensors", ".json")}
+    summary = json.loads(read.pop("summary.json"))
+    history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    for record in (summary, *history):
+        for name in TIMES:
+            record.pop(name, None)
+    return {**read, "summary": summary, "history": history}
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path: Path) -> None:
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    path.write_bytes(whole)
+
+
+DAMAGES: dict[str, Callable[[Path], None]] = {"cut": truncate, "flipped": flip, "deleted": Path.unlink}
+ANEW, OLDER = "this run alone is trained anew", "this run goes on from the checkpoint of epoch 1"
+
+
+def listing(folder: Path) -> list[str]:
+    """Return the files in a folder but for its lock, which is empty and stays."""
+    found = (str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    return sorted(name for name in found if name != LOCK)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in listing(folder)}
+
+
+def each_in_turn(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return names, each with one of the damages."""
+    return list(zip(names, cycle(DAMAGES), strict=False))
+
+
+def check_damages(
+    folder: Path,
+    ended: Path,
+    dataset: Dataset,
+    tried: Iterable[tuple[str, str]],
+    said: Callable[[str, str], str | None],
+) -> None:
+    """Damage files of a run, one at a time, and see that it goes on, says so in one line, and ends as undisturbed."""
+    for name, damage in tried:
+        with TemporaryDirectory() as scratch, told() as lines:
+            copy = Path(shutil.copytree(folder, Path(scratch) / "run"))
+            DAMAGES[damage](copy / name)
+            fit(CONFIG, dataset, copy)
+            assert content(copy) == content(ended), (name, damage)
+            assert read_outcome(copy, CONFIG, lambda _: ["initial", "epoch0", "best"]) is not None
+            expected = said(name, damage)
+            assert len(lines) == (expected is not None), (name, damage, lines)
+            assert all(line.startswith(f"{copy}: ") and line.endswith(f"; {expected}") for line in lines), lines
+
+
+@contextmanager
+def told(do: Callable[[], None] = lambda: None) -> Iterator[list[str]]:
+    """Yield the lines that are logged, and do something at each."""
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: (lines.append(record.getMessage()), do())[1]
+    logging.getLogger("cnn3").addHandler(handler)
+    try:
+        yield lines
+    finally:
+        logging.getLogger("cnn3").removeHandler(handler)
+
+
+def test_a_run_leaves_its_checksums(ended: Path) -> None:
+    assert set(listing(ended)) == LEFT | {SUMS}
+    lines = (ended / SUMS).read_text().splitlines()
+    assert [line.split("  ")[1] for line in lines] == sorted(LEFT)
+    if shutil.which("sha256sum"):  # the format is that of this program
+        done = subprocess.run(["sha256sum", "--check", "--strict", SUMS], cwd=ended, capture_output=True, check=False)
+        assert done.returncode == 0, done.stdout
+
+
+def said_of_ended(name: str, damage: str) -> str:
+    return ANEW
+
+
+def said_of_cut_off(name: str, damage: str) -> str | None:
+    if name == "epoch0.safetensors":
+        return ANEW  # both checkpoints need it
+    if name.startswith("checkpoints/1") and (name, damage) != ("checkpoints/1.sha256sums", "deleted"):
+        return OLDER
+    return None  # the newest checkpoint is whole, and has a copy or can do without
+
+
+def test_a_damaged_file_of_a_run_that_has_ended(ended: Path, digits: Dataset) -> None:
+    check_damages(ended, ended, digits, each_in_turn(listing(ended)), said_of_ended)
+
+
+def test_a_damaged_file_of_a_run_that_was_cut_off(cut_off: Path, ended: Path, digits: Dataset) -> None:
+    states = [name for name in listing(cut_off) if "/state/" in name and (cut_off / name).stat().st_size]
+    chosen = [name for name in listing(cut_off) if "/state/" not in name]
+    check_damages(cut_off, ended, digits, each_in_turn([*chosen, states[0], states[-1]]), said_of_cut_off)
+
+
+@pytest.mark.faults
+def test_any_damage_of_any_file(cut_off: Path, ended: Path, digits: Dataset) -> None:
+    for folder, said in ((ended, said_of_ended), (cut_off, said_of_cut_off)):
+        check_damages(folder, ended, digits, itertools.product(listing(folder), DAMAGES), said)
+
+
+def test_an_end_that_was_cut_off(ended: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = files.write
+
+    def cut(path: Path, text: bytes | str) -> None:
+        if path.name == SUMS:
+            raise KeyboardInterrupt
+        write(path, text)
+
+    monkeypatch.setattr(files, "write", cut)
+    with pytest.raises(KeyboardInterrupt):
+        fit(CONFIG, digits, tmp_path)
+    monkeypatch.setattr(files, "write", write)
+    assert (tmp_path / "summary.json").exists()
+    monkeypatch.setattr(fitting, "_epoch", None)  # nothing is left to train
+    fit(CONFIG, digits, tmp_path)
+    assert content(tmp_path) == content(ended)
+    assert set(listing(tmp_path)) == LEFT | {SUMS}
+
+
+def test_without_a_whole_checkpoint_a_run_begins_again(
+    cut_off: Path, ended: Path, digits: Dataset, tmp_path: Path
+) -> None:
+    shutil.copytree(cut_off, tmp_path, dirs_exist_ok=True)
+    for epoch in (0, 1):
+        truncate(tmp_path / "checkpoints" / str(epoch) / "history.jsonl")
+    with told() as lines:
+        fit(CONFIG, digits, tmp_path)
+    why = "checkpoints/1/history.jsonl is damaged: its checksum is not that in 1.sha256sums"
+    assert lines == [f"{tmp_path}: no checkpoint is whole ({why}); {ANEW}"]
+    assert content(tmp_path) == content(ended)
+
+
+@pytest.mark.parametrize("damage", [None, *DAMAGES])
+def test_another_run_is_never_touched(damage: str | None, ended: Path, digits: Dataset, tmp_path: Path) -> None:
+    shutil.copytree(ended, tmp_path, dirs_exist_ok=True)
+    if damage is not None:
+        DAMAGES[damage](tmp_path / "config.json")
+    before = contents(tmp_path)
+    other = replace(CONFIG, epochs=4, optimizer=OptimizerConfig("sgd", 0.1, weight_decay=0.0))
+    with pytest.raises(OutputError, match="holds another run") as error:
+        fit(other, digits, tmp_path)
+    if damage is None:
+        differs = "optimizer.name 'adam', not 'sgd', optimizer.learning_rate 0.001, not 0.1, "
+        differs += "optimizer.weight_decay 0.0003, not 0.0, epochs 3, not 4"
+        assert str(error.value) == f"{tmp_path} holds another run ({differs}); name another folder"
+    assert contents(tmp_path) == before
+
+
+def test_what_else_lies_in_a_folder_stays(ended: Path, digits: Dataset, tmp_path: Path) -> None:
+    shutil.copytree(ended, tmp_path, dirs_exist_ok=True)
+    mine = [tmp_path / name for name in ("notes.txt", "mine.safetensors", ".hidden.tmp")]
+    for path in mine:
+        path.touch()
+    truncate(tmp_path / "summary.json")
+    fit(CONFIG, digits, tmp_path)
+    assert all(path.exists() for path in mine)
+
+
+def another_jax(name: str) -> str:
+    return "9.9" if name == "jax" else version(name)
+
+
+JAX_DIFFERS = f"jax {version('jax')}, not 9.9"
+
+
+def test_a_run_that_other_versions_began_is_refused(
+    cut_off: Path, ended: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(cut_off, tmp_path, dirs_exist_ok=True)
+    before = contents(tmp_path)
+    monkeypatch.setattr(claim, "version", another_jax)
+    with pytest.raises(OutputError) as error:
+        fit(CONFIG, digits, tmp_path)
+    remedy = f"delete {tmp_path} to train the run anew, or name another --output"
+    assert str(error.value) == f"{tmp_path} was begun by {JAX_DIFFERS}: {remedy}"
+    assert contents(tmp_path) == before
+    shutil.rmtree(tmp_path / "checkpoints")  # nothing is left that other versions have trained
+    (tmp_path / "summary.json").unlink(missing_ok=True)
+    with told() as lines:
+        fit(CONFIG, digits, tmp_path)
+    assert not lines
+    assert json.loads((tmp_path / "versions.json").read_text())["jax"] == "9.9"
+    assert {**content(tmp_path), "versions.json": None} == {**content(ended), "versions.json": None}
+
+
+def test_a_run_that_other_versions_ended_is_used_and_they_are_told(
+    ended: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(ended, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr(claim, "version", another_jax)
+    monkeypatch.setattr(fitting, "_epoch", None)
+    with told() as lines:
+        fit(CONFIG, digits, tmp_path)
+    assert lines == [f"{tmp_path} was made by {JAX_DIFFERS}; it is used as it is"]
+    assert contents(tmp_path) == contents(ended)
+
+
+def test_no_time_of_a_file_counts(cut_off: Path, ended: Path, digits: Dataset, tmp_path: Path) -> None:
+    for order in (1, -1):  # all of the epoch's beginning; and as if written in reverse
+        copy = Path(shutil.copytree(cut_off, tmp_path / str(order)))
+        for i, name in enumerate(sorted(listing(copy), reverse=True)):
+            os.utime(copy / name, (0, 0) if order == 1 else (10**9 + i, 10**9 + i))
+        with told() as lines:
+            fit(CONFIG, digits, copy)
+        assert not lines
+        assert content(copy) == content(ended)
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from cnn3 import files
+with files.locked(Path(sys.argv[1]), wait=False):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_another_process_trains_is_waited_for_last_and_taken_over_when_it_dies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = Options(dataset="digits", output=tmp_path, epochs=1, limit=128)
+    configs = {name: options.config(model=CONFIG.model, batch_size=size) for name, size in (("a", 64), ("b", 128))}
+    folder = files.make_folder(options.folder("runs") / run_name(configs["a"]))
+    asked, fit = [], common.fit
+
+    def spied(config: RunConfig, *args: Any, wait: bool, **rest: Any) -> Any:
+        asked.append((config.batch_size, wait))
+        return fit(config, *args, wait=wait, **rest)
+
+    monkeypatch.setattr(common, "fit", spied)
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", HOLDER, folder], stdin=pipe, stdout=pipe, cwd=ROOT) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"locked\n"
+        with told(other.kill) as lines:
+            found = run_all(options, "trial", configs)
+    assert asked == [(64, False), (128, False), (64, True)]
+    assert lines == [f"{folder} is being trained by process {other.pid} on {socket.gethostname()}: waiting for it"]
+    assert [run.summary["epochs"] for runs in found.values() for run in runs] == [1, 1]
+
+
+def test_threads_write_the_same_file_at_once(tmp_path: Path) -> None:
+    path, texts = tmp_path / "file", [str(i) * 100_000 for i in range(8)]
+    with ThreadPoolExecutor(len(texts)) as pool:
+        list(pool.map(lambda text: [files.write(path, text) for _ in range(20)], texts))
+    assert path.read_text() in texts
+    assert list(tmp_path.iterdir()) == [path]
+
+
+COMMAND = [sys.executable, "-m", "tests.tiny_experiment", "--dataset", "digits", "--limit", "256", "--epochs", "4"]
+KILLS = 50
+
+
+def start(output: Path, **env: str) -> subprocess.Popen[str]:
+    """Begin the tiny experiment, or go on with it."""
+    command = [*COMMAND, "--output", str(output)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | QUICK_TO_COMPILE | env, stdout=pipe, stderr=pipe, text=True
+    )
+
+
+def end(process: subprocess.Popen[str]) -> tuple[str, list[str]]:
+    """Wait for a process that has to end well; return what it printed, and what it said of faults."""
+    printed, errors = process.communicate()
+    assert process.returncode == 0, errors
+    *said, operations = errors.splitlines()
+    assert operations.endswith(" operations")
+    return printed, said
+
+
+def left(output: Path) -> dict[str, Any]:
+    """Return all that the tiny experiment leaves, but for times, and the tables that show them."""
+    runs = {path.name: content(path) for path in (output / "digits" / "runs").iterdir()}
+    folder = output / "digits" / "improvements"
+    pictures = {path.name: path.read_bytes() for path in folder.glob("*.png")}
+    summary = json.loads((folder / "summary.json").read_text())
+    return {"runs": runs, "pictures": pictures, "summary": timeless(summary)}
+
+
+def timeless(value: Any) -> Any:
+    if isinstance(value, list):
+        return [timeless(of) for of in value]
+    if isinstance(value, dict):
+        return {name: timeless(of) for name, of in value.items() if name not in TIMES}
+    return value
+
+
+def progress(output: Path) -> dict[str, int]:
+    """Return how many epochs of each run are safe."""
+    done = {}
+    for folder in (output / "digits" / "runs").glob("*"):
+        epochs = [int(path.stem) + 1 for path in (folder / "checkpoints").glob("*.sha256sums")]
+        done[folder.name] = 4 if (folder / SUMS).exists() else max(epochs, default=0)
+    return done
+
+
+@pytest.mark.faults
+def test_killed_at_any_moment(tmp_path: Path) -> None:
+    """Kill the same command again and again, by the clock and before operations on files, and start it again."""
+    draw = random.Random(0)
+    begun = time.monotonic()
+    process = start(tmp_path / "undisturbed")
+    _, errors = process.communicate()
+    seconds, operations = time.monotonic() - begun, int(errors.split()[-2])
+    whole = left(tmp_path / "undisturbed")
+    attempts = kills = 0
+    output, safe = tmp_path / "0", {}
+    while kills < KILLS:
+        attempts += 1
+        by_clock = attempts % 2
+        process = start(output, KILL_AT="0" if by_clock else str(draw.randint(1, operations)))
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=draw.uniform(0, seconds) if by_clock else None)
+        process.kill()
+        _, errors = process.communicate()
+        assert process.returncode in (0, -signal.SIGKILL), errors
+        assert all("no checkpoint is whole" in line or "operations" in line for line in errors.splitlines()), errors
+        kills += process.returncode != 0
+        before, safe = safe, progress(output)
+        assert all(safe[name] >= epochs for name, epochs in before.items())  # nothing is lost
+        if process.returncode == 0:
+            assert left(output) == whole
+            output, safe = tmp_path / str(attempts), {}
+    end(start(output))
+    assert left(output) == whole
+    print(f"{kills} kills in {attempts} attempts, {operations} operations, {seconds:.1f} s undisturbed")
+
+
+@pytest.mark.faults
+def test_four_at_once(tmp_path: Path) -> None:
+    end(start(tmp_path / "alone"))
+    printed, said = zip(*map(end, [start(tmp_path / "together") for _ in range(4)]), strict=True)
+    assert left(tmp_path / "together") == left(tmp_path / "alone")
+    epochs = Counter(re.findall(r"^(.*: epoch \d/4):", "".join(printed), re.MULTILINE))
+    assert len(epochs) == 8
+    assert set(epochs.values()) == {1}  # every run is trained once
+    assert all("is being trained by process" in line for lines in said for line in lines), said
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
+    """Put a file system in memory into a folder; yields what mounts it anew with other options."""
+    mount = ["mount", "-t", "tmpfs", "-o"]
+    if subprocess.run([*mount, size, "tmpfs", folder], capture_output=True, check=False).returncode:
+        pytest.skip("a full disk and one that cannot be written need leave to mount a file system")
+    try:
+        yield lambda options: subprocess.run(["mount", "-o", f"remount,{options}", folder], check=True) and None
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    "size", [*(f"size={kilobytes}k" for kilobytes in (4, 24, 64, 512, 1100, 1200, 1400)), "size=9m,nr_inodes=30"]
+)
+def test_a_full_disk(size: str, ended: Path, digits: Dataset, tmp_path: Path) -> None:
+    with small_disk(tmp_path, size) as remount:
+        for _ in range(2):
+            with pytest.raises(OutputError, match="No space left on device") as error:
+                fit(CONFIG, digits, tmp_path / "run")
+            assert "\n" not in str(error.value)
+        remount("size=64m,nr_inodes=10000")
+        fit(CONFIG, digits, tmp_path / "run")
+        assert content(tmp_path / "run") == content(ended)
+
+
+@pytest.mark.parametrize("size", [10, 1000, 20_000])
+def test_files_that_grow_too_large(size: int, ended: Path, digits: Dataset, tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        with pytest.raises(OutputError, match="File too large"):
+            fit(CONFIG, digits, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    fit(CONFIG, digits, tmp_path)
+    assert content(tmp_path) == content(ended)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_disk_that_can_no_longer_be_written(
+    at: int, ended: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with small_disk(tmp_path, "size=64m") as remount:
+        epoch = fitting._epoch
+
+        def then_read_only(*args: Any) -> Any:
+            if args[-1] == at:
+                remount("ro")
+            return epoch(*args)
+
+        monkeypatch.setattr(fitting, "_epoch", then_read_only)
+        with pytest.raises(OutputError, match="Read-only file system"):
+            fit(CONFIG, digits, tmp_path / "run")
+        monkeypatch.setattr(fitting, "_epoch", epoch)
+        with pytest.raises(OutputError, match=r"Read-only file system; name another folder with --output"):
+            fit(CONFIG, digits, tmp_path / "run")
+        remount("rw")
+        fit(CONFIG, digits, tmp_path / "run")
+        assert content(tmp_path / "run") == content(ended)
+
+
+def test_a_history_whose_last_line_is_cut(cut_off: Path, ended: Path, digits: Dataset, tmp_path: Path) -> None:
+    shutil.copytree(cut_off, tmp_path, dirs_exist_ok=True)
+    history = tmp_path / "history.jsonl"
+    history.write_bytes(history.read_bytes()[:-9])
+    fit(CONFIG, digits, tmp_path)
+    assert content(tmp_path) == content(ended)
