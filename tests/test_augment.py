@@ -14,14 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
-from PIL import Image, ImageOps
 from scipy import stats
 from sklearn.datasets import load_digits, load_sample_image
 
 from cnn3.augment import Draws, augment, draw, normalize, transform
+from tests.pillow_transforms import affine_matrix, with_pillow
 
-NEAREST, AFFINE = Image.Resampling.NEAREST, Image.Transform.AFFINE
-BLACK = (0, 0, 0)
 # Pillow rounds each coefficient by up to 1/2 unit of 2^-16 pixel; ours may be 1 unit off that. With two slopes times at
 # most 31 pixels, and an offset, a coordinate is within 1.5 x 63 units of the exact one.
 EDGE = 1.5 * 63 / 65536
@@ -35,23 +33,6 @@ def neutral(batch: int) -> Draws:
     """Draws that change nothing."""
     zeros = jnp.zeros(batch)
     return Draws(jnp.full((batch, 2), 4), jnp.zeros(batch, bool), zeros, zeros, jnp.ones(batch))
-
-
-def affine_matrix(shear: float, scale: float) -> list[float]:
-    """Return torchvision's inverse matrix for RandomAffine(0, shear=..., scale=...), about the centre of the image."""
-    a, b = 1 / scale, math.tan(math.radians(shear)) / scale
-    return [a, b, 16 - 16 * (a + b), 0, a, 16 - 16 * a]
-
-
-def with_pillow(image: np.ndarray, draws: Draws) -> np.ndarray:
-    """Transform one image by its draws as torchvision does a PIL image."""
-    dy, dx = (int(n) for n in draws.offset)
-    result = ImageOps.expand(Image.fromarray(image), 4, BLACK).crop((dx, dy, dx + 32, dy + 32))
-    if draws.flip:
-        result = ImageOps.mirror(result)
-    result = result.rotate(float(draws.angle), NEAREST, fillcolor=BLACK)
-    matrix = affine_matrix(float(draws.shear), float(draws.scale))
-    return np.asarray(result.transform((32, 32), AFFINE, matrix, NEAREST, fillcolor=BLACK))
 
 
 def per_image(draws: Draws) -> list[Draws]:
