@@ -68,14 +68,20 @@ def normalise_rectify_pool(
     return _rectify_pool(pool, y, mean, scale * lax.rsqrt(var + epsilon), shift), statistics
 
 
-def _sum_pixels(a: Float[Array, "batch height width channels"], shares: Shares | None = None) -> Array:
-    """Sum over all but channels, as a matrix product: XLA's reduction on CPUs is several times slower.
+def _sum_pixels(a: Float[Array, "batch *pixels channels"], shares: Shares | None = None) -> Array:
+    """Sum over all but channels, as matrix products: XLA's reduction on CPUs is several times slower.
 
-    Given shares, each image's pixels are multiplied by its own.
+    Given shares, each image's pixels are multiplied by its own. Images are summed one by one: a float32 sum over all
+    pixels of a batch at once loses thirty times as much.
     """
-    pixels = a.reshape(-1, a.shape[-1])
-    weights = jnp.ones(len(pixels), a.dtype) if shares is None else jnp.repeat(shares, len(pixels) // len(a))
-    return weights @ pixels
+    pixels = a.reshape(len(a), -1, a.shape[-1])
+    of_images = _batch_dot(jnp.ones(pixels.shape[:2], a.dtype), pixels)
+    return jnp.sum(of_images, 0) if shares is None else shares @ of_images
+
+
+def _batch_dot(a: Float[Array, "batch pixels ..."], b: Float[Array, "batch pixels ..."]) -> Array:
+    """Multiply and sum over pixels, for each image."""
+    return lax.dot_general(a, b, (((1,), (1,)), ((0,), (0,))))
 
 
 @jax.custom_vjp
@@ -227,12 +233,11 @@ def _patch_moments(
     shares: Shares,
 ) -> Statistics:
     """Mean and variance of the convolution's output, from those of its inputs."""
-    rows = patches[..., :-1].reshape(-1, matrix.shape[0])
-    pixels = len(rows) // len(patches)
-    weights = jnp.repeat(shares / pixels, pixels)
-    mean = weights @ rows
+    rows = patches[..., :-1].reshape(len(patches), -1, matrix.shape[0])
+    pixels = rows.shape[1]
+    mean = _sum_pixels(rows, shares) / pixels
     centred = rows - mean
-    covariance = centred.T @ (weights[:, None] * centred)
+    covariance = jnp.tensordot(shares, _batch_dot(centred, centred), 1) / pixels
     return mean @ matrix + bias, jnp.sum(matrix * (covariance @ matrix), 0)
 
 

@@ -21,7 +21,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -199,13 +199,14 @@ def open_run(path: Path) -> Iterator[RunFolder]:
         checkpointer.close()
 
 
-def read_outcome(path: Path, config: RunConfig, weights: Callable[[History], Iterable[str]]) -> Outcome | None:
+def read_outcome(path: Path, config: RunConfig) -> Outcome | None:
     """Return what the run in a folder has left, all of it verified, or None if it has not ended.
+
+    The checksums say what the run has left. A copy whose checksums name no weights, for want of room, is whole too.
 
     Args:
         path: the folder.
         config: of the run.
-        weights: the names of the weights that a run with a given history leaves.
 
     Raises:
         DamagedError: a file is not as the run left it.
@@ -214,13 +215,9 @@ def read_outcome(path: Path, config: RunConfig, weights: Callable[[History], Ite
     if not (path / SUMS).exists():
         return None
     check_owner(path, config)
-    listed = files.verify(path, path / SUMS)
-    missing = leaves([]) - listed
-    history = [] if missing else read_history(path)
-    missing |= leaves(weights(history)) - listed
-    if missing:
+    if missing := leaves([]) - files.verify(path, path / SUMS):
         raise DamagedError(f"{SUMS} lacks {min(missing)}")
-    return Outcome(history, json.loads((path / SUMMARY).read_text()))
+    return Outcome(read_history(path), json.loads((path / SUMMARY).read_text()))
 
 
 def leaves(weights: Iterable[str]) -> set[str]:

@@ -5,7 +5,6 @@ import statistics
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -150,7 +149,7 @@ def finished(config: RunConfig, path: Path) -> Outcome | None:
         OutputError: the folder holds another run.
     """
     try:
-        return read_outcome(path, config, partial(weight_names, config))
+        return read_outcome(path, config)
     except DamagedError:
         return None
 
@@ -158,7 +157,7 @@ def finished(config: RunConfig, path: Path) -> Outcome | None:
 def _clear_damaged(config: RunConfig, path: Path) -> Outcome | None:
     """Return what the run in a folder has left; if it is damaged, say so and make room for it to be trained anew."""
     try:
-        return read_outcome(path, config, partial(weight_names, config))
+        return read_outcome(path, config)
     except DamagedError as damage:
         log.warning("%s: %s; this run alone is trained anew", path, damage)
         clear(path)

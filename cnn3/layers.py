@@ -4,7 +4,6 @@ All that the network does with images is a *block*: 3x3 convolution, batch norm 
 `plain` says what a block means with XLA's own operations; a platform may bring a faster function of the same meaning.
 """
 
-import math
 import os
 from collections.abc import Callable
 from typing import Literal, NamedTuple
@@ -59,12 +58,17 @@ def batch_norm(
 
 
 def batch_moments(x: Float[Array, "batch *pixels channels"], shares: Float[Array, " batch"]) -> Moments:
-    """Return the moments of a batch in which each image has its share."""
-    axes = tuple(range(x.ndim - 1))
-    pixels = math.prod(x.shape[1:-1])
-    weights = shares.reshape(-1, *[1] * (x.ndim - 1)) / pixels
-    mean = jnp.sum(weights * x, axes)
-    return Moments(mean, jnp.sum(weights * jnp.square(x - mean), axes))
+    """Return the moments of a batch in which each image has its share.
+
+    Images are summed one by one: a float32 sum over all pixels of a batch at once loses ten times as much.
+    """
+
+    def average(a: Float[Array, "batch *pixels channels"]) -> Float[Array, " channels"]:
+        of_images = jnp.mean(a, tuple(range(1, a.ndim - 1)))
+        return jnp.sum(shares[:, None] * of_images, 0)
+
+    mean = average(x)
+    return Moments(mean, average(jnp.square(x - mean)))
 
 
 def max_pool(x: Float[Array, "batch height width channels"]) -> Float[Array, "batch height//2 width//2 channels"]:

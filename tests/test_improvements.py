@@ -15,8 +15,11 @@ from experiments.improvements import drawn, main, notes
 from experiments.reported import IMPROVEMENTS
 from experiments.tables import Row, results_table
 from tests.processes import python
+from tests.readme import commands
 
-DIGITS = ["--dataset", "digits", "--limit", "128", "--epochs", "1"]
+# The README's command, but of few images and one epoch.
+(README,) = [args for args in commands("experiments.improvements") if "digits" in args]
+DIGITS = [*README, "--limit", "128", "--epochs", "1"]
 FIGURES = {f"{metric}_{name}.png" for metric in ("accuracy", "loss") for name in VARIANTS} | {"comparison.png"}
 
 
@@ -26,6 +29,7 @@ def output(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("results")
     done = python("-m", "experiments.improvements", *DIGITS, "--output", str(folder))
     assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
     assert "Improvement techniques" in done.stdout
     for name in ("summary.json", "table.md", *FIGURES):
         assert f"wrote {folder / 'digits' / 'improvements' / name}\n" in done.stdout

@@ -14,8 +14,7 @@ CONFIGS = [*OPTIMIZERS.values(), OptimizerConfig("momentum", 1e-2, momentum=0.5,
 STEPS = 50
 
 
-def torch_optimizer(config: OptimizerConfig, parameters):
-    torch = pytest.importorskip("torch")
+def torch_optimizer(torch: Any, config: OptimizerConfig, parameters: list[Any]) -> Any:
     decay = {"weight_decay": config.weight_decay}
     return {
         "sgd": lambda: torch.optim.SGD(parameters, config.learning_rate, **decay),
@@ -27,16 +26,15 @@ def torch_optimizer(config: OptimizerConfig, parameters):
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.name}-{c.learning_rate}")
-def test_steps_equal_torchs(config: OptimizerConfig) -> None:
+def test_steps_equal_torchs(config: OptimizerConfig, torch: Any) -> None:
     """Gradients from 1e-9, where epsilon matters, to 1e3."""
-    torch = pytest.importorskip("torch")
     rng = np.random.default_rng(0)
     start = rng.normal(size=64)
     scales = 10.0 ** rng.integers(-9, 4, 64)
     gradients = [rng.normal(size=64) * scales for _ in range(STEPS)]
 
     parameter = torch.nn.Parameter(torch.from_numpy(start.copy()))
-    judge = torch_optimizer(config, [parameter])
+    judge = torch_optimizer(torch, config, [parameter])
     for gradient in gradients:
         parameter.grad = torch.from_numpy(gradient.copy())
         judge.step()

@@ -154,8 +154,7 @@ def test_weights_that_cannot_be_read_are_named(saved, tmp_path):
         load_weights(tmp_path / "changed", CNN3(TINY))  # what is known need not be described
 
 
-def test_types_other_than_float32(model, weights, tmp_path):
-    torch = pytest.importorskip("torch")
+def test_types_other_than_float32(model, weights, tmp_path, torch):
     from safetensors.torch import save_file
 
     given = {name: torch.tensor(np.asarray(value)) for name, value in to_torch(model, weights).items()}
