@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -85,17 +85,17 @@ def kept_units(model: CNN3, weights: Weights, images: np.ndarray) -> list[torch.
     return [torch.from_numpy(np.array(mask)) for mask in jax.jit(masks)(weights._asdict(), images)]
 
 
-@cache
-def loss_and_gradients(model: CNN3) -> Callable:
-    """Return the compiled function of (weights, images, labels) that gives (loss, next batch_stats), gradients."""
+@partial(jax.jit, static_argnums=0, compiler_options=QUICK)
+def loss_and_gradients(model: CNN3, weights: Weights, images: Any, labels: Any) -> Any:
+    """Return (loss, next batch_stats), gradients."""
 
-    def loss(params: Any, batch_stats: Any, images: Any, labels: Any) -> tuple[Any, Any]:
-        variables = {"params": params, "batch_stats": batch_stats}
+    def loss(params: Any) -> tuple[Any, Any]:
+        variables = {"params": params, "batch_stats": weights.batch_stats}
         apply: Any = model.apply
         output, updated = apply(variables, images, train=True, mutable=["batch_stats"], rngs={"dropout": DROPOUT})
         return measure(output.logits, labels, 0).batch_means, updated.get("batch_stats", {})
 
-    return jax.jit(jax.value_and_grad(loss, has_aux=True), compiler_options=QUICK)
+    return jax.value_and_grad(loss, has_aux=True)(weights.params)
 
 
 def judged_loss(

@@ -49,7 +49,8 @@ BATCH = 16
 def trained(config: ModelConfig, discard: bool, dtype: Any) -> TorchCNN3:
     """Return a network whose norms are not those of a start."""
     judge = reference(config, discard, dtype)
-    for norm in (m for m in judge.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)):
+    norms: list[Any] = [m for m in judge.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
         torch.nn.init.uniform_(norm.weight, 0.5, 2)
         torch.nn.init.normal_(norm.bias)
         torch.nn.init.uniform_(norm.running_var, 0.5, 2)

@@ -42,7 +42,7 @@ def errors(name: str, discard: bool, kernels: str, dtype: Any, *, flat: bool) ->
     kept = kept_units(model, weights, images) if judge.config.dropout else None
     value = judged_loss(judge, images, labels, kept)
     value.backward()
-    (ours, _), gradients = loss_and_gradients(model)(*weights, images, labels)
+    (ours, _), gradients = loss_and_gradients(model, weights, images, labels)
     found = {"loss": error(ours, value.detach().numpy())}
     tensors = to_torch(model, Weights(gradients, {}))
     for tensor, parameter in judge.named_parameters():

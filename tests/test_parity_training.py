@@ -72,7 +72,7 @@ def with_cnn3(shape: ModelConfig, config: OptimizerConfig, dtype: Any) -> Traine
     state: Any = optimizer.init(weights.params)
     losses = []
     for images, labels in batches(dtype):
-        (loss, batch_stats), gradients = loss_and_gradients(model)(*weights, images, labels)
+        (loss, batch_stats), gradients = loss_and_gradients(model, weights, images, labels)
         params, state = update(gradients, state, weights.params)
         weights = Weights(params, batch_stats)
         losses.append(float(loss))

@@ -134,15 +134,15 @@ def test_bfloat16_follows_float32(digits: Split) -> None:
 
 
 def test_training_learns(digits: Split) -> None:
-    """From about the loss of a guess, log(10), to well below it."""
+    """From about the loss of a guess, log(10), to less than 0.7 of it; seen: 2.38, then 0.58 of it."""
     hyper = HYPER._replace(learning_rate=jnp.float32(5e-3))
     state = init_state(program(), hyper, SEED)
     losses = []
     for epoch in range(10):
         state, sums = compile_epoch(program(), 150)(state, hyper, *digits, SEED, jnp.int32(epoch))
         losses.append(float(sums.loss) / 150)
-    assert losses[0] > np.log(10) * 0.8
-    assert losses[-1] < 0.75 * losses[0]
+    assert losses[0] > np.log(10) * 0.9
+    assert losses[-1] < 0.7 * losses[0]
 
 
 def test_evaluation_does_not_depend_on_the_batch_size_and_counts_the_partial_batch(digits: Split) -> None:
