@@ -19,7 +19,7 @@ BLOCK, BLOCKS = 1000, 1000  # draws in a block, and blocks
 
 def picture() -> np.ndarray:
     """Return an image whose channels are three real pictures: a handwritten digit, a roof and a flower, in grey."""
-    digit = load_digits().images[3].repeat(4, 0).repeat(4, 1) * 15.9375
+    digit = load_digits(return_X_y=True)[0][3].reshape(8, 8).repeat(4, 0).repeat(4, 1) * 15.9375
     roof = load_sample_image("china.jpg")[150:182, 300:332].mean(-1)
     flower = load_sample_image("flower.jpg")[180:212, 250:282].mean(-1)
     return np.stack([digit, roof, flower], -1).astype(np.uint8)
