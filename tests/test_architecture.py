@@ -124,7 +124,8 @@ def test_accuracy_stands_against_cost():
 def test_cifar10_stands_beside_the_reports_words(monkeypatch, tmp_path):
     runs = {name: row(name, 0.8).runs for name in MODELS}
     monkeypatch.setattr("experiments.architecture.run_all", lambda *_: runs)
-    monkeypatch.setattr("experiments.architecture.cost", lambda _: COST)
+    monkeypatch.setattr("experiments.architecture.cost", lambda *_: COST)
+    monkeypatch.setattr("experiments.publish.provenance", lambda *_: "")
     assert main(["--output", str(tmp_path)]) == 0
     cells = fabricated.cells(tmp_path / "cifar10" / "architecture")
     words = [line for line in cells if line[2:3] and line[2].startswith("“")]

@@ -19,7 +19,7 @@ from cnn3.weights import to_torch
 from tests.parity import cancels, digits, error, judged_loss, loss_and_gradients, own, reference
 from tests.torch_reference import torch
 
-BATCH, STEPS, ORDERS = 32, 50, 6
+BATCH, STEPS = 32, 50
 TINY = ModelConfig(batch_norm=True, channels=(6, 4, 4), hidden=(16, 128))
 SMALL = ModelConfig(batch_norm=True, channels=(24, 16, 8), hidden=(32, 128))
 FAST = {name: dataclasses.replace(config, learning_rate=1e-3) for name, config in OPTIMIZERS.items()}
@@ -32,15 +32,14 @@ class Trained(NamedTuple):
     tensors: dict[str, np.ndarray]
 
 
-def batches(dtype: Any, order: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return a batch for each step; `order` tells in which order its images come, which changes rounding alone."""
+def batches(dtype: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return a batch for each step."""
     images, labels = digits(BATCH * 10, np.float32, flat=False)
-    within = np.random.default_rng(order).permutation(BATCH) if order else np.arange(BATCH)
-    parts = [i % 10 * BATCH + within for i in range(STEPS)]
+    parts = [i % 10 * BATCH + np.arange(BATCH) for i in range(STEPS)]
     return [(images[part].astype(dtype), labels[part]) for part in parts]
 
 
-def with_torch(shape: ModelConfig, config: OptimizerConfig, dtype: Any, order: int = 0) -> Trained:
+def with_torch(shape: ModelConfig, config: OptimizerConfig, dtype: Any) -> Trained:
     judge = reference(shape, False, dtype)
     parameters, rate, decay = judge.parameters(), config.learning_rate, config.weight_decay
     tx = {
@@ -51,7 +50,7 @@ def with_torch(shape: ModelConfig, config: OptimizerConfig, dtype: Any, order: i
         "adamw": lambda: torch.optim.AdamW(parameters, rate, weight_decay=decay),
     }[config.name]()
     losses = []
-    for images, labels in batches(dtype, order):
+    for images, labels in batches(dtype):
         tx.zero_grad()
         loss = judged_loss(judge, images, labels)
         loss.backward()
@@ -95,13 +94,16 @@ def test_fifty_steps_in_float64_equal_torchs(name: OptimizerName) -> None:
     assert max(error(ours.tensors[key], theirs.tensors[key]) for key in compared) <= 1e-8
 
 
+PYTORCHS_OWN = {"sgd": 1.4e-6, "momentum": 1.2e-3, "rmsprop": 2.2e-3, "adam": 1.6e-3, "adamw": 1.8e-3}
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_fifty_steps_in_float32_drift_as_torchs_do(name: OptimizerName) -> None:
-    """At the report's learning rate, losses come no further from PyTorch's in float64 than its own in float32 do.
+    """At the report's learning rate, losses come no further from PyTorch's in float64 than its own in float32 may.
 
     Rounding parts near ties of a pooling window, and turns the sign of gradients near zero, of which RMSprop and Adam
     make whole steps. Which ones is a matter of luck: PyTorch's own distance changes with the order of the images in a
-    batch. The largest of its distances in six orders, and ours in one:
+    batch and with the threads it uses. The largest of its distances that were seen in six orders, and ours in one:
 
     |         | sgd    | momentum | rmsprop | adam   | adamw  |
     |---------|--------|----------|---------|--------|--------|
@@ -110,9 +112,5 @@ def test_fifty_steps_in_float32_drift_as_torchs_do(name: OptimizerName) -> None:
     """
     exact = with_torch(SMALL, OPTIMIZERS[name], np.float64).losses
 
-    def distance(losses: np.ndarray) -> float:
-        return float(np.abs(losses / exact - 1).max())
-
-    ours = distance(with_cnn3(SMALL, OPTIMIZERS[name], np.float32).losses)
-    theirs = [distance(with_torch(SMALL, OPTIMIZERS[name], np.float32, order).losses) for order in range(ORDERS)]
-    assert ours <= 3 * max(theirs), (ours, theirs)
+    ours = with_cnn3(SMALL, OPTIMIZERS[name], np.float32).losses
+    assert float(np.abs(ours / exact - 1).max()) <= 3 * PYTORCHS_OWN[name]
