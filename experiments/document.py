@@ -11,6 +11,7 @@ from PIL import Image
 
 from experiments.tables import Table
 
+TEMPLATE = Path(__file__).with_name("report.html")
 TYPES = {".png": "image/png", ".gif": "image/gif"}
 WIDE = 1.6  # of width to height, from which a picture has a line of its own
 FOLDED = ("Runs",)  # headings of tables that few readers want
@@ -73,11 +74,14 @@ def markdown_document(title: str, sections: Sequence[Section], folder: Path) -> 
 
 def html_document(title: str, sections: Sequence[Section]) -> str:
     """Return sections as one HTML file that needs no other: pictures are inside."""
-    loader = jinja2.PackageLoader("experiments", "templates")
     templates = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(TEMPLATE.parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    return templates.get_template("report.html").render(title=title, sections=sections, folded=FOLDED)
+    return templates.get_template(TEMPLATE.name).render(title=title, sections=sections, folded=FOLDED)
 
 
 def _github_anchor(title: str) -> str:
