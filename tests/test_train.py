@@ -76,7 +76,7 @@ def test_an_epoch_is_its_steps(digits: Split) -> None:
         correct, loss = correct + int(sums.correct), loss + float(sums.loss)
     trained, sums = compile_epoch(run, 150)(start, hyper, *digits, SEED, EPOCH)
     assert int(sums.correct) == correct
-    np.testing.assert_allclose(sums.loss, loss, rtol=1e-6)
+    np.testing.assert_allclose(sums.loss, loss, rtol=8e-7)  # seen: 8.4e-8
     worst = max(
         float(np.abs(ours - theirs).max() / max(1, np.abs(theirs).max()))
         for ours, theirs in zip(jax.tree.leaves(trained), jax.tree.leaves(state), strict=True)
@@ -117,7 +117,7 @@ def test_the_state_is_given_away(digits: Split) -> None:
 
 
 def test_bfloat16_follows_float32(digits: Split) -> None:
-    """Parameters and statistics stay float32; losses of eight epochs differ by at most 0.05; seen: 0.015."""
+    """Parameters and statistics stay float32; losses of eight epochs differ by at most 0.05; seen: 0.017."""
     model = dataclasses.replace(SMALL, dropout=0.0)
     losses: dict[str, list[float]] = {"fp32": [], "bf16": []}
     for precision, of in losses.items():
