@@ -39,10 +39,7 @@ SHAPES = VARIED | {
     "four_linear": ModelConfig(batch_norm=True, hidden=(512, 256, 128)),
     "average_pool": ModelConfig(pool="average", batch_norm=True),
 }
-SMALL = {
-    name: dataclasses.replace(VARIED[name], channels=(12, 8, 4), hidden=(24, 128))
-    for name in ("dropout", "batch_norm+dropout+dense")
-}
+SMALL = dataclasses.replace(VARIED["batch_norm+dropout+dense"], channels=(12, 8, 4), hidden=(24, 128))
 BATCH = 16
 
 
@@ -95,18 +92,18 @@ def test_forward(name: str, discard: bool) -> None:
     assert worst(SHAPES[name], discard, np.float32, "plain", (None, BATCH)) <= 1e-5
 
 
-@pytest.mark.parametrize(("name", "discard"), under_protocols(VARIED))
-def test_forward_of_the_kernels_for_cpus(name: str, discard: bool) -> None:
+@pytest.mark.parametrize("name", ["baseline", "batch_norm", "dense", "batch_norm+dropout+dense"])
+def test_forward_of_the_kernels_for_cpus(name: str) -> None:
     """To 2e-5; seen: 8.5e-6."""
-    assert worst(VARIED[name], discard, np.float32, "winograd", (None, BATCH)) <= 2e-5
+    assert worst(VARIED[name], False, np.float32, "winograd", (None, BATCH)) <= 2e-5
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
-@pytest.mark.parametrize(("name", "discard"), under_protocols(SMALL))
-def test_forward_of_last_batches(name: str, discard: bool, kernels: str) -> None:
+@pytest.mark.parametrize("discard", [False, True])
+def test_forward_of_last_batches(discard: bool, kernels: str) -> None:
     """Of two and three images of a batch that is filled up, in float64: to 1e-12; seen: 1.2e-14.
 
     In float32 the norms of two images that are alike leave few digits: PyTorch's own logits were 2e-5 off, ours 2e-4.
     """
     with jax.enable_x64(True):
-        assert worst(SMALL[name], discard, np.float64, kernels, (2, 3)) <= 1e-12
+        assert worst(SMALL, discard, np.float64, kernels, (2, 3)) <= 1e-12

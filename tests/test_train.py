@@ -155,7 +155,9 @@ def test_evaluation_does_not_depend_on_the_batch_size_and_counts_the_partial_bat
         assert int(sums.correct) == correct
         log_probabilities = np.asarray(output.logits, np.float64)
         log_probabilities -= np.log(np.exp(log_probabilities).sum(1, keepdims=True))
-        np.testing.assert_allclose(sums.loss, -log_probabilities[np.arange(150), digits.labels].sum(), rtol=1e-5)
+        np.testing.assert_allclose(
+            sums.loss, -log_probabilities[np.arange(150), digits.labels].sum(), rtol=5e-7
+        )  # seen: 5.5e-8
     assert output.latent.shape == (150, 128)
 
 
@@ -166,7 +168,7 @@ def test_published_validation_moves_the_running_statistics_as_torch_does(digits:
     moved, sums = evaluate_in_training_mode(run.model, 150, weights, *digits, SEED, EPOCH)
     output, statistics = forward(run.model, weights, jnp.asarray(digits.images), jax.random.key(0))
     for ours, theirs in zip(jax.tree.leaves(moved.batch_stats), jax.tree.leaves(statistics), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=8e-7)  # seen: 8.9e-8
     assert int(sums.correct) == int(jnp.sum(jnp.argmax(output.logits, -1) == digits.labels))
     assert any(
         not np.array_equal(a, b)
