@@ -7,6 +7,9 @@ import tempfile
 from collections.abc import Iterator
 from types import ModuleType
 
+# Processes share the cores: in each, one thread of OpenMP's (PyTorch, scikit-learn) has no others to wait for.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import jax
 import pytest
 from hypothesis import settings

@@ -64,7 +64,9 @@ def test_digits_are_scikit_learns_enlarged() -> None:
         assert (part.images.dtype, part.labels.dtype) == (np.uint8, np.int32)
         np.testing.assert_array_equal(part.labels, labels[indices])
         wanted = enlarge(values[indices].reshape(-1, 8, 8) / 16 * 255)
-        np.testing.assert_allclose(part.images, np.repeat(wanted[..., None], 3, axis=-1), atol=1.5)
+        np.testing.assert_allclose(
+            part.images, np.repeat(wanted[..., None], 3, axis=-1), rtol=0, atol=1.5
+        )  # rounded twice; seen: 1.2
 
 
 @settings(max_examples=3, deadline=None)

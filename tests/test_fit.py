@@ -4,8 +4,6 @@ import dataclasses
 import importlib
 import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +16,11 @@ from cnn3.config import ConfigError, ModelConfig, OptimizerConfig, RunConfig
 from cnn3.data import Dataset, load
 from cnn3.files import OutputError
 from cnn3.fit import fit
+from tests.processes import python
 
 fitting = importlib.import_module("cnn3.fit")  # the package exports a function of this name
+
+pytestmark = pytest.mark.usefixtures("quick_to_compile")
 
 CONFIG = RunConfig(
     ModelConfig(batch_norm=True, dropout=0.2, channels=(8, 8, 8), hidden=(32, 128)),
@@ -87,7 +88,7 @@ fitting.fit(RunConfig.from_json((folder / "given.json").read_text()), load("digi
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_killed_and_started_again_ends_as_if_never_killed(digits: Dataset, tmp_path: Path, epochs: int) -> None:
     (tmp_path / "given.json").write_text(CONFIG.to_json())
-    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), str(epochs)], check=False)
+    done = python("-c", KILLED, str(tmp_path), str(epochs))
     assert done.returncode == -signal.SIGKILL
     assert len(read(tmp_path / "run")) == epochs
     resumed, whole = fit(CONFIG, digits, tmp_path / "run"), fit(CONFIG, digits)

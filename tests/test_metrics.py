@@ -18,8 +18,8 @@ def test_cross_entropy_and_accuracy_follow_their_formulas() -> None:
     probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     losses = -np.log(probabilities[np.arange(3), labels])
     sums = measure(jnp.array(logits), jnp.array(labels), 7)
-    np.testing.assert_allclose(sums.loss, losses.sum(), rtol=1e-6)
-    np.testing.assert_allclose(sums.batch_means, losses.mean(), rtol=1e-6)
+    np.testing.assert_allclose(sums.loss, losses.sum(), rtol=3e-7)  # two units in the last place; seen: 0
+    np.testing.assert_allclose(sums.batch_means, losses.mean(), rtol=3e-7)
     assert int(sums.correct) == 2
     assert int(sums.diverged_at) == NEVER
 

@@ -27,7 +27,7 @@ def torch_optimizer(torch: Any, config: OptimizerConfig, parameters: list[Any]) 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.name}-{c.learning_rate}")
 def test_steps_equal_torchs(config: OptimizerConfig, torch: Any) -> None:
-    """Gradients from 1e-9, where epsilon matters, to 1e3."""
+    """Gradients from 1e-9, where epsilon matters, to 1e3. Parameters to 2e-13; seen: 2.2e-14."""
     rng = np.random.default_rng(0)
     start = rng.normal(size=64)
     scales = 10.0 ** rng.integers(-9, 4, 64)
@@ -47,7 +47,7 @@ def test_steps_equal_torchs(config: OptimizerConfig, torch: Any) -> None:
             updates, state = tx.update({"layer": {"kernel": jax.numpy.asarray(gradient)}}, state, params)
             params = optax.apply_updates(params, updates)
         ours = np.asarray(params["layer"]["kernel"])
-    np.testing.assert_allclose(ours, parameter.detach().numpy(), rtol=1e-12)
+    np.testing.assert_allclose(ours, parameter.detach().numpy(), rtol=2e-13)
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw"])

@@ -5,7 +5,6 @@ Errors are relative to the largest value, as seen with jax 0.10.1 and torch 2.13
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -40,26 +39,20 @@ SHAPES = VARIED | {
     "four_linear": ModelConfig(batch_norm=True, hidden=(512, 256, 128)),
     "average_pool": ModelConfig(pool="average", batch_norm=True),
 }
-SMALL = {
-    name: dataclasses.replace(VARIED[name], channels=(12, 8, 4), hidden=(24, 128))
-    for name in ("dropout", "batch_norm+dropout+dense")
-}
+SMALL = dataclasses.replace(VARIED["batch_norm+dropout+dense"], channels=(12, 8, 4), hidden=(24, 128))
 BATCH = 16
 
 
 def trained(config: ModelConfig, discard: bool, dtype: Any) -> TorchCNN3:
-    """Return a network whose norms are not those of a start, but numbers that float32 holds too."""
-    judge = reference(config, discard, dtype)
+    """Return a network whose norms are not those of a start."""
+    judge = reference(config, discard, np.float32)
     norms: list[Any] = [m for m in judge.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
     for norm in norms:
         torch.nn.init.uniform_(norm.weight, 0.5, 2)
         torch.nn.init.normal_(norm.bias)
         torch.nn.init.uniform_(norm.running_var, 0.5, 2)
         torch.nn.init.normal_(norm.running_mean)
-        with torch.no_grad():
-            for values in (norm.weight, norm.bias, norm.running_var, norm.running_mean):
-                values.copy_(values.float())
-    return judge
+    return judge.to(torch.float64 if dtype == np.float64 else torch.float32)
 
 
 @partial(jax.jit, static_argnums=(0, 1), compiler_options=QUICK)
@@ -88,29 +81,29 @@ def errors(judge: TorchCNN3, kernels: str, count: int | None) -> dict[str, float
     return found | {name: error(ours[name], value) for name, value in statistics.items()}
 
 
-def worst(judge: TorchCNN3, kernels: str, counts: Sequence[int | None]) -> float:
-    """Return the largest error of all counts, each from the judge as it is."""
-    return max(value for count in counts for value in errors(deepcopy(judge), kernels, count).values())
+def worst(config: ModelConfig, discard: bool, dtype: Any, kernels: str, counts: Sequence[int | None]) -> float:
+    found = [errors(trained(config, discard, dtype), kernels, count) for count in counts]
+    return max(max(of.values()) for of in found)
 
 
 @pytest.mark.parametrize(("name", "discard"), under_protocols(SHAPES))
 def test_forward(name: str, discard: bool) -> None:
-    """In inference and in training: to 1e-5."""
-    assert worst(trained(SHAPES[name], discard, np.float32), "plain", (None, BATCH)) <= 1e-5
+    """In inference and in training, logits, latents and running statistics: to 1e-5; seen: 1.1e-6 and 6.3e-6."""
+    assert worst(SHAPES[name], discard, np.float32, "plain", (None, BATCH)) <= 1e-5
 
 
-@pytest.mark.parametrize(("name", "discard"), under_protocols(VARIED))
-def test_forward_of_the_kernels_for_cpus(name: str, discard: bool) -> None:
-    """To 1e-5."""
-    assert worst(trained(SHAPES[name], discard, np.float32), "winograd", (None, BATCH)) <= 1e-5
+@pytest.mark.parametrize("name", ["baseline", "batch_norm", "dense", "batch_norm+dropout+dense"])
+def test_forward_of_the_kernels_for_cpus(name: str) -> None:
+    """To 1e-5; seen: 8.5e-6."""
+    assert worst(VARIED[name], False, np.float32, "winograd", (None, BATCH)) <= 1e-5
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
-@pytest.mark.parametrize(("name", "discard"), under_protocols(SMALL))
-def test_forward_of_last_batches(name: str, discard: bool, kernels: str) -> None:
-    """Of two and three images of a batch that is filled up, in float64: to 1e-12.
+@pytest.mark.parametrize("discard", [False, True])
+def test_forward_of_last_batches(discard: bool, kernels: str) -> None:
+    """Of two and three images of a batch that is filled up, in float64: to 1e-12; seen: 1.2e-14.
 
     In float32 the norms of two images that are alike leave few digits: PyTorch's own logits were 2e-5 off, ours 2e-4.
     """
     with jax.enable_x64(True):
-        assert worst(trained(SMALL[name], discard, np.float64), kernels, (2, 3)) <= 1e-12
+        assert worst(SMALL, discard, np.float64, kernels, (2, 3)) <= 1e-12

@@ -76,7 +76,7 @@ def test_an_epoch_is_its_steps(digits: Split) -> None:
         correct, loss = correct + int(sums.correct), loss + float(sums.loss)
     trained, sums = compile_epoch(run, 150)(start, hyper, *digits, SEED, EPOCH)
     assert int(sums.correct) == correct
-    np.testing.assert_allclose(sums.loss, loss, rtol=1e-6)
+    np.testing.assert_allclose(sums.loss, loss, rtol=8e-7)  # seen: 8.4e-8
     worst = max(
         float(np.abs(ours - theirs).max() / max(1, np.abs(theirs).max()))
         for ours, theirs in zip(jax.tree.leaves(trained), jax.tree.leaves(state), strict=True)
@@ -117,7 +117,7 @@ def test_the_state_is_given_away(digits: Split) -> None:
 
 
 def test_bfloat16_follows_float32(digits: Split) -> None:
-    """Parameters and statistics stay float32; losses of eight epochs differ by at most 0.05; seen: 0.015."""
+    """Parameters and statistics stay float32; losses of eight epochs differ by at most 0.05; seen: 0.017."""
     model = dataclasses.replace(SMALL, dropout=0.0)
     losses: dict[str, list[float]] = {"fp32": [], "bf16": []}
     for precision, of in losses.items():
@@ -155,7 +155,9 @@ def test_evaluation_does_not_depend_on_the_batch_size_and_counts_the_partial_bat
         assert int(sums.correct) == correct
         log_probabilities = np.asarray(output.logits, np.float64)
         log_probabilities -= np.log(np.exp(log_probabilities).sum(1, keepdims=True))
-        np.testing.assert_allclose(sums.loss, -log_probabilities[np.arange(150), digits.labels].sum(), rtol=1e-5)
+        np.testing.assert_allclose(
+            sums.loss, -log_probabilities[np.arange(150), digits.labels].sum(), rtol=5e-7
+        )  # seen: 5.5e-8
     assert output.latent.shape == (150, 128)
 
 
@@ -166,7 +168,7 @@ def test_published_validation_moves_the_running_statistics_as_torch_does(digits:
     moved, sums = evaluate_in_training_mode(run.model, 150, weights, *digits, SEED, EPOCH)
     output, statistics = forward(run.model, weights, jnp.asarray(digits.images), jax.random.key(0))
     for ours, theirs in zip(jax.tree.leaves(moved.batch_stats), jax.tree.leaves(statistics), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=8e-7)  # seen: 8.9e-8
     assert int(sums.correct) == int(jnp.sum(jnp.argmax(output.logits, -1) == digits.labels))
     assert any(
         not np.array_equal(a, b)
