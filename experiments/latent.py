@@ -94,9 +94,13 @@ class Space:
         return cached(self._folder, "map", self._key(stage) | TSNE, compute)["map"]
 
     def journey(self) -> dict[Stage, Map]:
-        """Return maps of the first `FOLLOWED` images in the order of training, each from where the one before ended."""
+        """Return maps of the first `FOLLOWED` images in the order of training, each from where the one before ended.
+
+        Of stages that are the same, as the last epoch and the best may be, the later is taken.
+        """
         maps: dict[Stage, Map] = {}
-        for stage in sorted(self.stages, key=lambda stage: stage.epochs):
+        in_order = sorted(self.stages, key=lambda stage: (stage.epochs, stage.name == BEST))
+        for stage in {tuple(self._key(stage).values()): stage for stage in in_order}.values():
             start = list(maps.values())[-1] if maps else None
 
             def compute(stage: Stage = stage, start: Map | None = start) -> dict[str, Map]:

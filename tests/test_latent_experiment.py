@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,13 @@ def test_maps_and_scores_are_computed_once(quick, tmp_path, monkeypatch, digits)
     assert by_stage([{stage: again.scores(stage) for stage in again.stages}]) == found
     assert set(figures(again, found)) == set(drawn)
     assert drawn["evolution.gif"] == figures(again, found)["evolution.gif"]
+
+
+def test_the_evolution_shows_the_same_weights_once(quick, tmp_path):
+    options = digits_options(tmp_path, epochs=2)
+    run = fabricate(options, 2, best=1)
+    shutil.copyfile(run.folder / "epoch1.safetensors", run.folder / "best.safetensors")
+    assert [stage.name for stage in Space(options, run).journey()] == ["initial", "epoch0", "best"]
 
 
 def test_other_weights_are_computed_anew(quick, tmp_path):

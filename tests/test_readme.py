@@ -1,6 +1,7 @@
 """The README's commands and its program do what it says."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,14 @@ def test_the_main_job_runs_on_cifar10(tmp_path: Path) -> None:
 def test_the_main_job_is_shown_on_both_data_sets() -> None:
     assert sum("digits" in args for args in commands("experiments.improvements")) == 1
     assert [] in commands("experiments.improvements")
+
+
+@pytest.mark.parametrize("document", ["README.md", "RESULTS.md"])
+def test_links_lead_to_files(document: str) -> None:
+    targets = re.findall(r"\]\(([^)#]+)", (ROOT / document).read_text())
+    local = [target for target in targets if not target.startswith("https://")]
+    assert local
+    assert [target for target in local if not (ROOT / target).is_file()] == []
 
 
 def test_the_program_runs(tmp_path: Path) -> None:

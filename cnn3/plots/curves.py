@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from cnn3.metrics import best_epoch
-from cnn3.plots.style import COLORS, frame
+from cnn3.plots.style import COLORS, columns, frame
 
 Metric = Literal["accuracy", "loss"]
 Against = Literal["epochs", "time"]
@@ -160,4 +160,6 @@ def _finish(axes: Axes, histories: Sequence[History], metric: Metric, title: str
 def _legend(figure: Figure, axes: Axes) -> None:
     """Put the legend of `axes` under the figure, clear of the curves."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), fontsize=10, frameon=False)
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=columns(len(labels), 4), fontsize=10, frameon=False
+    )

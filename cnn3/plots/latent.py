@@ -16,38 +16,39 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, NullLocator
 from PIL import Image
 
-from cnn3.plots.style import CLASS_COLORS, COLORS, frame
+from cnn3.plots.style import CLASS_COLORS, COLORS, columns, frame
 
 Map = Float[np.ndarray, "n 2"]
 Labels = Int[np.ndarray, " n"]
 Place = Literal["outside right center", "outside lower center"]
 
 NEAREST = 40  # a class is named in the map where most of so many points around are its own
-TWEENS, STILL, MOVING = 7, 1200, 60  # frames from one stage to the next, and milliseconds that frames are shown
-ANIMATION_INCHES, ANIMATION_DPI = 4.8, 100
+TWEENS, STILL, MOVING = 4, 1200, 60  # frames from one stage to the next, and milliseconds that frames are shown
+ANIMATION_INCHES, ANIMATION_DPI = 4.0, 100
+ANIMATED, PALETTE = 1000, 32  # points and colours: a GIF has to be small
 
 
 def latent_map(points: Map, labels: Labels, classes: Sequence[str], title: str) -> Figure:
     """Return a map with a colour for each class, and the class's name where it has a place of its own."""
     figure = Figure(figsize=(7.4, 6.4), layout="constrained")
     _draw(figure.add_subplot(), points, labels, classes, title, size=_dot(len(points), 4.5))
-    _legend(figure, classes, columns=1, loc="outside right center")
+    _legend(figure, classes, ncols=1, loc="outside right center")
     return figure
 
 
-def latent_maps(maps: Mapping[str, Map], labels: Labels, classes: Sequence[str], title: str, columns: int) -> Figure:
+def latent_maps(maps: Mapping[str, Map], labels: Labels, classes: Sequence[str], title: str, most: int) -> Figure:
     """Return maps side by side, by their headings, in rows of at most so many; labels may be of more points."""
-    columns = min(columns, len(maps))
-    rows = math.ceil(len(maps) / columns)
-    wide = 12 / max(columns, 3)
-    figure = Figure(figsize=(wide * columns, wide * rows + 0.9), layout="constrained")
-    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    wide = columns(len(maps), most)
+    rows = math.ceil(len(maps) / wide)
+    inches = 12 / max(wide, 3)
+    figure = Figure(figsize=(inches * wide, inches * rows + 0.9), layout="constrained")
+    panels = list(figure.subplots(rows, wide, squeeze=False).flat)
     for axes, (heading, points) in zip(panels, maps.items(), strict=False):
-        _draw(axes, points, labels[: len(points)], classes, heading, size=_dot(len(points), wide / 2))
+        _draw(axes, points, labels[: len(points)], classes, heading, size=_dot(len(points), inches / 2))
     for axes in panels[len(maps) :]:
         axes.set_axis_off()
     figure.suptitle(title, fontsize=13)
-    _legend(figure, classes, columns=min(len(classes), 3 * columns + 1), loc="outside lower center")
+    _legend(figure, classes, ncols=min(len(classes), 3 * wide + 1), loc="outside lower center")
     return figure
 
 
@@ -93,16 +94,17 @@ def separability(
 def animation(maps: Mapping[str, Map], labels: Labels, classes: Sequence[str]) -> bytes:
     """Return an animated GIF in which points go straight from each map to the next, all maps drawn at one size.
 
-    The maps have their headings, and stand still for a while; then it begins again.
+    The maps have their headings, and stand still for a while; then it begins again. The first `ANIMATED` points are
+    shown.
     """
     figure = Figure(figsize=(ANIMATION_INCHES, ANIMATION_INCHES), dpi=ANIMATION_DPI, layout="constrained")
     axes = figure.add_subplot()
-    stages = {heading: _centre(points) for heading, points in maps.items()}
+    stages = {heading: _centre(points)[:ANIMATED] for heading, points in maps.items()}
     headings, places = list(stages), list(stages.values())
     dots = _draw(axes, places[0], labels[: len(places[0])], classes, headings[0], size=5, named=False)
     axes.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05))
     axes.set_aspect("equal", adjustable="box")
-    _legend(figure, classes, columns=5, loc="outside lower center")
+    _legend(figure, classes, ncols=5, loc="outside lower center")
     canvas = FigureCanvasAgg(figure)
 
     def frame(heading: str, points: Map) -> Image.Image:
@@ -117,7 +119,7 @@ def animation(maps: Mapping[str, Map], labels: Labels, classes: Sequence[str]) -
             eased = t * t * (3 - 2 * t)
             frames.append(frame(heading, (1 - eased) * before + eased * after))
             milliseconds.append(STILL if t == 1 else MOVING)
-    palette = frames[0].quantize(64, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)  # all colours are in each
+    palette = frames[0].quantize(PALETTE, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)  # each has all
     drawn = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in frames]
     buffer = io.BytesIO()
     drawn[0].save(buffer, "gif", save_all=True, append_images=drawn[1:], duration=milliseconds, loop=0, optimize=True)
@@ -164,12 +166,12 @@ def _places(points: Map, labels: Labels) -> dict[int, Float[np.ndarray, " 2"]]:
     return places
 
 
-def _legend(figure: Figure, classes: Sequence[str], *, columns: int, loc: Place) -> None:
+def _legend(figure: Figure, classes: Sequence[str], *, ncols: int, loc: Place) -> None:
     dots = [
         Line2D([], [], linestyle="none", marker="o", markersize=7, color=color, label=name)
         for name, color in zip(classes, CLASS_COLORS, strict=False)
     ]
-    figure.legend(handles=dots, loc=loc, ncols=columns, fontsize=10, frameon=False, columnspacing=1, handletextpad=0.1)
+    figure.legend(handles=dots, loc=loc, ncols=ncols, fontsize=10, frameon=False, columnspacing=1, handletextpad=0.1)
 
 
 def _centre(points: Map) -> Map:

@@ -1,6 +1,7 @@
-"""What all figures share: their colours, and how they are written."""
+"""What all figures share: their colours, how many stand in a row, and how they are written."""
 
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,11 @@ def frame(axes: Axes, x_label: str, y_label: str, title: str) -> None:
     axes.grid(color="0.9", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def columns(count: int, most: int) -> int:
+    """Return how many of `count` things stand in a row of at most `most`, so that all rows are about as long."""
+    return math.ceil(count / math.ceil(count / most)) if count else 1
 
 
 def save(figure: Figure, path: Path) -> None:
