@@ -4,27 +4,29 @@ python -m benchmarks.against_pytorch --data-dir DIR --pytorch pytorch_program.py
 
 Both train with the report's default run. A seed gives both the same split, but not the same random numbers. For each
 variant and epoch the table gives the means with their standard deviations over the seeds, the difference, and the
-p-value of Welch's t-test that the means are the same; of many numbers, one in twenty is below 0.05 by chance. The
-PyTorch program has to take --data-dir, --bn, --lr, --batch-size, --epochs, --seed and --out FILE, to which it writes
-the history as JSON. What is done is not repeated.
+p-value of Welch's t-test that the means are the same; of many numbers, one in twenty is below 0.05 by chance.
+`benchmarks.pytorch_program` says what that program has to define. What is done is not repeated.
 """
 
 import json
 import statistics
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import tyro
 from scipy.stats import ttest_ind
 
+from benchmarks.pytorch_program import histories, load_program
 from cnn3 import PROTOCOLS, VARIANTS, RunConfig, files, fit, load
 from cnn3.compilation import cache_compilations
 from cnn3.config import SEED
 
+BATCH_SIZE = 128
 History = Sequence[Mapping[str, Any]]
 METRICS = (("train", "accuracy"), ("train", "loss"), ("validation", "accuracy"), ("validation", "loss"))
 
@@ -39,6 +41,7 @@ class Options:
         variants: of the network, baseline and batch_norm.
         epochs: of each run.
         seeds: runs of each program, two or more.
+        limit: train on the first N training images only.
         output: folder for the runs.
     """
 
@@ -47,36 +50,49 @@ class Options:
     variants: tuple[str, ...] = ("baseline", "batch_norm")
     epochs: int = 3
     seeds: int = 3
+    limit: int | None = None
     output: Path = Path("results/against_pytorch")
+
+    def name(self, variant: str, seed: int) -> str:
+        """Return the name of a run."""
+        return f"{variant}-{self.limit or 'all'}-{self.epochs}-{seed}"
 
 
 def own(options: Options, variant: str, seed: int) -> History:
     """Train cnn3, or read what it has trained."""
-    config = RunConfig(VARIANTS[variant], protocol=PROTOCOLS["published"], epochs=options.epochs, seed=seed)
-    dataset = load("cifar10", options.data_dir, seed=seed)
-    folder = options.output / f"cnn3-{variant}-{options.epochs}-{seed}"
+    config = RunConfig(
+        VARIANTS[variant],
+        batch_size=BATCH_SIZE,
+        protocol=PROTOCOLS["published"],
+        epochs=options.epochs,
+        limit=options.limit,
+        seed=seed,
+    )
+    dataset = load("cifar10", options.data_dir, seed=seed, limit=options.limit)
+    folder = options.output / f"cnn3-{options.name(variant, seed)}"
     return fit(config, dataset, folder, label=f"cnn3, {variant}, seed {seed}").history
 
 
 def pytorch(options: Options, variant: str, seed: int) -> History:
-    """Run the PyTorch program, or read what it has left."""
-    out = files.make_folder(options.output) / f"pytorch-{variant}-{options.epochs}-{seed}.json"
-    done = json.loads(out.read_text())["epochs"] if out.exists() else []
-    if len(done) == options.epochs:
-        return done
-    print(f"PyTorch, {variant}, seed {seed}", flush=True)
-    settings = {
-        "--data-dir": options.data_dir,
-        "--bn": int(VARIANTS[variant].batch_norm),
-        "--lr": 1e-3,
-        "--batch-size": 128,
-        "--epochs": options.epochs,
-        "--seed": seed,
-        "--out": out,
-    }
-    arguments = [str(part) for pair in settings.items() for part in pair]
-    subprocess.run([sys.executable, str(options.pytorch), *arguments], check=True)
-    return json.loads(out.read_text())["epochs"]
+    """Train the PyTorch program in a process of its own, or read what it has left."""
+    out = options.output / f"pytorch-{options.name(variant, seed)}.json"
+    if not out.exists():
+        print(f"PyTorch, {variant}, seed {seed}", flush=True)
+        in_a_process = get_context("spawn")  # a program can be loaded only once: it has global state
+        with ProcessPoolExecutor(1, in_a_process) as process:
+            history = process.submit(train_pytorch, options, variant, seed).result()
+        files.write(out, json.dumps(history, indent=1) + "\n")
+    return json.loads(out.read_text())
+
+
+def train_pytorch(options: Options, variant: str, seed: int) -> History:
+    """Train the PyTorch program."""
+    program = load_program(options.pytorch, options.data_dir, variant, BATCH_SIZE, seed=seed)
+    history = []
+    for row in histories(program, options.epochs, options.limit):
+        history.append(row)
+        print(json.dumps({"epoch": len(history), **row}), flush=True)
+    return history
 
 
 def rows(variant: str, ours: Sequence[History], theirs: Sequence[History]) -> Iterator[str]:

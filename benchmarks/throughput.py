@@ -3,10 +3,9 @@
 python -m benchmarks.throughput --data-dir DIR --pytorch pytorch_program.py
 
 Training is whole epochs over the first images of CIFAR-10's training set: augmentation, metrics and optimizer included,
-compilation left out. Evaluation is in inference mode. The PyTorch program is run as it is and with --channels-last; it
-has to take --data-dir, --bn, --dense, --dropout, --batch-size, --lr and --epochs, and to define model, run, loader,
-Set, arrays, train, and a, its arguments. Nothing else should run meanwhile. Prints a table of medians, and writes
-throughput.json and throughput.png.
+compilation left out. Evaluation is in inference mode. The PyTorch program, of which `benchmarks.pytorch_program` says
+what it has to define, is run as it is and with --channels-last. Nothing else should run meanwhile. Prints a table of
+medians, and writes throughput.json and throughput.png.
 """
 
 import json

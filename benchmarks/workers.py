@@ -6,12 +6,12 @@ A worker reads `train` or `evaluate`, a line each, and answers with a line of JS
 
 import json
 import resource
-import runpy
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 Work = Mapping[str, Callable[[], float]]  # by what is asked for, images per second
@@ -72,9 +72,10 @@ def cnn3_work(job: Job) -> tuple[float, Work]:
     import numpy as np
 
     from cnn3 import VARIANTS, RunConfig, default_block, load
+    from cnn3.compilation import compile_epoch
     from cnn3.data import Split
     from cnn3.optim import hyperparameters
-    from cnn3.train import compile_epoch, evaluate, init_state, make_program
+    from cnn3.train import evaluate, init_state, make_program
 
     config = RunConfig(VARIANTS[job.variant], batch_size=job.batch_size)
     program = make_program(config, default_block())
@@ -92,7 +93,7 @@ def cnn3_work(job: Job) -> tuple[float, Work]:
         return sums
 
     def run_evaluation() -> Any:
-        return evaluate(program.model, job.batch_size, states[0].weights, *test)
+        return evaluate(program.model, job.batch_size, states[0].weights, *test, len(test.labels))
 
     def rate(run: Callable[[], Any]) -> float:
         start = time.perf_counter()
@@ -103,23 +104,11 @@ def cnn3_work(job: Job) -> tuple[float, Work]:
     return compiled, work
 
 
-def pytorch_work(job: Job) -> tuple[float, Work]:
+def pytorch_work(job: Job, path: str) -> tuple[float, Work]:
     """Load the PyTorch program; return how to time its own loop, whose first step it leaves out."""
-    from cnn3 import VARIANTS
+    from benchmarks.pytorch_program import load_program
 
-    model = VARIANTS[job.variant]
-    settings = {
-        "--data-dir": job.data_dir,
-        "--bn": int(model.batch_norm),
-        "--dense": int(model.dense),
-        "--dropout": model.dropout,
-        "--batch-size": job.batch_size,
-        "--lr": 1e-3,
-        "--epochs": 0,
-    }
-    sys.argv = [str(job.program), *(str(part) for pair in settings.items() for part in pair)]
-    sys.argv += ["--channels-last"] * job.channels_last
-    program = runpy.run_path(str(job.program))
+    program = load_program(Path(path), Path(job.data_dir), job.variant, job.batch_size, channels_last=job.channels_last)
     test = program["loader"](program["Set"](*program["arrays"]("test"), False))
     program["a"].steps = job.images // job.batch_size
 
@@ -137,7 +126,7 @@ def pytorch_work(job: Job) -> tuple[float, Work]:
 def main() -> None:
     """Work until there is nothing more to read."""
     job = Job(**json.loads(sys.argv[1]))
-    compiled, work = pytorch_work(job) if job.program else cnn3_work(job)
+    compiled, work = pytorch_work(job, job.program) if job.program else cnn3_work(job)
     for warm_up in work.values():
         warm_up()
     print(json.dumps({"compile": compiled}), flush=True)

@@ -1,10 +1,37 @@
-"""Compiled programs kept on disk, so that only the first run on a machine waits for the compiler."""
+"""A run's compiled programs, kept on disk so that only the first run on a machine waits for the compiler."""
+
+from functools import cache, partial
+from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from platformdirs import user_cache_path
+
+from cnn3.config import RunConfig
+from cnn3.model import CNN3
+from cnn3.optim import Hyperparameters
+from cnn3.train import (
+    EVALUATION_BATCH,
+    Program,
+    Weights,
+    evaluate,
+    evaluate_in_training_mode,
+    init_state,
+    init_weights,
+    train_epoch,
+)
 
 MOST_BYTES = 2**30  # of the folder; what was used least recently goes first
 WORTHWHILE = 0.1  # seconds; a program quicker to compile is not kept
+SCALAR = jax.ShapeDtypeStruct((), jnp.int32)
+
+
+class Compiled(NamedTuple):
+    """A run's programs: `train_epoch`, what validates, and `evaluate`, each without its static arguments."""
+
+    train_epoch: jax.stages.Compiled
+    validate: jax.stages.Compiled
+    test: jax.stages.Compiled
 
 
 def cache_compilations() -> None:
@@ -17,3 +44,57 @@ def cache_compilations() -> None:
         jax.config.update("jax_compilation_cache_dir", str(user_cache_path("cnn3") / "compiled"))
         jax.config.update("jax_compilation_cache_max_size", MOST_BYTES)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", WORTHWHILE)
+
+
+def compile_run(config: RunConfig, program: Program, train: int, validation: int, evaluated: int) -> Compiled:
+    """Compile what a run needs; what was compiled before is taken as it is.
+
+    Compiling apart keeps it out of the first epoch's time, and makes another shape an error instead of a wait.
+
+    Args:
+        config: of the run.
+        program: of the run.
+        train: number of training images.
+        validation: number of validation images, which validation in training mode takes in arrays of that size.
+        evaluated: size of the arrays for all other evaluation.
+    """
+    model, protocol = program.model, config.protocol
+    test = _lower_evaluation(model, EVALUATION_BATCH, evaluated)  # type: ignore[arg-type]
+    if protocol.validate_in_training_mode:
+        validate = _lower_evaluation_in_training_mode(model, config.batch_size, validation)  # type: ignore[arg-type]
+    elif protocol.mean_of_batch_means:
+        validate = _lower_evaluation(model, config.batch_size, evaluated)  # type: ignore[arg-type]
+    else:
+        validate = test  # it is all the same which images share a batch
+    return Compiled(compile_epoch(program, train), validate.compile(), test.compile())
+
+
+def compile_epoch(program: Program, count: int) -> jax.stages.Compiled:
+    """Return `train_epoch` compiled for `count` images; it takes all arguments but the program."""
+    return _lower_epoch(program, count).compile()
+
+
+@cache  # what is lowered once is compiled once
+def _lower_epoch(program: Program, count: int) -> jax.stages.Lowered:
+    number = jax.ShapeDtypeStruct((), jnp.float32)
+    hyper = Hyperparameters(number, number, number)  # type: ignore[arg-type]
+    state = init_state.eval_shape(program, hyper, SCALAR)
+    return train_epoch.lower(program, state, hyper, *_split(count), SCALAR, SCALAR)
+
+
+@cache
+def _lower_evaluation(model: CNN3, batch_size: int, count: int) -> jax.stages.Lowered:
+    return evaluate.lower(model, batch_size, _weights(model), *_split(count), SCALAR)
+
+
+@cache
+def _lower_evaluation_in_training_mode(model: CNN3, batch_size: int, count: int) -> jax.stages.Lowered:
+    return evaluate_in_training_mode.lower(model, batch_size, _weights(model), *_split(count), SCALAR, SCALAR)
+
+
+def _weights(model: CNN3) -> Weights:
+    return jax.eval_shape(partial(init_weights, model), SCALAR)
+
+
+def _split(count: int) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+    return jax.ShapeDtypeStruct((count, 32, 32, 3), jnp.uint8), jax.ShapeDtypeStruct((count,), jnp.int32)

@@ -9,28 +9,25 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from cnn3 import files
 from cnn3.checkpoint import BEST, INITIAL, WEIGHTS, Outcome, RunFolder, clear, open_run, read_outcome
 from cnn3.claim import claim, other_versions
+from cnn3.compilation import Compiled, compile_run
 from cnn3.config import ConfigError, RunConfig
-from cnn3.data import Dataset, Split
+from cnn3.data import Dataset
+from cnn3.device import Device, evaluated_size, filled_up, to_device
 from cnn3.files import DamagedError
 from cnn3.layers import default_block
 from cnn3.memory import check_memory, temporaries
 from cnn3.metrics import NEVER, Metrics, Sums, best_epoch, divide, out_of_patience
-from cnn3.optim import Hyperparameters, hyperparameters
 from cnn3.progress import show
 from cnn3.train import (
     EVALUATION_BATCH,
     Program,
     TrainState,
     Weights,
-    compile_epoch,
-    evaluate,
-    evaluate_in_training_mode,
     init_state,
     make_program,
 )
@@ -66,15 +63,6 @@ class Diverged(NamedTuple):
     epoch: int
     during: str
     step: int
-
-
-class Device(NamedTuple):
-    """A run's data and numbers, on the device."""
-
-    train: Split
-    validation: Split
-    hyper: Hyperparameters
-    seed: jax.Array
 
 
 def check(config: RunConfig, dataset: Dataset) -> None:
@@ -191,7 +179,7 @@ def _load(config: RunConfig, program: Program, path: Path, history: list[dict[st
 
 def _run(config: RunConfig, program: Program, dataset: Dataset, folder: RunFolder | None, label: str | None) -> Result:
     """Train from where the folder stands to the end, and write the outcome."""
-    device = _to_device(config, dataset)
+    device = to_device(config, dataset)
     state = init_state(program, device.hyper, device.seed)
     history: list[dict[str, Any]] = []
     weights: dict[str, Weights] = {}
@@ -211,10 +199,12 @@ def _run(config: RunConfig, program: Program, dataset: Dataset, folder: RunFolde
     diverged = None
     with ExitStack() as stack:
         report = stack.enter_context(show(label, len(history), config.epochs)) if label else None
-        check_memory(temporaries(compile_epoch(program, len(dataset.train.labels))), config.batch_size)
+        counts = len(dataset.train.labels), len(dataset.validation.labels), evaluated_size(dataset)
+        compiled = compile_run(config, program, *counts)
+        check_memory(temporaries(compiled.train_epoch), config.batch_size)
         while not diverged and not _stopped(config, history):
             epoch = len(history)
-            state, record, diverged = _epoch(config, program, state, device, epoch)
+            state, record, diverged = _epoch(config, compiled, state, device, epoch)
             if diverged:
                 break
             history.append(record)
@@ -226,7 +216,7 @@ def _run(config: RunConfig, program: Program, dataset: Dataset, folder: RunFolde
                 folder.save(state, history, map(snapshot_name, _kept(config, history)))
             if report is not None:
                 report(record)
-    test = _test(config, program, dataset, weights[BEST]) if history else None
+    test = _test(config, compiled, dataset, weights[BEST]) if history else None
     summary = _summarise(config, history, test, diverged)
     if folder is not None:
         folder.finish(summary, weight_names(config, history))
@@ -244,26 +234,20 @@ def _stopped(config: RunConfig, history: list[dict[str, Any]]) -> str | None:
     return "epochs" if len(history) >= config.epochs else None
 
 
-def _to_device(config: RunConfig, dataset: Dataset) -> Device:
-    hyper, seed = jax.tree.map(np.float32, hyperparameters(config.optimizer)), jnp.int32(config.seed)
-    return jax.device_put(Device(dataset.train, dataset.validation, hyper, seed))
-
-
 def _epoch(
-    config: RunConfig, program: Program, state: TrainState, device: Device, epoch: int
+    config: RunConfig, compiled: Compiled, state: TrainState, device: Device, epoch: int
 ) -> tuple[TrainState, dict[str, Any], Diverged | None]:
     """Train and validate one epoch; the state given is used up."""
     count = len(device.train.labels)
-    run = compile_epoch(program, count)
     index = jax.device_put(np.int32(epoch))
     start = time.perf_counter()
-    state, train = jax.block_until_ready(run(state, device.hyper, *device.train, device.seed, index))
+    state, train = jax.block_until_ready(compiled.train_epoch(state, device.hyper, *device.train, device.seed, index))
     trained = time.perf_counter()
-    state, validation = _validate(config, program, state, device, index)
+    state, validation = _validate(config, compiled, state, device, index)
     record = {
         "epoch": epoch,
         "train": divide(train, count, config.batch_size, config.protocol)._asdict(),
-        "validation": divide(validation, len(device.validation.labels), config.batch_size, config.protocol)._asdict(),
+        "validation": divide(validation, int(device.validation_count), config.batch_size, config.protocol)._asdict(),
         "seconds": time.perf_counter() - start,
         "images_per_second": count / (trained - start),
     }
@@ -273,20 +257,20 @@ def _epoch(
 
 
 def _validate(
-    config: RunConfig, program: Program, state: TrainState, device: Device, epoch: jax.Array
+    config: RunConfig, compiled: Compiled, state: TrainState, device: Device, epoch: jax.Array
 ) -> tuple[TrainState, Sums]:
     """Return the validation metrics, and the state, which the report's protocol moves in validation."""
     if not config.protocol.validate_in_training_mode:
-        return state, evaluate(program.model, config.batch_size, state.weights, *device.validation)
-    weights, sums = evaluate_in_training_mode(
-        program.model, config.batch_size, state.weights, *device.validation, device.seed, epoch
-    )
+        return state, compiled.validate(state.weights, *device.validation, device.validation_count)
+    weights, sums = compiled.validate(state.weights, *device.validation, device.seed, epoch)
     return state._replace(weights=weights), sums
 
 
-def _test(config: RunConfig, program: Program, dataset: Dataset, weights: Weights) -> Metrics:
-    sums = evaluate(program.model, EVALUATION_BATCH, *jax.device_put((weights, *dataset.test)))
-    return divide(sums, len(dataset.test.labels), EVALUATION_BATCH, config.protocol)
+def _test(config: RunConfig, compiled: Compiled, dataset: Dataset, weights: Weights) -> Metrics:
+    count = len(dataset.test.labels)
+    test = filled_up(dataset.test, evaluated_size(dataset))
+    sums = compiled.test(*jax.device_put((weights, *test, np.int32(count))))
+    return divide(sums, count, EVALUATION_BATCH, config.protocol)
 
 
 def _summarise(

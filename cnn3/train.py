@@ -1,7 +1,7 @@
 """Training as pure functions: one step, one epoch in one compiled call, and evaluation."""
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
 from cnn3.augment import augment, normalize
 from cnn3.config import OptimizerName, RunConfig
-from cnn3.layers import Block
+from cnn3.layers import Block, plain
 from cnn3.metrics import Labels, Sums, add, measure, zero_sums
 from cnn3.model import CNN3, Counted, Output
 from cnn3.optim import Hyperparameters, make_optimizer
@@ -60,10 +60,15 @@ def _optimizer(program: Program, hyper: Hyperparameters) -> optax.GradientTransf
 @partial(jax.jit, static_argnums=0, compiler_options={"xla_backend_optimization_level": 0})
 def init_state(program: Program, hyper: Hyperparameters, seed: Int[Array, ""]) -> TrainState:
     """Return the state before the first step."""
-    images = jnp.zeros((1, 32, 32, 3))
-    variables: Any = program.model.init(jax.random.key(seed), images, train=False)
-    weights = Weights(variables["params"], variables.get("batch_stats", {}))
+    weights = init_weights(program.model, seed)
     return TrainState(weights, _optimizer(program, hyper).init(weights.params))
+
+
+def init_weights(model: CNN3, seed: Int[Array, ""]) -> Weights:
+    """Return the weights before the first step."""
+    model = model.clone(block=plain)  # every block has the same weights, and this is the quickest to trace
+    variables: Any = model.init(jax.random.key(seed), jnp.zeros((1, 32, 32, 3)), train=False)
+    return Weights(variables["params"], variables.get("batch_stats", {}))
 
 
 def forward(
@@ -123,7 +128,7 @@ def train_step(
 def fold_batches(
     body: Callable[[Carry, Int[Array, ""], Int[Array, " batch"], Counted], Carry],
     carry: Carry,
-    count: int,
+    count: int | Int[Array, ""],
     batch_size: int,
 ) -> Carry:
     """Fold `body(carry, step, positions, counted)` over all batches of `count` items.
@@ -132,11 +137,11 @@ def fold_batches(
     takes as long again.
     """
 
-    def scanned(carry: Carry, step: Int[Array, ""]) -> tuple[Carry, None]:
+    def one(step: Int[Array, ""], carry: Carry) -> Carry:
         positions = step * batch_size + jnp.arange(batch_size)
-        return body(carry, step, jnp.minimum(positions, count - 1), positions < count), None
+        return body(carry, step, jnp.minimum(positions, count - 1), positions < count)
 
-    return lax.scan(scanned, carry, jnp.arange(-(-count // batch_size)))[0]
+    return lax.fori_loop(0, -(-count // batch_size), one, carry)
 
 
 @partial(jax.jit, static_argnums=0, donate_argnums=1)
@@ -166,29 +171,20 @@ def train_epoch(
     return fold_batches(body, (state, zero_sums()), len(labels), program.batch_size)
 
 
-@cache
-def compile_epoch(program: Program, count: int) -> jax.stages.Compiled:
-    """Return `train_epoch` compiled for `count` images; it takes all arguments but the program.
-
-    Compiling apart keeps it out of the first epoch's time, and makes another shape an error instead of a wait.
-    """
-    number, scalar = jax.ShapeDtypeStruct((), jnp.float32), jax.ShapeDtypeStruct((), jnp.int32)
-    hyper = Hyperparameters(number, number, number)  # type: ignore[arg-type]
-    state = init_state.eval_shape(program, hyper, scalar)
-    images = jax.ShapeDtypeStruct((count, 32, 32, 3), jnp.uint8)
-    labels = jax.ShapeDtypeStruct((count,), jnp.int32)
-    return train_epoch.lower(program, state, hyper, images, labels, scalar, scalar).compile()
-
-
 @partial(jax.jit, static_argnums=(0, 1))
-def evaluate(model: CNN3, batch_size: int, weights: Weights, images: Images, labels: Labels) -> Sums:
-    """Return the metrics of all images in inference mode; `batch_size` matters to `batch_means` alone."""
+def evaluate(
+    model: CNN3, batch_size: int, weights: Weights, images: Images, labels: Labels, count: Int[Array, ""] | int
+) -> Sums:
+    """Return the metrics of the first `count` images in inference mode; `batch_size` matters to `batch_means` alone.
+
+    The count is traced, so that splits in arrays of one size share a compiled program.
+    """
 
     def body(total: Sums, step: Any, positions: Any, counted: Counted) -> Sums:
         output, _ = forward(model, weights, images[positions])
         return add(total, measure(output.logits, labels[positions], step, counted))
 
-    return fold_batches(body, zero_sums(), len(labels), batch_size)
+    return fold_batches(body, zero_sums(), count, batch_size)
 
 
 @partial(jax.jit, static_argnums=(0, 1))

@@ -6,9 +6,10 @@ import psutil
 import pytest
 
 from cnn3 import ConfigError, RunConfig, load
+from cnn3.compilation import compile_epoch
 from cnn3.layers import plain
 from cnn3.memory import GIB, check_memory, temporaries
-from cnn3.train import compile_epoch, make_program
+from cnn3.train import make_program
 from tests.tiny import TINY
 
 fit = importlib.import_module("cnn3.fit")

@@ -61,12 +61,12 @@ def test_a_class_is_named_where_it_has_a_place_of_its_own():
 
 def test_maps_side_by_side_are_of_one_size_each_under_its_heading():
     points, labels = clusters(30, count=300)
-    maps = {f"stage {i}": points[:200, i : i + 2] * (1, i + 1) for i in range(4)}
+    maps = {f"stage {i}": points[:200, i % 4 : i % 4 + 2] * (1, i + 1) for i in range(5)}
     figure = plots.latent_maps(maps, labels, ["a", "b", "c"], "All", 3)
     figure.draw_without_rendering()
-    assert [axes.get_title() for axes in figure.axes[:4]] == list(maps)
-    assert [axes.axison for axes in figure.axes] == [True] * 4 + [False] * 2
-    sizes = {tuple(np.round(axes.get_window_extent().size)) for axes in figure.axes[:4]}
+    assert [axes.get_title() for axes in figure.axes[:5]] == list(maps)
+    assert [axes.axison for axes in figure.axes] == [True] * 5 + [False]
+    sizes = {tuple(np.round(axes.get_window_extent().size)) for axes in figure.axes[:5]}
     assert len(sizes) == 1
 
 
