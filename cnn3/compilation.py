@@ -1,5 +1,6 @@
 """A run's compiled programs, kept on disk so that only the first run on a machine waits for the compiler."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import NamedTuple
 
@@ -66,7 +67,9 @@ def compile_run(config: RunConfig, program: Program, train: int, validation: int
         validate = _lower_evaluation(model, config.batch_size, evaluated)  # type: ignore[arg-type]
     else:
         validate = test  # it is all the same which images share a batch
-    return Compiled(compile_epoch(program, train), validate.compile(), test.compile())
+    with ThreadPoolExecutor(1) as thread:  # XLA compiles these there while Python traces the epoch here
+        others = [thread.submit(lowered.compile) for lowered in (validate, test)]
+        return Compiled(compile_epoch(program, train), *(compiled.result() for compiled in others))
 
 
 def compile_epoch(program: Program, count: int) -> jax.stages.Compiled:
@@ -77,7 +80,7 @@ def compile_epoch(program: Program, count: int) -> jax.stages.Compiled:
 @cache  # what is lowered once is compiled once
 def _lower_epoch(program: Program, count: int) -> jax.stages.Lowered:
     number = jax.ShapeDtypeStruct((), jnp.float32)
-    hyper = Hyperparameters(number, number, number)  # type: ignore[arg-type]
+    hyper = Hyperparameters(*(number for _ in Hyperparameters._fields))  # type: ignore[arg-type]
     state = init_state.eval_shape(program, hyper, SCALAR)
     return train_epoch.lower(program, state, hyper, *_split(count), SCALAR, SCALAR)
 

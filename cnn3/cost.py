@@ -38,4 +38,4 @@ def training_flops(config: RunConfig) -> float:
 def _scalars() -> tuple[Hyperparameters, jax.ShapeDtypeStruct]:
     """Return the types of an optimizer's numbers and of a seed."""
     number = jax.ShapeDtypeStruct((), jnp.float32)
-    return Hyperparameters(number, number, number), jax.ShapeDtypeStruct((), jnp.int32)  # type: ignore[arg-type]
+    return Hyperparameters(*(number for _ in Hyperparameters._fields)), jax.ShapeDtypeStruct((), jnp.int32)  # type: ignore[arg-type]

@@ -11,11 +11,11 @@ from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
 from cnn3.augment import augment, normalize
-from cnn3.config import OptimizerName, RunConfig
+from cnn3.config import RunConfig
 from cnn3.layers import Block, plain
 from cnn3.metrics import Labels, Sums, add, measure, zero_sums
 from cnn3.model import CNN3, Counted, Output
-from cnn3.optim import Hyperparameters, make_optimizer
+from cnn3.optim import RULES, Hyperparameters, Rule, make_optimizer
 
 EVALUATION_BATCH = 64  # report, eval.py, line 18
 
@@ -41,19 +41,19 @@ class Program(NamedTuple):
     """What is fixed when an epoch is compiled: all of a run but its numbers and its data."""
 
     model: CNN3
-    optimizer: OptimizerName
+    rule: Rule
     batch_size: int
 
 
 def make_program(config: RunConfig, block: Block) -> Program:
     """Return what is fixed when a run's epoch is compiled."""
     model = CNN3(config.model, config.protocol.discard_last_norm, block, config.precision)
-    return Program(model, config.optimizer.name, config.batch_size)
+    return Program(model, RULES[config.optimizer.name], config.batch_size)
 
 
 def _optimizer(program: Program, hyper: Hyperparameters) -> optax.GradientTransformation:
     discarded = f"batch_norm{3 + len(program.model.config.hidden)}"
-    return make_optimizer(program.optimizer, hyper, frozenset({discarded} if program.model.discard_last_norm else ()))
+    return make_optimizer(program.rule, hyper, frozenset({discarded} if program.model.discard_last_norm else ()))
 
 
 # It runs once: optimizing it would take several times longer than it does.

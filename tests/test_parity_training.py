@@ -13,7 +13,7 @@ import pytest
 
 from cnn3.config import OPTIMIZERS, ModelConfig, OptimizerConfig, OptimizerName
 from cnn3.layers import KERNELS
-from cnn3.optim import hyperparameters, make_optimizer
+from cnn3.optim import RULES, hyperparameters, make_optimizer
 from cnn3.train import Weights
 from cnn3.weights import to_torch
 from tests.parity import cancels, digits, error, judged_loss, loss_and_gradients, own, reference
@@ -61,7 +61,7 @@ def with_torch(shape: ModelConfig, config: OptimizerConfig, dtype: Any) -> Train
 
 def with_cnn3(shape: ModelConfig, config: OptimizerConfig, dtype: Any) -> Trained:
     model, weights = own(reference(shape, False, dtype), KERNELS["winograd"])
-    optimizer = make_optimizer(config.name, hyperparameters(config))
+    optimizer = make_optimizer(RULES[config.name], hyperparameters(config))
 
     @jax.jit
     def update(gradients: Any, state: Any, params: Any) -> tuple[Any, Any]:

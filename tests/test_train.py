@@ -30,7 +30,7 @@ from tests.compilations import count_compilations
 pytestmark = pytest.mark.usefixtures("quick_to_compile")
 
 SMALL = ModelConfig(batch_norm=True, dropout=0.2, channels=(8, 8, 8), hidden=(32, 128))
-HYPER = Hyperparameters(*map(jnp.float32, (1e-3, 0.0, 3e-4)))  # type: ignore[arg-type]
+HYPER = Hyperparameters(*map(jnp.float32, (1e-3, 0.0, 3e-4, 0.0)))  # type: ignore[arg-type]
 SEED, EPOCH = jnp.int32(3136), jnp.int32(0)
 
 
@@ -64,7 +64,7 @@ def test_an_epoch_is_its_steps(digits: Split) -> None:
     """
     # Not Adam, which makes whole steps of what rounding leaves of a gradient that is zero.
     config = RunConfig(SMALL, OptimizerConfig("momentum", 1e-2, 0.9, 0.0), dataset="digits", batch_size=64)
-    run, hyper = make_program(config, default_block()), Hyperparameters(*map(jnp.float32, (1e-2, 0.9, 0.0)))  # type: ignore[arg-type]
+    run, hyper = make_program(config, default_block()), Hyperparameters(*map(jnp.float32, (1e-2, 0.9, 0.0, 0.0)))  # type: ignore[arg-type]
     start = init_state(run, hyper, SEED)
     order_key, steps_key = jax.random.split(jax.random.fold_in(jax.random.key(SEED), EPOCH))
     order = jax.random.permutation(order_key, 150)
