@@ -19,5 +19,5 @@ def test_steps_called_one_by_one_are_an_epoch(quick_to_compile):
     start = init_state(program, hyper, jnp.int32(7))
     stepped = one_epoch(program, jax.tree.map(jnp.copy, start), hyper, train, 7, 2)
     whole, _ = train_epoch(program, start, hyper, *train, jnp.int32(7), jnp.int32(2))
-    for one, other in zip(jax.tree.leaves(stepped), jax.tree.leaves(whole), strict=True):
+    for one, other in zip(jax.tree.leaves(stepped.weights), jax.tree.leaves(whole.weights), strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=5e-5)  # seen: 9e-6, a step being 0.1 of the gradient

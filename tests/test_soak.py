@@ -32,7 +32,7 @@ def test_memory_files_and_threads_stay_as_they_are(tmp_path, monkeypatch, quick_
     result = fit(config, load("digits", limit=64), tmp_path / "run")
     assert len(result.history) == len(held) == EPOCHS
     memory, files, threads = zip(*held[SETTLED:], strict=True)
-    print(f"MiB {memory[0] / MIB:.0f} to {memory[-1] / MIB:.0f}; files {files[0]} to {files[-1]}; threads {threads}")
+    print(f"MiB {memory[0] / MIB:.0f} to {memory[-1] / MIB:.0f}; files {files[0]} to {files[-1]}; threads {threads[0]} to {threads[-1]}")
     assert memory[-1] - memory[0] < 32 * MIB
     assert files[-1] <= files[0] + 2
     assert threads[-1] <= threads[0]
