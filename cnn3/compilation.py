@@ -1,7 +1,7 @@
 """A run's compiled programs, kept on disk so that only the first run on a machine waits for the compiler."""
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import cache
 from typing import NamedTuple
 
 import jax
@@ -13,18 +13,18 @@ from cnn3.model import CNN3
 from cnn3.optim import Hyperparameters
 from cnn3.train import (
     EVALUATION_BATCH,
+    SCALAR,
     Program,
     Weights,
     evaluate,
     evaluate_in_training_mode,
-    init_state,
     init_weights,
+    state_shapes,
     train_epoch,
 )
 
 MOST_BYTES = 2**30  # of the folder; what was used least recently goes first
 WORTHWHILE = 0.1  # seconds; a program quicker to compile is not kept
-SCALAR = jax.ShapeDtypeStruct((), jnp.int32)
 
 
 class Compiled(NamedTuple):
@@ -81,8 +81,7 @@ def compile_epoch(program: Program, count: int) -> jax.stages.Compiled:
 def _lower_epoch(program: Program, count: int) -> jax.stages.Lowered:
     number = jax.ShapeDtypeStruct((), jnp.float32)
     hyper = Hyperparameters(*(number for _ in Hyperparameters._fields))  # type: ignore[arg-type]
-    state = init_state.eval_shape(program, hyper, SCALAR)
-    return train_epoch.lower(program, state, hyper, *_split(count), SCALAR, SCALAR)
+    return train_epoch.lower(program, state_shapes(program), hyper, *_split(count), SCALAR, SCALAR)
 
 
 @cache
@@ -96,7 +95,7 @@ def _lower_evaluation_in_training_mode(model: CNN3, batch_size: int, count: int)
 
 
 def _weights(model: CNN3) -> Weights:
-    return jax.eval_shape(partial(init_weights, model), SCALAR)
+    return init_weights.eval_shape(model.config, SCALAR)
 
 
 def _split(count: int) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:

@@ -7,14 +7,14 @@ import jax.numpy as jnp
 
 from cnn3.config import RunConfig
 from cnn3.layers import plain
-from cnn3.optim import Hyperparameters
-from cnn3.train import init_state, make_program, train_step
+from cnn3.optim import hyperparameters
+from cnn3.train import SCALAR, init_weights, make_program, state_shapes, train_step
 
 
 def parameters(config: RunConfig) -> int:
     """Return how many numbers a run learns; the running statistics of batch norm are not among them."""
-    state = init_state.eval_shape(make_program(config, plain), *_scalars())
-    return sum(leaf.size for leaf in jax.tree.leaves(state.weights.params))
+    weights = init_weights.eval_shape(config.model, SCALAR)
+    return sum(leaf.size for leaf in jax.tree.leaves(weights.params))
 
 
 def training_flops(config: RunConfig) -> float:
@@ -28,14 +28,8 @@ def training_flops(config: RunConfig) -> float:
     images = jax.ShapeDtypeStruct((batch, 32, 32, 3), jnp.uint8)
     labels = jax.ShapeDtypeStruct((batch,), jnp.int32)
     key = jax.eval_shape(jax.random.key, 0)
-    program, (hyper, seed) = make_program(config, plain), _scalars()
-    state = init_state.eval_shape(program, hyper, seed)
-    lowered = jax.jit(train_step, static_argnums=0).lower(program, state, hyper, images, labels, key)
+    program = make_program(config, plain)
+    hyper = hyperparameters(config.optimizer)
+    lowered = jax.jit(train_step, static_argnums=0).lower(program, state_shapes(program), hyper, images, labels, key)
     analysis: Any = lowered.cost_analysis()
     return analysis["flops"] / batch
-
-
-def _scalars() -> tuple[Hyperparameters, jax.ShapeDtypeStruct]:
-    """Return the types of an optimizer's numbers and of a seed."""
-    number = jax.ShapeDtypeStruct((), jnp.float32)
-    return Hyperparameters(*(number for _ in Hyperparameters._fields)), jax.ShapeDtypeStruct((), jnp.int32)  # type: ignore[arg-type]

@@ -11,13 +11,14 @@ from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
 from cnn3.augment import augment, normalize
-from cnn3.config import RunConfig
-from cnn3.layers import Block, plain
+from cnn3.config import ModelConfig, RunConfig
+from cnn3.layers import Block
 from cnn3.metrics import Labels, Sums, add, measure, zero_sums
 from cnn3.model import CNN3, Counted, Output
 from cnn3.optim import RULES, Hyperparameters, Rule, make_optimizer
 
 EVALUATION_BATCH = 64  # report, eval.py, line 18
+SCALAR = jax.ShapeDtypeStruct((), jnp.int32)  # the type of a seed and of an epoch
 
 Carry = TypeVar("Carry")
 Images = UInt8[Array, "batch 32 32 3"]
@@ -56,18 +57,24 @@ def _optimizer(program: Program, hyper: Hyperparameters) -> optax.GradientTransf
     return make_optimizer(program.rule, hyper, frozenset({discarded} if program.model.discard_last_norm else ()))
 
 
-# It runs once: optimizing it would take several times longer than it does.
-@partial(jax.jit, static_argnums=0, compiler_options={"xla_backend_optimization_level": 0})
 def init_state(program: Program, hyper: Hyperparameters, seed: Int[Array, ""]) -> TrainState:
     """Return the state before the first step."""
-    weights = init_weights(program.model, seed)
+    weights = init_weights(program.model.config, seed)
     return TrainState(weights, _optimizer(program, hyper).init(weights.params))
 
 
-def init_weights(model: CNN3, seed: Int[Array, ""]) -> Weights:
-    """Return the weights before the first step."""
-    model = model.clone(block=plain)  # every block has the same weights, and this is the quickest to trace
-    variables: Any = model.init(jax.random.key(seed), jnp.zeros((1, 32, 32, 3)), train=False)
+def state_shapes(program: Program) -> TrainState:
+    """Return the shapes and types of `init_state`'s result, without computing it."""
+    weights = init_weights.eval_shape(program.model.config, SCALAR)
+    optimizer = _optimizer(program, Hyperparameters(0.0, 0.0, 0.0, 0.0))
+    return TrainState(weights, jax.eval_shape(optimizer.init, weights.params))
+
+
+# It runs once: optimizing it would take several times longer than it does.
+@partial(jax.jit, static_argnums=0, compiler_options={"xla_backend_optimization_level": 0})
+def init_weights(config: ModelConfig, seed: Int[Array, ""]) -> Weights:
+    """Return the weights before the first step; how the network computes does not change them."""
+    variables: Any = CNN3(config).init(jax.random.key(seed), jnp.zeros((1, 32, 32, 3)), train=False)
     return Weights(variables["params"], variables.get("batch_stats", {}))
 
 
