@@ -1,4 +1,4 @@
-"""Every number and every sentence of the report that states a result, beside what was measured."""
+"""Every number and every statement of the report that states a result, beside what was measured."""
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
@@ -117,7 +117,7 @@ def glance(reports: Reports, comparable: bool) -> dict[str, Beside]:
 
 
 def statements_table(reports: Reports) -> Table:
-    """Return the report's sentences about its results, and what was measured of each."""
+    """Return what the report says of its results, and what was measured of each."""
     runs = {of.name: of.runs for of in reports[optimizers.NAME].rows}
     found = optimizers.counterparts(runs)
     groups = architecture.grouped({of.name: of for of in reports[architecture.NAME].rows})

@@ -200,7 +200,7 @@ def notes(options: Options, space: Space) -> list[str]:
         "early exaggeration."
     )
     first = [] if options.seeds == 1 else ["Pictures are of the first seed."]
-    words = [f"The report prints no numbers here but says (section {LATENT.section}): “{LATENT.text}”"]
+    words = [f"The report prints no numbers here but says (section {LATENT.section}): {LATENT.text}"]
     return [
         *reading(options),
         mode,

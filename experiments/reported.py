@@ -1,4 +1,4 @@
-"""The report's own numbers and words, exactly as printed, with the place each comes from.
+"""The report's own numbers, exactly as printed, and what it says of its results, with the place each comes from.
 
 They are of CIFAR-10, one run each. The report says nowhere how much another seed would change them.
 """
@@ -41,7 +41,7 @@ class Reported:
 
 @dataclass(frozen=True)
 class Statement:
-    """What the report says of a run in words, spelling included."""
+    """What the report says of its results in a sentence, in other words; numbers are its own."""
 
     section: str
     text: str
@@ -99,99 +99,71 @@ TUNED = Reported(
     test=Metrics(loss=0.4666, accuracy=0.8339),
 )
 
-OPTIMIZERS: Mapping[str, tuple[Statement, ...]] = {  # section 6 prints plots and these words, no table
+OPTIMIZERS: Mapping[str, tuple[Statement, ...]] = {  # section 6 prints plots and says this, no table
     "sgd": (
-        Statement(
-            "6.1",
-            "As the plots show SGD converges very slowly it stands around 0.63 accuracy even at the 150th epoch and "
-            "this training needs to be fastened.",
-        ),
-        Statement("8", "SGD showed very slow performance and proved the necessity of the use of extensions."),
+        Statement("6.1", "SGD learns slowly: about 0.63 accuracy at epoch 150, which calls for a faster algorithm."),
+        Statement("8", "SGD is so slow that it shows the need of its extensions."),
     ),
     "momentum": (
         Statement(
             "6.2",
-            "As the plots show when SGD make use of momentum it converges faster however it is still gets to 0.8 "
-            "accuracy around 120th epoch and early stop stopped it there .",
+            "Momentum makes SGD faster, yet it comes to 0.8 accuracy only around epoch 120, where early "
+            "stopping ends it.",
         ),
         Statement(
             "8",
-            "SGD with momentum was not as good as the ones mentioned however it definitely make SGD faster and helps "
-            "to reach not bad results in 117 epochs but then stopped by early stopping condition.",
+            "Momentum speeds SGD up and does fairly in 117 epochs, when early stopping ends it, but stays "
+            "behind the other extensions.",
         ),
     ),
     "rmsprop": (
         Statement(
-            "6.3",
-            "As the plots show RMSprop is doing a good job in the training. It converges to high accuracies just like "
-            "adam but it does not obtain better results than it at the end.",
+            "6.3", "RMSprop trains well, to accuracies as high as Adam's at first, but ends no better than Adam."
         ),
-        Statement("8", "Rmsprop obtained similar convergence pattern but it obtained a little bit less accuracy."),
+        Statement("8", "RMSprop converges like Adam, to a slightly lower accuracy."),
     ),
     "adam": (
-        Statement("6.4", "It obtained the best performance among the optimizers."),
-        Statement("8", "In this part it is observed that adam optimizes this model best with the given conditions."),
+        Statement("6.4", "Adam does best of all the algorithms."),
+        Statement("8", "Under these conditions Adam optimizes the model best."),
     ),
 }
 
 CONCLUSIONS: Mapping[str, Statement] = {  # section 8, on the first part of the study
-    "baseline": Statement(
-        "8",
-        "Later a baseline model is trained with the initial architecture and 0.8148 test accuracy obtained for the "
-        "base model.",
-    ),
-    "batch_norm": Statement(
-        "8",
-        "Firstly batch normalization is introduced and more than %1 increase is observed with this improvement.",
-    ),
+    "baseline": Statement("8", "The baseline reaches 0.8148 test accuracy."),
+    "batch_norm": Statement("8", "Batch normalization gains more than 1%."),
     "dropout": Statement(
-        "8",
-        "The drop out couldn't achieve better results and its validation and train metrics also was not giving any "
-        "trust to this extension.",
+        "8", "Dropout gives no better results, and its training and validation curves inspire no confidence."
     ),
-    "dense": Statement("8", "Having a dense block made training harder and worsen the results."),
+    "dense": Statement("8", "The dense block is harder to train and gives worse results."),
     "combinations": Statement(
-        "8",
-        "Also no performance increase observed with the combinations of the improvements As a result model with "
-        "batch normalization selected.",
+        "8", "Combined improvements bring no further gain, so batch normalization alone is chosen."
     ),
-    "tuned": Statement(
-        "8",
-        "After selecting the model the training hyperparameters are tuned and the tuned model obtained 0.8339 "
-        "accuracy in the test set.",
-    ),
+    "tuned": Statement("8", "The chosen model, its hyperparameters tuned, reaches 0.8339 test accuracy."),
 }
 
 ARCHITECTURE: Mapping[str, tuple[Statement, ...]] = {  # no numbers; by what is chosen
     "channels": (
         Statement(
             "2",
-            "It is possible to choose (64, 128, 256) or (128, 128, 128) in here by considering the limitation but the "
-            "choice empirically performed better when the network trained with keeping all other parameters constant.",
+            "(64, 128, 256) and (128, 128, 128) are possible too, but with all else equal the chosen channels "
+            "did better.",
         ),
     ),
     "layers": (
         Statement(
-            "2",
-            "Therefore, the network is trained with 2,3 and 4 full connected layers by keeping other parameters same "
-            "and it is observed that 3 performs better and 4 does not make much difference.",
+            "2", "Of 2, 3 and 4 fully connected layers, with all else equal, 3 did better, and 4 changed little."
         ),
     ),
-    "pooling": (
-        Statement(
-            "2", "However, there are discussions that say there is not much difference between using these two[10]."
-        ),
-    ),
+    "pooling": (Statement("2", "Maximum and average pooling are said to differ little (its reference 10)."),),
     "improvements": (
-        Statement("4", "For the combination of improvements no better results are obtained empirically."),
+        Statement("4", "In experiments no combination of improvements did better."),
         CONCLUSIONS["combinations"],
     ),
 }
 
-LATENT = Statement(  # it prints plots and these words, no numbers
+LATENT = Statement(  # it prints plots and says this, no numbers
     "7",
-    "The plot of the latent spaces show that the model learns better representations as it is trained and better "
-    "representations leads to better performance.",
+    "As training goes on the model learns better representations, and better representations perform better.",
 )
 
 

@@ -142,7 +142,7 @@ def overview(options: Reproduction, reports: Reports) -> Section:
     ]
     tables = {
         "Every result": comparison.numbers_table(reports, comparable),
-        "Every sentence on results": comparison.statements_table(reports),
+        "Every statement on results": comparison.statements_table(reports),
     }
     return Section("overview", "Results at a glance", paragraphs, tables, [Picture(path, "Accuracies at a glance")])
 

@@ -113,12 +113,12 @@ def runs_table(rows: Sequence[Row], name: str) -> Table:
 
 
 def words_table(said: Sequence[tuple[str, Statement, str]], name: str) -> Table:
-    """Return the report's words of each thing, and what was measured of it."""
+    """Return what the report says of each thing, and what was measured of it."""
     lines, above = [], None
     for of, statement, found in said:
-        lines.append([of, statement.section, f"“{statement.text}”", "as above" if found == above else found])
+        lines.append([of, statement.section, statement.text, "as above" if found == above else found])
         above = found
-    return Table([name, "section", "the report's words", "measured"], lines, 4)
+    return Table([name, "section", "what the report says", "measured"], lines, 4)
 
 
 def _course(run: Run) -> list[str]:

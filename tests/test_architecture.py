@@ -77,7 +77,7 @@ def test_files_are_all_there_and_agree(folder):
             assert line[7] == f"{of['mean']['test']['loss']:.4f}"
     text = (folder / "table.md").read_text()
     assert "The report has no numbers of digits" in text
-    assert "the report's words" not in text
+    assert "the report says" not in text
     assert all(f"({name})" in text for name in FIGURES)
 
 
@@ -121,13 +121,14 @@ def test_accuracy_stands_against_cost():
         assert points["batch norm"] == pytest.approx((x, 0.69))
 
 
-def test_cifar10_stands_beside_the_reports_words(monkeypatch, tmp_path):
+def test_cifar10_stands_beside_what_the_report_says(monkeypatch, tmp_path):
     runs = {name: row(name, 0.8).runs for name in MODELS}
     monkeypatch.setattr("experiments.architecture.run_all", lambda *_: runs)
     monkeypatch.setattr("experiments.architecture.cost", lambda *_: COST)
     monkeypatch.setattr("experiments.publish.provenance", lambda *_: "")
     assert main(["--output", str(tmp_path)]) == 0
     cells = fabricated.cells(tmp_path / "cifar10" / "architecture")
-    words = [line for line in cells if line[2:3] and line[2].startswith("“")]
+    texts = {statement.text for of in reported.ARCHITECTURE.values() for statement in of}
+    words = [line for line in cells if line[2:3] and line[2] in texts]
     assert [line[0] for line in words] == ["channels", "layers", "pooling", "improvements", "improvements"]
     assert words[2][3] == "test accuracy: baseline: 0.7900; average pooling: 0.7900"

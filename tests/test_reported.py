@@ -29,7 +29,7 @@ def test_figure_15_is_highest_at_the_selected_hyperparameters():
 
 def test_section_8_agrees_with_section_5_but_not_with_figure_3():
     assert reported.TUNED.test is not None
-    assert f"{reported.TUNED.test.accuracy} accuracy in the test set" in reported.CONCLUSIONS["tuned"].text
+    assert f"{reported.TUNED.test.accuracy} test accuracy" in reported.CONCLUSIONS["tuned"].text
     baseline = reported.IMPROVEMENTS["baseline"].test
     assert baseline is not None
     assert reported.BASELINE_TEST_ACCURACY["figure 3"] == baseline.accuracy

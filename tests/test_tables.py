@@ -67,10 +67,10 @@ def test_the_report_stands_beside_its_own_data_set_alone():
     ]
 
 
-def test_words_are_quoted_and_what_was_measured_is_said_once():
+def test_what_was_measured_of_statements_is_said_once():
     one, two = ARCHITECTURE["improvements"]
     table = words_table([("a", one, "0.8"), ("a", two, "0.8"), ("b", one, "0.9")], "choice")
-    assert table.header == ["choice", "section", "the report's words", "measured"]
+    assert table.header == ["choice", "section", "what the report says", "measured"]
     assert [line[0] for line in table.rows] == ["a", "a", "b"]
     assert [line[3] for line in table.rows] == ["0.8", "as above", "0.9"]
-    assert table.rows[0][1:3] == ["4", f"“{one.text}”"]
+    assert table.rows[0][1:3] == ["4", one.text]
