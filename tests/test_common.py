@@ -283,7 +283,8 @@ def test_paths_are_printed_and_signals_are_left_as_they_were(capsys):
 def test_a_signal_ends_the_process_at_once_though_the_main_thread_is_busy(number, status):
     # a compiled epoch keeps the interpreter from running signal handlers, as a sleep that is taken up again does
     script = (
-        "import time\n"
+        "import signal, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored, where tests run in the background
         "from experiments.common import Options, command\n"
         "command(Options, lambda given: print('busy', flush=True) or time.sleep(600), 'trial', '', [])\n"
     )

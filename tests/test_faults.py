@@ -1,4 +1,4 @@
-"""What befalls runs: damaged files, kills, several processes at once, full disks. The outcome is the undisturbed one.
+"""What befalls runs: damaged files, another process, full disks. The outcome is the undisturbed one.
 
 The long tests are marked `faults` and left out by default: `pytest -m faults`.
 """
@@ -8,19 +8,14 @@ import itertools
 import json
 import logging
 import os
-import random
-import re
 import resource
 import shutil
-import signal
 import socket
 import subprocess
 import sys
-import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from itertools import cycle
@@ -34,7 +29,8 @@ from cnn3 import Dataset, ModelConfig, OptimizerConfig, OutputError, RunConfig, 
 from cnn3.checkpoint import read_outcome
 from experiments import common
 from experiments.common import Options, run_all, run_name
-from tests.processes import QUICK_TO_COMPILE, ROOT
+from tests.folders import SUMS, content
+from tests.processes import ROOT
 from tests.tiny_experiment import few
 
 fitting = importlib.import_module("cnn3.fit")  # the package exports a function of this name
@@ -42,10 +38,8 @@ fitting = importlib.import_module("cnn3.fit")  # the package exports a function 
 CONFIG = RunConfig(
     ModelConfig(channels=(2, 2, 2), hidden=(128,)), dataset="digits", limit=128, batch_size=64, epochs=3, snapshots=(0,)
 )
-TIMES = ("seconds", "images_per_second")
 WEIGHTS = {"initial.safetensors", "epoch0.safetensors", "best.safetensors"}
 LEFT = {"config.json", "versions.json", "history.jsonl", "summary.json", *WEIGHTS}
-SUMS = "SHA256SUMS"
 LOCK = ".lock"
 
 pytestmark = pytest.mark.usefixtures("quick_to_compile")
@@ -82,17 +76,6 @@ def interrupted(epoch: Callable, at: int) -> Callable:
         return epoch(*args)
 
     return until
-
-
-def content(folder: Path) -> dict[str, Any]:
-    """Return all that a run leaves, but for times and checksums."""
-    read = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".safetensors", ".json")}
-    summary = json.loads(read.pop("summary.json"))
-    history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
-    for record in (summary, *history):
-        for name in TIMES:
-            record.pop(name, None)
-    return {**read, "summary": summary, "history": history}
 
 
 def truncate(path: Path) -> None:
@@ -342,99 +325,6 @@ def test_threads_write_the_same_file_at_once(tmp_path: Path) -> None:
         list(pool.map(lambda text: [files.write(path, text) for _ in range(20)], texts))
     assert path.read_text() in texts
     assert list(tmp_path.iterdir()) == [path]
-
-
-COMMAND = [sys.executable, "-m", "tests.tiny_experiment", "--dataset", "digits", "--limit", "256", "--epochs", "4"]
-KILLS = 50
-
-
-def start(output: Path, **env: str) -> subprocess.Popen[str]:
-    """Begin the tiny experiment, or go on with it."""
-    command = [*COMMAND, "--output", str(output)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(
-        command, cwd=ROOT, env=os.environ | QUICK_TO_COMPILE | env, stdout=pipe, stderr=pipe, text=True
-    )
-
-
-def end(process: subprocess.Popen[str]) -> tuple[str, list[str]]:
-    """Wait for a process that has to end well; return what it printed, and what it said of faults."""
-    printed, errors = process.communicate()
-    assert process.returncode == 0, errors
-    *said, operations = errors.splitlines()
-    assert operations.endswith(" operations")
-    return printed, said
-
-
-def left(output: Path) -> dict[str, Any]:
-    """Return all that the tiny experiment leaves, but for times, and the tables that show them."""
-    runs = {path.name: content(path) for path in (output / "digits" / "runs").iterdir()}
-    folder = output / "digits" / "improvements"
-    pictures = {path.name: path.read_bytes() for path in folder.glob("*.png")}
-    summary = json.loads((folder / "summary.json").read_text())
-    return {"runs": runs, "pictures": pictures, "summary": timeless(summary)}
-
-
-def timeless(value: Any) -> Any:
-    if isinstance(value, list):
-        return [timeless(of) for of in value]
-    if isinstance(value, dict):
-        return {name: timeless(of) for name, of in value.items() if name not in TIMES}
-    return value
-
-
-def progress(output: Path) -> dict[str, int]:
-    """Return how many epochs of each run are safe."""
-    done = {}
-    for folder in (output / "digits" / "runs").glob("*"):
-        epochs = [int(path.stem) + 1 for path in (folder / "checkpoints").glob("*.sha256sums")]
-        done[folder.name] = 4 if (folder / SUMS).exists() else max(epochs, default=0)
-    return done
-
-
-@pytest.mark.faults
-def test_killed_at_any_moment(tmp_path: Path) -> None:
-    """Kill the same command again and again, by the clock and before operations on files, and start it again."""
-    draw = random.Random(0)
-    begun = time.monotonic()
-    _, errors = start(tmp_path / "undisturbed").communicate()
-    seconds, operations = time.monotonic() - begun, int(errors.split()[-2])
-    whole = left(tmp_path / "undisturbed")
-    print(f"undisturbed: {operations} operations in {seconds:.0f} s")
-    attempts = kills = 0
-    output, safe = tmp_path / "0", {}
-    compiled = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled")}  # empty at first: compiling is killed too
-    while kills < KILLS:
-        attempts += 1
-        by_clock = attempts % 2
-        at = 0 if by_clock else int(operations ** draw.random())  # mostly early: once a part is done, fewer are left
-        process = start(output, KILL_AT=str(at), **compiled)
-        with suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=draw.uniform(0, seconds) if by_clock else None)
-        process.kill()
-        _, errors = process.communicate()
-        assert process.returncode in (0, -signal.SIGKILL), errors
-        assert "Traceback" not in errors
-        kills += process.returncode != 0
-        before, safe = safe, progress(output)
-        assert all(safe[name] >= epochs for name, epochs in before.items())  # nothing is lost
-        if process.returncode == 0:
-            assert left(output) == whole
-            output, safe = tmp_path / str(attempts), {}
-        print(f"{kills} kills in {attempts} attempts:", at or "clock", list(safe.values()), flush=True)
-    end(start(output, **compiled))
-    assert left(output) == whole
-
-
-@pytest.mark.faults
-def test_four_at_once(tmp_path: Path) -> None:
-    end(start(tmp_path / "alone"))
-    printed, said = zip(*map(end, [start(tmp_path / "together") for _ in range(4)]), strict=True)
-    assert left(tmp_path / "together") == left(tmp_path / "alone")
-    epochs = Counter(re.findall(r"^(.*: epoch \d/4):", "".join(printed), re.MULTILINE))
-    assert len(epochs) == 8
-    assert set(epochs.values()) == {1}  # every run is trained once
-    assert all("is being trained by process" in line for lines in said for line in lines), said
 
 
 @contextmanager
