@@ -1,5 +1,6 @@
 """What the experiments share: the command line, and running or resuming a list of runs."""
 
+import logging
 import os
 import signal
 import sys
@@ -135,6 +136,7 @@ def command(
     """
     try:
         options = parse(kind, name, about, args)
+        logging.basicConfig(format="%(message)s")
         with _interruptible():
             cache_compilations()
             paths = work(options)

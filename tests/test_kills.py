@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from tests.processes import QUICK_TO_COMPILE, ROOT
 pytestmark = pytest.mark.faults
 
 COMMAND = [sys.executable, "-m", "tests.tiny_experiment", "--dataset", "digits", "--limit", "256", "--epochs", "4"]
-KILLS = 50
+KILLS, SEQUENCES = 50, 2  # two at the same time, each in folders of its own
 
 
 def start(output: Path, **env: str) -> subprocess.Popen[str]:
@@ -73,16 +74,24 @@ def progress(output: Path) -> dict[str, int]:
 
 def test_killed_at_any_moment(tmp_path: Path) -> None:
     """Kill the same command again and again, by the clock and before operations on files, and start it again."""
-    draw = random.Random(0)
     begun = time.monotonic()
     _, errors = start(tmp_path / "undisturbed").communicate()
     seconds, operations = time.monotonic() - begun, int(errors.split()[-2])
-    whole = left(tmp_path / "undisturbed")
     print(f"undisturbed: {operations} operations in {seconds:.0f} s")
+    with ThreadPoolExecutor(SEQUENCES) as pool:
+        list(pool.map(lambda seed: kill_again_and_again(tmp_path, seed, seconds, operations), range(SEQUENCES)))
+
+
+def kill_again_and_again(folder: Path, seed: int, seconds: float, operations: int) -> None:
+    """Kill and start again until there were enough kills; all ends as in the folder of the undisturbed."""
+    draw = random.Random(seed)
+    whole = left(folder / "undisturbed")
     attempts = kills = 0
-    output, safe = tmp_path / "0", {}
-    compiled = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled")}  # empty at first: compiling is killed too
-    while kills < KILLS:
+    output, safe = folder / f"{seed}-0", {}
+    compiled = {
+        "JAX_COMPILATION_CACHE_DIR": str(folder / f"{seed}-compiled")
+    }  # empty at first: compiling is killed too
+    while kills < KILLS // SEQUENCES:
         attempts += 1
         by_clock = attempts % 2
         at = 0 if by_clock else int(operations ** draw.random())  # mostly early: once a part is done, fewer are left
@@ -98,7 +107,7 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
         assert all(safe[name] >= epochs for name, epochs in before.items())  # nothing is lost
         if process.returncode == 0:
             assert left(output) == whole
-            output, safe = tmp_path / str(attempts), {}
+            output, safe = folder / f"{seed}-{attempts}", {}
         print(f"{kills} kills in {attempts} attempts:", at or "clock", list(safe.values()), flush=True)
     end(start(output, **compiled))
     assert left(output) == whole
