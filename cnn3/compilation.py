@@ -15,13 +15,12 @@ from cnn3.train import (
     EVALUATION_BATCH,
     SCALAR,
     Program,
-    Weights,
     evaluate,
     evaluate_in_training_mode,
-    init_weights,
     state_shapes,
     train_epoch,
 )
+from cnn3.weights import weight_shapes
 
 MOST_BYTES = 2**30  # of the folder; what was used least recently goes first
 WORTHWHILE = 0.1  # seconds; a program quicker to compile is not kept
@@ -86,16 +85,12 @@ def _lower_epoch(program: Program, count: int) -> jax.stages.Lowered:
 
 @cache
 def _lower_evaluation(model: CNN3, batch_size: int, count: int) -> jax.stages.Lowered:
-    return evaluate.lower(model, batch_size, _weights(model), *_split(count), SCALAR)
+    return evaluate.lower(model, batch_size, weight_shapes(model), *_split(count), SCALAR)
 
 
 @cache
 def _lower_evaluation_in_training_mode(model: CNN3, batch_size: int, count: int) -> jax.stages.Lowered:
-    return evaluate_in_training_mode.lower(model, batch_size, _weights(model), *_split(count), SCALAR, SCALAR)
-
-
-def _weights(model: CNN3) -> Weights:
-    return init_weights.eval_shape(model.config, SCALAR)
+    return evaluate_in_training_mode.lower(model, batch_size, weight_shapes(model), *_split(count), SCALAR, SCALAR)
 
 
 def _split(count: int) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:

@@ -7,14 +7,15 @@ import jax.numpy as jnp
 
 from cnn3.config import RunConfig
 from cnn3.layers import plain
+from cnn3.model import CNN3
 from cnn3.optim import hyperparameters
-from cnn3.train import SCALAR, init_weights, make_program, state_shapes, train_step
+from cnn3.train import make_program, state_shapes, train_step
+from cnn3.weights import weight_shapes
 
 
 def parameters(config: RunConfig) -> int:
     """Return how many numbers a run learns; the running statistics of batch norm are not among them."""
-    weights = init_weights.eval_shape(config.model, SCALAR)
-    return sum(leaf.size for leaf in jax.tree.leaves(weights.params))
+    return sum(leaf.size for leaf in jax.tree.leaves(weight_shapes(CNN3(config.model)).params))
 
 
 def training_flops(config: RunConfig) -> float:

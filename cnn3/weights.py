@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -22,7 +22,7 @@ from cnn3 import files
 from cnn3.config import ConfigError, ModelConfig
 from cnn3.layers import Block, plain
 from cnn3.model import CNN3
-from cnn3.train import Weights
+from cnn3.train import SCALAR, Weights, init_weights
 
 Tensors = dict[str, np.ndarray]
 
@@ -121,9 +121,7 @@ def from_torch(model: CNN3, tensors: Tensors) -> Weights:
 
 def weight_shapes(model: CNN3) -> Weights:
     """Return the shapes and types of a model's weights."""
-    images = jax.ShapeDtypeStruct((2, 32, 32, 3), np.float32)
-    variables: Any = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), images)
-    return Weights(variables["params"], variables.get("batch_stats", {}))
+    return init_weights.eval_shape(model.config, SCALAR)
 
 
 def save_weights(path: str | Path, model: CNN3, weights: Weights, classes: Sequence[str] | None = None) -> None:

@@ -1,15 +1,11 @@
 """What the experiments share: the command line, and running or resuming a list of runs."""
 
 import logging
-import os
-import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Thread
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import tyro
@@ -38,10 +34,10 @@ from cnn3.files import BusyError
 from cnn3.fit import check, finished
 from cnn3.model import CNN3
 from cnn3.train import Weights, make_program
+from experiments.interruption import interruptible
 
 MOST_SEEDS = 1000
 TUNED_SNAPSHOTS = (0, 1, 2, 4, 9, 20, 49, 99)  # 20 is the report's
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _DATA_DIR = tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: TFDS_DATA_DIR, else ~/tensorflow_datasets)")
 
 
@@ -137,7 +133,7 @@ def command(
     try:
         options = parse(kind, name, about, args)
         logging.basicConfig(format="%(message)s")
-        with _interruptible():
+        with interruptible():
             cache_compilations()
             paths = work(options)
     except (UsageError, ConfigError, DataError, OutputError, WeightsError) as error:
@@ -159,36 +155,6 @@ def parse(kind: type[Given], name: str, about: str, args: Sequence[str] | None =
     if not 1 <= options.seeds <= MOST_SEEDS:
         raise UsageError(f"seeds must be a whole number from 1 to {MOST_SEEDS}, not {options.seeds}")
     return options
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGINT and SIGTERM end the process at once, though a compiled epoch keeps the main thread busy for minutes.
-
-    Nothing is lost: files are written whole or not at all, and a run goes on after its last epoch.
-    """
-    read, write = os.pipe()
-    os.set_blocking(write, False)
-    heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    handlers = {number: signal.signal(number, lambda *_: None) for number in heeded}
-    before = signal.set_wakeup_fd(write)
-    Thread(target=_end_on_signal, args=(read,), daemon=True).start()
-    try:
-        yield
-    finally:
-        signal.set_wakeup_fd(before)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        os.close(write)
-
-
-def _end_on_signal(read: int) -> None:
-    with open(read, "rb", buffering=0) as numbers:
-        while number := numbers.read(1):
-            if number[0] in SIGNALS:
-                shown = b"\x1b[?25h" if sys.stdout.isatty() else b""  # the cursor, which a progress bar hides
-                os.write(2, shown + b"\ninterrupted; the same command goes on where it stopped\n")
-                os._exit(128 + number[0])
 
 
 def run_all(options: Options, experiment: str, configs: Mapping[str, RunConfig]) -> dict[str, list[Run]]:

@@ -117,9 +117,7 @@ OPTIMIZERS: Mapping[str, tuple[Statement, ...]] = {  # section 6 prints plots an
         ),
     ),
     "rmsprop": (
-        Statement(
-            "6.3", "RMSprop trains well, to accuracies as high as Adam's at first, but ends no better than Adam."
-        ),
+        Statement("6.3", "RMSprop trains well, to accuracies as high as Adam's, but ends no better than Adam."),
         Statement("8", "RMSprop converges like Adam, to a slightly lower accuracy."),
     ),
     "adam": (

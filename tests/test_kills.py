@@ -88,9 +88,7 @@ def kill_again_and_again(folder: Path, seed: int, seconds: float, operations: in
     whole = left(folder / "undisturbed")
     attempts = kills = 0
     output, safe = folder / f"{seed}-0", {}
-    compiled = {
-        "JAX_COMPILATION_CACHE_DIR": str(folder / f"{seed}-compiled")
-    }  # empty at first: compiling is killed too
+    compiled = {"JAX_COMPILATION_CACHE_DIR": str(folder / f"{seed}-compiled")}  # empty: compiling is killed too
     while kills < KILLS // SEQUENCES:
         attempts += 1
         by_clock = attempts % 2
