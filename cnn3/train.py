@@ -74,7 +74,8 @@ def state_shapes(program: Program) -> TrainState:
 @partial(jax.jit, static_argnums=0, compiler_options={"xla_backend_optimization_level": 0})
 def init_weights(config: ModelConfig, seed: Int[Array, ""]) -> Weights:
     """Return the weights before the first step; how the network computes does not change them."""
-    variables: Any = CNN3(config).init(jax.random.key(seed), jnp.zeros((1, 32, 32, 3)), train=False)
+    images = jnp.zeros((1, 32, 32, 3), jnp.float32)  # as the weights, also where float64 is the default
+    variables: Any = CNN3(config).init(jax.random.key(seed), images, train=False)
     return Weights(variables["params"], variables.get("batch_stats", {}))
 
 
