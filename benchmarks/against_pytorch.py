@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, set_start_method
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,8 @@ def pytorch(options: Options, variant: str, seed: int) -> History:
 
 
 def train_pytorch(options: Options, variant: str, seed: int) -> History:
-    """Train the PyTorch program."""
+    """Train the PyTorch program, in a process of its own."""
+    set_start_method("fork", force=True)  # of its loader's workers: its classes cannot be sent to other processes
     program = load_program(options.pytorch, options.data_dir, variant, BATCH_SIZE, seed=seed)
     history = []
     for row in histories(program, options.epochs, options.limit):

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from typing import Any
 
@@ -41,9 +41,12 @@ def under_protocols(configs: Mapping[str, ModelConfig]) -> list[tuple[str, bool]
     return [(name, discard) for name, config in configs.items() for discard in {False, config.batch_norm}]
 
 
+training_digits = cache(lambda: load("digits").train)
+
+
 def digits(count: int, dtype: Any, *, flat: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return normalised digits and labels; `flat` ones are all of whole flat regions, the others have noise on them."""
-    train = load("digits").train
+    train = training_digits()
     images = train.images[:count] / 127.5 - 1
     noise = np.random.default_rng(0).normal(0, 0.1, images.shape)
     return (images if flat else images + noise).astype(dtype), train.labels[:count]

@@ -1,5 +1,6 @@
 """The same configuration gives the same bits on one CPU, whatever else the machine is doing."""
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,13 +10,13 @@ import jax
 import numpy as np
 
 from cnn3 import Result, RunConfig, fit, load
-from tests.tiny import TINY
+from tests.tiny import SMALL_RUN
 
 BUSY = "print('busy', flush=True)\nwhile True: sum(range(10**5))"
 
 
 def trained(config: RunConfig) -> Result:
-    return fit(config, load("digits", seed=config.seed, limit=256))
+    return fit(config, load("digits", seed=config.seed, limit=config.limit))
 
 
 def metrics(result: Result) -> list[dict]:
@@ -38,7 +39,7 @@ def others_at_work(count: int) -> Iterator[None]:
 
 
 def test_other_processes_change_no_bit(quick_to_compile):
-    config = RunConfig(TINY, dataset="digits", limit=256, batch_size=48, epochs=2)
+    config = dataclasses.replace(SMALL_RUN, epochs=2)
     alone = trained(config)
     with others_at_work(4):
         among_others = trained(config)
@@ -48,6 +49,5 @@ def test_other_processes_change_no_bit(quick_to_compile):
 
 
 def test_another_seed_gives_another_run(quick_to_compile):
-    config = RunConfig(TINY, dataset="digits", limit=256, batch_size=48, epochs=1)
-    other = RunConfig(TINY, dataset="digits", limit=256, batch_size=48, epochs=1, seed=3137)
-    assert metrics(trained(config)) != metrics(trained(other))
+    other = dataclasses.replace(SMALL_RUN, seed=3137)
+    assert metrics(trained(SMALL_RUN)) != metrics(trained(other))

@@ -45,6 +45,7 @@ def variant_config(name: str) -> RunConfig:
     return RunConfig(model=VARIANTS[name], dataset="digits", limit=128, epochs=1)
 
 
+@pytest.mark.whole
 def test_files_are_all_there(output):
     folder = output / "digits" / "improvements"
     assert {path.name for path in folder.iterdir()} == FIGURES | {"summary.json", "table.md"}
@@ -56,6 +57,7 @@ def test_files_are_all_there(output):
             assert image.width >= 900
 
 
+@pytest.mark.whole
 def test_summary_has_the_schema(summary):
     assert list(summary) == ["experiment", "dataset", "protocol", "limit", "rows"]
     assert {name: summary[name] for name in ("experiment", "dataset", "protocol", "limit")} == {
@@ -85,6 +87,7 @@ def test_summary_has_the_schema(summary):
             assert correct == pytest.approx(round(correct), abs=1e-9)
 
 
+@pytest.mark.whole
 def test_summary_is_that_of_the_runs(output, summary):
     for row in summary["rows"]:
         folder = output / "digits" / "runs" / run_name(variant_config(row["name"]))
@@ -95,6 +98,7 @@ def test_summary_is_that_of_the_runs(output, summary):
         assert {path.stem for path in folder.glob("*.safetensors")} == {"initial", "best"}
 
 
+@pytest.mark.whole
 def test_table_shows_the_numbers_of_the_summary(output, summary):
     text = (output / "digits" / "improvements" / "table.md").read_text()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
@@ -112,6 +116,7 @@ def test_table_shows_the_numbers_of_the_summary(output, summary):
         assert f"({name})" in text
 
 
+@pytest.mark.whole
 def test_the_same_command_again_trains_nothing_and_changes_nothing(output, monkeypatch, capsys):
     monkeypatch.setattr(common, "fit", None)
     monkeypatch.setattr(common, "load", None)
@@ -121,6 +126,7 @@ def test_the_same_command_again_trains_nothing_and_changes_nothing(output, monke
     assert "4 of 4 runs are done" in capsys.readouterr().out
 
 
+@pytest.mark.whole
 def test_cifar10_stands_beside_the_reports_numbers(output):
     rows = []
     for name, reported in IMPROVEMENTS.items():

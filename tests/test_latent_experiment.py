@@ -209,6 +209,7 @@ def test_the_reports_words_stand_beside_its_own_data_alone(tmp_path):
 # The command
 
 
+@pytest.mark.whole
 def test_from_the_command_line_to_the_files(tmp_path, monkeypatch, capsys):
     given = ["--dataset", "digits", "--limit", "128", "--epochs", "1", "--output", str(tmp_path)]
     done = python("-W", "error", "-m", "experiments.latent", *given)

@@ -10,7 +10,7 @@ from cnn3.compilation import compile_epoch
 from cnn3.layers import plain
 from cnn3.memory import GIB, check_memory, temporaries
 from cnn3.train import make_program
-from tests.tiny import TINY
+from tests.tiny import SMALL_RUN, TINY
 
 fit = importlib.import_module("cnn3.fit")
 
@@ -35,7 +35,6 @@ def test_temporaries_are_at_least_a_batch_and_grow_with_it(quick_to_compile):
 
 def test_a_run_that_does_not_fit_leaves_no_epoch(quick_to_compile, tmp_path, monkeypatch):
     monkeypatch.setattr(fit, "temporaries", lambda compiled: 2**20 * GIB)
-    config = RunConfig(TINY, dataset="digits", limit=64, batch_size=32, epochs=1)
-    with pytest.raises(ConfigError, match=r"batch_size 32 needs"):
-        fit.fit(config, load("digits", limit=64), tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"batch_size 64 needs"):
+        fit.fit(SMALL_RUN, load("digits", limit=SMALL_RUN.limit), tmp_path / "run")
     assert not (tmp_path / "run" / "summary.json").exists()

@@ -26,6 +26,7 @@ sys.exit(improvements.main(sys.argv[1:]))
 """
 
 
+@pytest.mark.whole
 def test_the_main_job_runs_on_cifar10(tmp_path: Path) -> None:
     """Its other command, on digits, is run whole in `test_improvements`."""
     if not DATA.is_dir():
@@ -50,6 +51,7 @@ def test_links_lead_to_files(document: str) -> None:
     assert [target for target in local if not (ROOT / target).is_file()] == []
 
 
+@pytest.mark.whole
 def test_the_program_runs(tmp_path: Path) -> None:
     (program,) = blocks("python")
     done = python("-W", "error", "-c", program, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)})

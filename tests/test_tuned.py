@@ -183,6 +183,7 @@ def test_the_sheet_shows_the_images_with_both_names():
 # The command
 
 
+@pytest.mark.whole
 def test_from_the_command_line_to_the_files(tmp_path, monkeypatch, capsys):
     given = ["--dataset", "digits", "--limit", "128", "--epochs", "1", "--output", str(tmp_path)]
     done = python("-W", "error", "-m", "experiments.tuned", *given)
