@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from cnn3 import VARIANTS, ModelConfig, RunConfig
+from experiments import architecture as experiment
 from experiments import reported
 from experiments.architecture import BASELINE, GROUPS, MODELS, accuracies, drawn, epoch_seconds, group_table, main
 from experiments.common import Options
@@ -19,7 +21,8 @@ COST = {"parameters": 967754, "training_flops_per_image": 4.73e8}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    return fabricated.experiment(main, tmp_path_factory.mktemp("results"), "--epochs", "12")
+    with patch.object(experiment, "training_flops", lambda _: 1e9):  # it takes seconds
+        return fabricated.experiment(main, tmp_path_factory.mktemp("results"), "--epochs", "12")
 
 
 def row(name: str, *best: float | None) -> Row:

@@ -73,6 +73,9 @@ def untrained() -> Iterator[None]:
         yield
 
 
+pytestmark = pytest.mark.whole
+
+
 @pytest.fixture(scope="module")
 def output(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("results")
