@@ -1,0 +1,178 @@
+"""Other ways to compute a convolution on a CPU, beside the kernel in use.
+
+python -m benchmarks.convolutions
+
+For the network's second and third convolution: milliseconds of the forward pass and both gradients inside `lax.scan`,
+as an epoch runs them, medians of interleaved rounds, and the ratio to the kernel in use. Nothing else should run
+meanwhile.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from jax import Array, lax
+
+from cnn3 import winograd
+
+Convolution = Callable[[Array, Array], Array]
+Timer = Callable[[], float]
+
+SHAPES = (((16, 16, 256), 128), ((8, 8, 128), 64))  # of an image and its output's channels (report, section 2)
+STEPS = 3  # in one compiled loop
+IN_USE = "F(4x4, 3x3), 128 tiles at once: in use"
+DIRECT = "direct, XLA's, the loop unrolled"  # within a loop on a CPU it takes tens of times longer
+
+# Lavin and Gray (arXiv 1509.09308), section 4.1, for the interpolation points 0, 1, -1 and infinity.
+F2X2 = {
+    "TILE": 2,
+    "POINTS": 4,
+    "INPUT": np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]]),
+    "KERNEL": np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]]) / 2,
+    "OUTPUT": np.array([[1, 1, 1, 0], [0, 1, -1, -1]]),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is timed.
+
+    Args:
+        batch_size: images of a step.
+        rounds: times that each way is timed.
+    """
+
+    batch_size: int = 128
+    rounds: int = 5
+
+
+def direct(x: Array, kernel: Array) -> Array:
+    """Convolve by XLA's own operation."""
+    return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def shifted(x: Array) -> list[Array]:
+    """Return the image as each of the kernel's nine positions sees it."""
+    height, width = x.shape[1:3]
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    return [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
+
+
+def patches(x: Array, kernel: Array) -> Array:
+    """Convolve by one product with the nine shifted images side by side."""
+    return jnp.concatenate(shifted(x), -1) @ kernel.reshape(-1, kernel.shape[-1])
+
+
+def nine_products(x: Array, kernel: Array) -> Array:
+    """Convolve by a product for each of the kernel's positions."""
+    products = [image @ k for image, k in zip(shifted(x), kernel.reshape(9, *kernel.shape[2:]), strict=True)]
+    return sum(products[1:], start=products[0])
+
+
+def along_rows(x: Array, kernel: Array) -> Array:
+    """Convolve by F(4, 3) along the rows, and directly down the columns: half the multiplications, a third the sums."""
+    batch, height, width, channels = x.shape
+    tiles = width // winograd.TILE
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    inputs = [padded[:, :, i : i + winograd.TILE * (tiles - 1) + 1 : winograd.TILE] for i in range(winograd.POINTS)]
+    points = jnp.einsum("sj,ijck->sick", jnp.asarray(winograd.KERNEL, x.dtype), kernel)
+    products = []
+    for coefficients, point in zip(winograd.INPUT, points, strict=True):
+        z = winograd._combine(coefficients, inputs)
+        columns = jnp.concatenate([z[:, i : i + height] for i in range(3)], -1)
+        products.append(columns @ point.reshape(3 * channels, -1))
+    outputs = [winograd._combine(coefficients, products) for coefficients in winograd.OUTPUT]
+    return jnp.stack(outputs, 3).reshape(batch, height, width, -1)
+
+
+def bfloat16_product(a: Array, b: Array) -> Array:
+    """Multiply in bfloat16, and sum in float32."""
+    a, b = a.astype(jnp.bfloat16), b.astype(jnp.bfloat16)
+    return lax.dot_general(a, b, (((2,), (1,)), ((0,), (0,))), preferred_element_type=jnp.float32)
+
+
+def changed(**constants: Any) -> AbstractContextManager:
+    """Return a context in which the kernel in use has other constants."""
+    return patch.multiple(winograd, **constants)
+
+
+# The function, and what has to hold while it is traced.
+WAYS: Mapping[str, tuple[Convolution, Callable[[], AbstractContextManager]]] = {
+    IN_USE: (winograd.conv3x3, nullcontext),
+    **{
+        f"F(4x4, 3x3), {words} at once": (winograd.conv3x3, lambda tiles=tiles: changed(TILES_AT_ONCE=tiles))
+        for words, tiles in {"32 tiles": 32, "64": 64, "256": 256, "512": 512, "all": 10**9}.items()
+    },
+    "F(4x4, 3x3), products in bfloat16": (winograd.conv3x3, lambda: changed(_batch_matmul=bfloat16_product)),
+    "F(2x2, 3x3), 128 tiles at once": (winograd.conv3x3, lambda: changed(**F2X2)),
+    "F(2x2, 3x3), 512 at once": (winograd.conv3x3, lambda: changed(**F2X2, TILES_AT_ONCE=512)),
+    "F(4, 3) along rows": (along_rows, nullcontext),
+    "one product of patches": (patches, nullcontext),
+    "nine products": (nine_products, nullcontext),
+    DIRECT: (direct, nullcontext),
+}
+
+
+def timer(convolve: Convolution, x: Array, kernel: Array, unroll: int) -> Timer:
+    """Compile a loop of the forward pass and both gradients; return what times it."""
+
+    def step(carry: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], None]:
+        y, pull_back = jax.vjp(convolve, *carry)
+        dx, dkernel = pull_back(y)
+        return (carry[0] + 1e-6 * dx, carry[1] + 1e-6 * dkernel), None
+
+    jax.clear_caches()  # else a function would keep the constants with which it was first traced
+    loop = (
+        jax.jit(lambda x, kernel: lax.scan(step, (x, kernel), None, STEPS, unroll=unroll)[0]).lower(x, kernel).compile()
+    )
+    jax.block_until_ready(loop(x, kernel))
+
+    def milliseconds() -> float:
+        start = time.perf_counter()
+        jax.block_until_ready(loop(x, kernel))
+        return (time.perf_counter() - start) / STEPS * 1e3
+
+    return milliseconds
+
+
+def measure(shape: tuple[int, ...], channels: int, rounds: int) -> dict[str, float]:
+    """Return the median time of each way, all of which have to agree."""
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=shape), jnp.float32)
+    kernel = jnp.asarray(rng.normal(size=(3, 3, shape[-1], channels)) * 0.02, jnp.float32)
+    expected, timers = direct(x, kernel), {}
+    for name, (convolve, context) in WAYS.items():
+        with context():
+            error = jnp.abs(convolve(x, kernel) - expected).max() / jnp.abs(expected).max()
+            assert error < (0.1 if "bfloat16" in name else 1e-4), (name, error)
+            timers[name] = timer(convolve, x, kernel, STEPS if name == DIRECT else 1)
+    seen = [{name: of() for name, of in timers.items()} for _ in range(rounds)]
+    return {name: statistics.median(one[name] for one in seen) for name in timers}
+
+
+def table(times: Mapping[str, float], heading: str) -> Iterator[str]:
+    """Yield the lines of a table of the times."""
+    yield f"\n| {heading} | ms | beside that in use |\n|---|---:|---:|"
+    for name, milliseconds in times.items():
+        yield f"| {name} | {milliseconds:.1f} | {milliseconds / times[IN_USE]:.2f} |"
+
+
+def main() -> None:
+    """Time every way, and print a table for each convolution."""
+    options = tyro.cli(Options, description=__doc__)
+    for image, channels in SHAPES:
+        times = measure((options.batch_size, *image), channels, options.rounds)
+        heading = f"{options.batch_size} x {' x '.join(map(str, image))} to {channels}"
+        print("\n".join(table(times, heading)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
