@@ -7,6 +7,7 @@ as an epoch runs them, medians of interleaved rounds, and the ratio to the kerne
 meanwhile.
 """
 
+import functools
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -74,7 +75,7 @@ def patches(x: Array, kernel: Array) -> Array:
 def nine_products(x: Array, kernel: Array) -> Array:
     """Convolve by a product for each of the kernel's positions."""
     products = [image @ k for image, k in zip(shifted(x), kernel.reshape(9, *kernel.shape[2:]), strict=True)]
-    return sum(products[1:], start=products[0])
+    return functools.reduce(jnp.add, products)
 
 
 def along_rows(x: Array, kernel: Array) -> Array:
@@ -130,9 +131,8 @@ def timer(convolve: Convolution, x: Array, kernel: Array, unroll: int) -> Timer:
         return (carry[0] + 1e-6 * dx, carry[1] + 1e-6 * dkernel), None
 
     jax.clear_caches()  # else a function would keep the constants with which it was first traced
-    loop = (
-        jax.jit(lambda x, kernel: lax.scan(step, (x, kernel), None, STEPS, unroll=unroll)[0]).lower(x, kernel).compile()
-    )
+    steps = jax.jit(lambda x, kernel: lax.scan(step, (x, kernel), None, STEPS, unroll=unroll)[0])
+    loop = steps.lower(x, kernel).compile()
     jax.block_until_ready(loop(x, kernel))
 
     def milliseconds() -> float:

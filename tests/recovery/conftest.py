@@ -1,0 +1,47 @@
+"""A run that ended undisturbed, and one that was cut off."""
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cnn3 import Dataset, fit, load
+from tests.recovery.run import CONFIG
+from tests.tiny_experiment import few
+
+fitting = importlib.import_module("cnn3.fit")  # the package exports a function of this name
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return few(load("digits", limit=CONFIG.limit))
+
+
+@pytest.fixture(scope="module")
+def ended(digits: Dataset, quick_to_compile: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a run that has ended undisturbed."""
+    folder = tmp_path_factory.mktemp("ended") / "run"
+    fit(CONFIG, digits, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cut_off(digits: Dataset, quick_to_compile: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a run that was cut off in its third epoch."""
+    folder = tmp_path_factory.mktemp("cut_off") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "_epoch", interrupted(fitting._epoch, 2))
+        with pytest.raises(KeyboardInterrupt):
+            fit(CONFIG, digits, folder)
+    return folder
+
+
+def interrupted(epoch: Callable, at: int) -> Callable:
+    def until(*args: Any) -> Any:
+        if args[-1] == at:
+            raise KeyboardInterrupt
+        return epoch(*args)
+
+    return until

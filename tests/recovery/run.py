@@ -1,0 +1,7 @@
+"""The run that things befall."""
+
+from cnn3 import ModelConfig, RunConfig
+
+CONFIG = RunConfig(
+    ModelConfig(channels=(2, 2, 2), hidden=(128,)), dataset="digits", limit=128, batch_size=64, epochs=3, snapshots=(0,)
+)
