@@ -101,7 +101,7 @@ def main() -> None:
     program = make_program(config, default_block())
     images = jax.random.bits(jax.random.key(0), (options.batch_size, 32, 32, 3), "uint8")
     labels = jnp.zeros(options.batch_size, jnp.int32)
-    hyper: Any = jax.tree.map(jnp.float32, hyperparameters(config.optimizer))
+    hyper: Any = jax.tree.map(jnp.float32, hyperparameters(config))
     print(f"| {options.variant}, batch {options.batch_size} | forward, ms | with gradient, ms |\n|---|---:|---:|")
 
     key = jax.random.key(0)

@@ -81,7 +81,7 @@ def cnn3_work(job: Job) -> tuple[float, Work]:
     program = make_program(config, default_block())
     dataset = load("cifar10", job.data_dir, limit=job.images)
     train, test = jax.device_put((dataset.train, Split(*(a[: job.images] for a in dataset.test))))
-    hyper = jax.device_put(jax.tree.map(np.float32, hyperparameters(config.optimizer)))
+    hyper = jax.device_put(jax.tree.map(np.float32, hyperparameters(config)))
     seed = jax.device_put(np.int32(config.seed))
     start = time.perf_counter()
     epoch = compile_epoch(program, job.images)

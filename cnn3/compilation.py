@@ -15,6 +15,7 @@ from cnn3.train import (
     EVALUATION_BATCH,
     SCALAR,
     Program,
+    at_any_rate,
     evaluate,
     evaluate_in_training_mode,
     state_shapes,
@@ -58,10 +59,10 @@ def compile_run(config: RunConfig, program: Program, train: int, validation: int
         validation: number of validation images, which validation in training mode takes in arrays of that size.
         evaluated: size of the arrays for all other evaluation.
     """
-    model, protocol = program.model, config.protocol
+    model, protocol = at_any_rate(program.model), config.protocol
     test = _lower_evaluation(model, EVALUATION_BATCH, evaluated)  # type: ignore[arg-type]
     if protocol.validate_in_training_mode:
-        validate = _lower_evaluation_in_training_mode(model, config.batch_size, validation)  # type: ignore[arg-type]
+        validate = _lower_evaluation_in_training_mode(program.model, config.batch_size, validation)  # type: ignore[arg-type]
     elif protocol.mean_of_batch_means:
         validate = _lower_evaluation(model, config.batch_size, evaluated)  # type: ignore[arg-type]
     else:
@@ -73,7 +74,7 @@ def compile_run(config: RunConfig, program: Program, train: int, validation: int
 
 def compile_epoch(program: Program, count: int) -> jax.stages.Compiled:
     """Return `train_epoch` compiled for `count` images; it takes all arguments but the program."""
-    return _lower_epoch(program, count).compile()
+    return _lower_epoch(program._replace(model=at_any_rate(program.model)), count).compile()
 
 
 @cache  # what is lowered once is compiled once

@@ -1,5 +1,6 @@
 """What a configuration costs before it is run: its parameters and its arithmetic."""
 
+from functools import cache
 from typing import Any
 
 import jax
@@ -8,8 +9,8 @@ import jax.numpy as jnp
 from cnn3.config import RunConfig
 from cnn3.layers import plain
 from cnn3.model import CNN3
-from cnn3.optim import hyperparameters
-from cnn3.train import make_program, state_shapes, train_step
+from cnn3.optim import Hyperparameters
+from cnn3.train import Program, at_any_rate, make_program, state_shapes, train_step
 from cnn3.weights import weight_shapes
 
 
@@ -25,12 +26,16 @@ def training_flops(config: RunConfig) -> float:
     the network: faster kernels of the same meaning do not change it. A multiply-add is two operations; products with
     the zeros of the padding are not counted.
     """
-    batch = config.batch_size
-    images = jax.ShapeDtypeStruct((batch, 32, 32, 3), jnp.uint8)
-    labels = jax.ShapeDtypeStruct((batch,), jnp.int32)
-    key = jax.eval_shape(jax.random.key, 0)
     program = make_program(config, plain)
-    hyper = hyperparameters(config.optimizer)
+    return _step_flops(program._replace(model=at_any_rate(program.model))) / config.batch_size
+
+
+@cache  # tracing a step takes a second or two
+def _step_flops(program: Program) -> float:
+    images = jax.ShapeDtypeStruct((program.batch_size, 32, 32, 3), jnp.uint8)
+    labels = jax.ShapeDtypeStruct((program.batch_size,), jnp.int32)
+    hyper = Hyperparameters(*[jax.ShapeDtypeStruct((), jnp.float32)] * len(Hyperparameters._fields))  # type: ignore[arg-type]
+    key = jax.eval_shape(jax.random.key, 0)
     lowered = jax.jit(train_step, static_argnums=0).lower(program, state_shapes(program), hyper, images, labels, key)
     analysis: Any = lowered.cost_analysis()
-    return analysis["flops"] / batch
+    return analysis["flops"]

@@ -26,7 +26,7 @@ class Device(NamedTuple):
 
 def to_device(config: RunConfig, dataset: Dataset) -> Device:
     """Put a run's data and numbers on the device."""
-    hyper, seed = jax.tree.map(np.float32, hyperparameters(config.optimizer)), jnp.int32(config.seed)
+    hyper, seed = jax.tree.map(np.float32, hyperparameters(config)), jnp.int32(config.seed)
     validation, count = dataset.validation, np.int32(len(dataset.validation.labels))
     if not config.protocol.validate_in_training_mode:
         validation = filled_up(validation, evaluated_size(dataset))

@@ -16,6 +16,7 @@ from cnn3.layers import Block, Moments, Norm, batch_norm, plain
 
 CLASSES = 10
 Counted = Bool[Array, " batch"]
+Rate = float | Float[Array, ""]
 
 MOMENTUM = 0.1  # weight of a new batch in the running statistics, as torch.nn.BatchNorm2d
 
@@ -76,6 +77,16 @@ class BatchNorm(nn.Module):
         self.var.value = (1 - MOMENTUM) * self.var.value + MOMENTUM * unbiased
 
 
+class Dropout(nn.Module):
+    """Dropout as torch.nn.Dropout, whose rate may be traced, unlike that of Flax's own."""
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*shape"], rate: Rate) -> Float[Array, "*shape"]:
+        """Set a share `rate` of the values to zero and divide the others by the share that is kept."""
+        kept = jnp.asarray(1 - rate, x.dtype)
+        return jnp.where(jax.random.bernoulli(self.make_rng("dropout"), kept, x.shape), x / kept, 0)
+
+
 class CNN3(nn.Module):
     """The network.
 
@@ -93,15 +104,26 @@ class CNN3(nn.Module):
     precision: Precision = "fp32"
 
     @nn.compact
-    def __call__(self, images: Float[Array, "batch 32 32 3"], *, train: bool, counted: Counted | None = None) -> Output:
+    def __call__(
+        self,
+        images: Float[Array, "batch 32 32 3"],
+        *,
+        train: bool,
+        counted: Counted | None = None,
+        rate: Rate | None = None,
+    ) -> Output:
         """Return logits and latents of normalised images; in training update `batch_stats` and draw `dropout`.
 
-        `counted` says which images count in a training batch's statistics, the others only fill it up; None is all.
+        Args:
+            images: normalised.
+            train: whether to use the batch's own statistics, and to drop out.
+            counted: which images count in a training batch's statistics, the others only fill it up; None is all.
+            rate: of dropout in training, as a number that may be traced; None is the configuration's.
         """
-        if train and counted is None:
-            counted = jnp.ones(len(images), bool)
-        flat = self._features(images, counted if train else None)
-        return self._classify(flat, counted if train else None)
+        if not train:
+            return self._classify(self._features(images, None), None, 0.0)
+        counted = jnp.ones(len(images), bool) if counted is None else counted
+        return self._classify(self._features(images, counted), counted, self.config.dropout if rate is None else rate)
 
     def _features(self, images: Float[Array, "batch 32 32 3"], counted: Counted | None) -> Float[Array, "batch flat"]:
         """Return the flattened output of the three convolutions."""
@@ -119,7 +141,7 @@ class CNN3(nn.Module):
             x = jnp.concatenate([x, a], -1) if config.dense and i < 3 else a
         return x.reshape(len(x), -1)
 
-    def _classify(self, x: Float[Array, "batch flat"], counted: Counted | None) -> Output:
+    def _classify(self, x: Float[Array, "batch flat"], counted: Counted | None, rate: Rate) -> Output:
         """Return the logits, and the last hidden layer before its norm."""
         latent = x
         for i, width in enumerate(self.config.hidden, start=1):
@@ -127,7 +149,7 @@ class CNN3(nn.Module):
             latent = self._linear(x, width, f"fc{i}")
             normalised = self._norm(latent, counted, f"batch_norm{3 + i}") if self.config.batch_norm else latent
             x = nn.relu(latent if last and self.discard_last_norm else normalised)
-            x = nn.Dropout(self.config.dropout, deterministic=counted is None)(x)
+            x = Dropout()(x, rate) if isinstance(rate, Array) or rate else x
         return Output(self._linear(x, CLASSES, f"fc{len(self.config.hidden) + 1}"), latent)
 
     def _linear(self, x: Float[Array, "batch inputs"], features: int, name: str) -> Float[Array, "batch features"]:

@@ -8,7 +8,7 @@ import jax
 import optax
 from jaxtyping import Array, Float
 
-from cnn3.config import OptimizerConfig, OptimizerName
+from cnn3.config import OptimizerName, RunConfig
 
 Rule = Literal["sgd", "rmsprop", "adam"]
 
@@ -23,26 +23,29 @@ RULES: Mapping[OptimizerName, Rule] = {
 
 
 class Hyperparameters(NamedTuple):
-    """An optimizer's numbers: traced, so that a sweep over them compiles once.
+    """A run's numbers: traced, so that a sweep over them compiles once.
 
     Args:
         learning_rate: step size.
         momentum: of rule "sgd"; 0 is none.
         l2: the penalty whose gradient is added, as torch.optim's `weight_decay` does but for AdamW.
         decay: of the weights themselves, beside the gradient, as in AdamW (Loshchilov and Hutter 2017).
+        dropout: the share of hidden units that is dropped; none of the optimizer's.
     """
 
     learning_rate: float | Float[Array, ""]
     momentum: float | Float[Array, ""]
     l2: float | Float[Array, ""]
     decay: float | Float[Array, ""]
+    dropout: float | Float[Array, ""]
 
 
-def hyperparameters(config: OptimizerConfig) -> Hyperparameters:
+def hyperparameters(config: RunConfig) -> Hyperparameters:
     """Return the numbers of a configuration."""
-    decoupled = config.name == "adamw"
-    l2, decay = (0.0, config.weight_decay) if decoupled else (config.weight_decay, 0.0)
-    return Hyperparameters(config.learning_rate, config.momentum, l2, decay)
+    optimizer = config.optimizer
+    decoupled = optimizer.name == "adamw"
+    l2, decay = (0.0, optimizer.weight_decay) if decoupled else (optimizer.weight_decay, 0.0)
+    return Hyperparameters(optimizer.learning_rate, optimizer.momentum, l2, decay, config.model.dropout)
 
 
 def sgd(hyper: Hyperparameters) -> optax.GradientTransformation:

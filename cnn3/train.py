@@ -1,6 +1,7 @@
 """Training as pure functions: one step, one epoch in one compiled call, and evaluation."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -14,7 +15,7 @@ from cnn3.augment import augment, normalize
 from cnn3.config import ModelConfig, RunConfig
 from cnn3.layers import Block
 from cnn3.metrics import Labels, Sums, add, measure, zero_sums
-from cnn3.model import CNN3, Counted, Output
+from cnn3.model import CNN3, Counted, Output, Rate
 from cnn3.optim import RULES, Hyperparameters, Rule, make_optimizer
 
 EVALUATION_BATCH = 64  # report, eval.py, line 18
@@ -52,6 +53,14 @@ def make_program(config: RunConfig, block: Block) -> Program:
     return Program(model, RULES[config.optimizer.name], config.batch_size)
 
 
+def at_any_rate(model: CNN3) -> CNN3:
+    """Return the network whose compiled programs serve all that differ from it in the rate of dropout alone.
+
+    The rate matters in training only, which takes it as a number.
+    """
+    return model.clone(config=replace(model.config, dropout=0.0))
+
+
 def _optimizer(program: Program, hyper: Hyperparameters) -> optax.GradientTransformation:
     discarded = f"batch_norm{3 + len(program.model.config.hidden)}"
     return make_optimizer(program.rule, hyper, frozenset({discarded} if program.model.discard_last_norm else ()))
@@ -59,14 +68,14 @@ def _optimizer(program: Program, hyper: Hyperparameters) -> optax.GradientTransf
 
 def init_state(program: Program, hyper: Hyperparameters, seed: Int[Array, ""]) -> TrainState:
     """Return the state before the first step."""
-    weights = init_weights(program.model.config, seed)
+    weights = init_weights(at_any_rate(program.model).config, seed)
     return TrainState(weights, _optimizer(program, hyper).init(weights.params))
 
 
 def state_shapes(program: Program) -> TrainState:
     """Return the shapes and types of `init_state`'s result, without computing it."""
-    weights = init_weights.eval_shape(program.model.config, SCALAR)
-    optimizer = _optimizer(program, Hyperparameters(0.0, 0.0, 0.0, 0.0))
+    weights = init_weights.eval_shape(at_any_rate(program.model).config, SCALAR)
+    optimizer = _optimizer(program, Hyperparameters(0.0, 0.0, 0.0, 0.0, 0.0))
     return TrainState(weights, jax.eval_shape(optimizer.init, weights.params))
 
 
@@ -85,10 +94,12 @@ def forward(
     images: Images,
     dropout: PRNGKeyArray | None = None,
     counted: Counted | None = None,
+    rate: Rate | None = None,
 ) -> tuple[Output, dict[str, Any]]:
     """Apply the network to raw images: in training mode, with running statistics updated, if `dropout` is a key.
 
-    `counted` says which images count in the batch's statistics; None is all.
+    `counted` says which images count in the batch's statistics; None is all. `rate` is of dropout; None is the
+    configuration's.
 
     Returns:
         logits and latents, and the batch statistics.
@@ -97,7 +108,8 @@ def forward(
     if dropout is None:
         return model.apply(weights._asdict(), x, train=False), weights.batch_stats  # type: ignore[return-value]
     rngs = {"dropout": dropout}
-    output, updated = model.apply(weights._asdict(), x, train=True, counted=counted, rngs=rngs, mutable=["batch_stats"])
+    apply = partial(model.apply, train=True, counted=counted, rate=rate, rngs=rngs, mutable=["batch_stats"])
+    output, updated = apply(weights._asdict(), x)
     return output, updated.get("batch_stats", {})  # type: ignore[return-value]
 
 
@@ -123,7 +135,7 @@ def train_step(
 
     def loss(params: dict[str, Any]) -> tuple[Float[Array, ""], tuple[Sums, dict[str, Any]]]:
         weights = state.weights._replace(params=params)
-        output, batch_stats = forward(program.model, weights, augmented, dropout_key, counted)
+        output, batch_stats = forward(program.model, weights, augmented, dropout_key, counted, hyper.dropout)
         sums = measure(output.logits, labels, step, counted)
         return sums.batch_means, (sums, batch_stats)
 

@@ -15,7 +15,7 @@ from cnn3.config import ModelConfig
 from cnn3.data import load
 from cnn3.layers import Block
 from cnn3.metrics import measure
-from cnn3.model import CNN3
+from cnn3.model import CNN3, Dropout
 from cnn3.train import Weights
 from cnn3.weights import from_torch
 from tests.torch_reference import TorchCNN3, torch
@@ -75,9 +75,9 @@ def kept_units(model: CNN3, weights: Weights, images: np.ndarray) -> list[torch.
     kept: list[Any] = []
 
     def look(call: Callable, args: Any, kwargs: Any, context: Any) -> Any:
-        if not isinstance(context.module, nn.Dropout):
+        if not isinstance(context.module, Dropout):
             return call(*args, **kwargs)
-        kept.append(call(jnp.ones_like(args[0])) != 0)
+        kept.append(call(jnp.ones_like(args[0]), *args[1:]) != 0)
         return args[0]
 
     def masks(variables: Any, images: Any) -> list[Any]:

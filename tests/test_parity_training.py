@@ -11,7 +11,7 @@ import numpy as np
 import optax
 import pytest
 
-from cnn3.config import OPTIMIZERS, ModelConfig, OptimizerConfig, OptimizerName
+from cnn3.config import OPTIMIZERS, ModelConfig, OptimizerConfig, OptimizerName, RunConfig
 from cnn3.layers import KERNELS
 from cnn3.optim import RULES, hyperparameters, make_optimizer
 from cnn3.train import Weights
@@ -61,7 +61,7 @@ def with_torch(shape: ModelConfig, config: OptimizerConfig, dtype: Any) -> Train
 
 def with_cnn3(shape: ModelConfig, config: OptimizerConfig, dtype: Any) -> Trained:
     model, weights = own(reference(shape, False, dtype), KERNELS["winograd"])
-    optimizer = make_optimizer(RULES[config.name], hyperparameters(config))
+    optimizer = make_optimizer(RULES[config.name], hyperparameters(RunConfig(optimizer=config)))
 
     @jax.jit
     def update(gradients: Any, state: Any, params: Any) -> tuple[Any, Any]:

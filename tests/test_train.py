@@ -13,6 +13,7 @@ from cnn3.compilation import compile_epoch
 from cnn3.config import PROTOCOLS, ModelConfig, OptimizerConfig, RunConfig
 from cnn3.data import Split, load
 from cnn3.layers import default_block, plain
+from cnn3.model import Dropout
 from cnn3.optim import Hyperparameters
 from cnn3.train import (
     Program,
@@ -30,7 +31,7 @@ from tests.tiny import SMALL
 
 pytestmark = pytest.mark.usefixtures("quick_to_compile")
 
-HYPER = Hyperparameters(*map(jnp.float32, (1e-3, 0.0, 3e-4, 0.0)))  # type: ignore[arg-type]
+HYPER = Hyperparameters(*map(jnp.float32, (1e-3, 0.0, 3e-4, 0.0, 0.2)))  # type: ignore[arg-type]
 SEED, EPOCH = jnp.int32(3136), jnp.int32(0)
 
 
@@ -64,7 +65,7 @@ def test_an_epoch_is_its_steps(digits: Split) -> None:
     """
     # Not Adam, which makes whole steps of what rounding leaves of a gradient that is zero.
     config = RunConfig(SMALL, OptimizerConfig("momentum", 1e-2, 0.9, 0.0), dataset="digits", batch_size=64)
-    run, hyper = make_program(config, default_block()), Hyperparameters(*map(jnp.float32, (1e-2, 0.9, 0.0, 0.0)))  # type: ignore[arg-type]
+    run, hyper = make_program(config, default_block()), Hyperparameters(*map(jnp.float32, (1e-2, 0.9, 0.0, 0.0, 0.2)))  # type: ignore[arg-type]
     start = init_state(run, hyper, SEED)
     order_key, steps_key = jax.random.split(jax.random.fold_in(jax.random.key(SEED), EPOCH))
     order = jax.random.permutation(order_key, 150)
@@ -175,9 +176,23 @@ def test_published_validation_moves_the_running_statistics_as_torch_does(digits:
 
 def test_dropout_drops_and_scales_as_torch_does() -> None:
     """Zeroes a share p of the values and multiplies the others by 1/(1-p)."""
-    from flax import linen as nn
-
-    dropped = nn.Dropout(0.2, deterministic=False).apply({}, jnp.ones(100_000), rngs={"dropout": jax.random.key(0)})
-    kept = np.asarray(dropped)
+    apply = jax.jit(Dropout().apply)
+    rngs = {"dropout": jax.random.key(0)}
+    kept = np.asarray(apply({}, jnp.ones(100_000), 0.2, rngs=rngs))
     assert set(np.unique(kept)) == {0.0, np.float32(1.25)}
     assert abs((kept == 0).mean() - 0.2) < 4 * (0.2 * 0.8 / 100_000) ** 0.5
+    assert np.all(np.asarray(apply({}, jnp.ones(100_000), 0.0, rngs=rngs)) == 1)
+
+
+def test_networks_that_differ_in_dropout_share_a_program_and_not_its_result(digits: Split) -> None:
+    models = [dataclasses.replace(SMALL, dropout=rate) for rate in (0.2, 0.0, 0.5)]
+    compile_epoch(program(model=models[0]), 150)
+    losses = []
+    with count_compilations() as compilations:
+        for model in models:
+            state = init_state(program(), HYPER, SEED)
+            hyper = HYPER._replace(dropout=jax.device_put(np.float32(model.dropout)))
+            _, sums = compile_epoch(program(model=model), 150)(state, hyper, *digits, SEED, EPOCH)
+            losses.append(float(sums.loss))
+    assert "jit(train_epoch)" not in compilations
+    assert len(set(losses)) == 3
