@@ -24,9 +24,9 @@ from cnn3.config import SEED
 from cnn3.data import Split
 from cnn3.layers import KERNELS
 from cnn3.optim import Hyperparameters, hyperparameters
-from cnn3.train import Program, TrainState, Weights, init_state, make_program, predict, train_step
+from cnn3.train import COMPILER, Program, TrainState, Weights, init_state, make_program, predict, train_step
 
-STEP = jax.jit(train_step, static_argnums=0, donate_argnums=1)
+STEP = jax.jit(train_step, static_argnums=0, donate_argnums=1, compiler_options=COMPILER)
 EVALUATION_BATCH = 250
 
 

@@ -9,6 +9,7 @@ milliseconds a step, the best of some rounds, and below them those of the whole 
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -21,7 +22,7 @@ from cnn3 import VARIANTS, RunConfig, default_block
 from cnn3.augment import augment, normalize
 from cnn3.layers import Block, Norm, Pool
 from cnn3.optim import hyperparameters
-from cnn3.train import Program, TrainState, init_state, make_program, train_step
+from cnn3.train import COMPILER, Program, TrainState, init_state, make_program, train_step
 
 STEPS = 8  # in one compiled loop
 ROUNDS = 5
@@ -42,7 +43,8 @@ class Options:
 
 def milliseconds(step: Callable[[Any], Any], carry: Any) -> float:
     """Return the time of one `step`, which maps a carry to the next."""
-    loop = jax.jit(lambda carry: lax.scan(lambda c, _: (step(c), None), carry, None, STEPS)[0])
+    run = partial(lax.scan, lambda c, _: (step(c), None), xs=None, length=STEPS)
+    loop = jax.jit(lambda carry: run(carry)[0], compiler_options=COMPILER)
     jax.block_until_ready(loop(carry))
     seconds = []
     for _ in range(ROUNDS):

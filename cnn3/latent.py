@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from cnn3.config import SEED
 from cnn3.model import CNN3
-from cnn3.train import EVALUATION_BATCH, Weights, forward, predict
+from cnn3.train import COMPILER, EVALUATION_BATCH, Weights, forward, predict
 
 PERPLEXITY, ITERATIONS = 40, 2500  # report, eval.py, line 108
 WARM = 1.0
@@ -56,7 +56,7 @@ def latents(
     return np.asarray(predict(model, EVALUATION_BATCH, weights, images).latent)
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(jax.jit, static_argnums=0, compiler_options=COMPILER)
 def _in_training_mode(model: CNN3, weights: Weights, images: UInt8[Array, "n 32 32 3"]) -> Float[Array, "n latent"]:
     """Return the latents of batches in order; in the last one only what is left of the images counts."""
     count = len(images)

@@ -9,6 +9,8 @@ from types import ModuleType
 
 # Processes share the cores: in each, one thread of OpenMP's (PyTorch, scikit-learn) has no others to wait for.
 os.environ["OMP_NUM_THREADS"] = "1"
+# As cnn3 has its own programs compiled (`cnn3.train.COMPILER`): the tests' own take half as long so.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
 
 import jax
 import pytest

@@ -11,12 +11,13 @@ import numpy as np
 
 from cnn3 import Result, RunConfig, fit, load
 from tests.tiny import SMALL_RUN
+from tests.tiny_experiment import few
 
 BUSY = "print('busy', flush=True)\nwhile True: sum(range(10**5))"
 
 
 def trained(config: RunConfig) -> Result:
-    return fit(config, load("digits", seed=config.seed, limit=config.limit))
+    return fit(config, few(load("digits", seed=config.seed, limit=config.limit)))
 
 
 def metrics(result: Result) -> list[dict]:

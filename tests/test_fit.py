@@ -18,6 +18,7 @@ from cnn3.files import OutputError
 from cnn3.fit import fit
 from tests.processes import python
 from tests.tiny import SMALL_RUN
+from tests.tiny_experiment import few
 
 fitting = importlib.import_module("cnn3.fit")  # the package exports a function of this name
 
@@ -28,7 +29,7 @@ CONFIG = dataclasses.replace(SMALL_RUN, epochs=4, snapshots=(2,))
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
-    return load("digits", limit=150)
+    return few(load("digits", limit=150))
 
 
 def timeless(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -49,7 +50,7 @@ def test_the_same_run_twice_gives_the_same_bits(digits: Dataset, tmp_path: Path)
     assert set(on_disk.weights) == {"initial", "epoch2", "best"}
     assert same(on_disk.weights, in_memory.weights)
     assert on_disk.summary["test"] == in_memory.summary["test"]
-    other = fit(dataclasses.replace(CONFIG, seed=1), load("digits", limit=150, seed=1))
+    other = fit(dataclasses.replace(CONFIG, seed=1), few(load("digits", limit=150, seed=1)))
     assert timeless(other.history) != timeless(in_memory.history)
 
 
@@ -67,6 +68,7 @@ import importlib, os, signal, sys
 from pathlib import Path
 from cnn3.config import RunConfig
 from cnn3.data import load
+from tests.tiny_experiment import few
 fitting = importlib.import_module("cnn3.fit")  # the package exports a function of this name
 folder, epochs = Path(sys.argv[1]), int(sys.argv[2])
 epoch = fitting._epoch
@@ -75,7 +77,7 @@ def killed(*args):
         os.kill(os.getpid(), signal.SIGKILL)
     return epoch(*args)
 fitting._epoch = killed
-fitting.fit(RunConfig.from_json((folder / "given.json").read_text()), load("digits", limit=150), folder / "run")
+fitting.fit(RunConfig.from_json((folder / "given.json").read_text()), few(load("digits", limit=150)), folder / "run")
 """
 
 

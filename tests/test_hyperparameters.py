@@ -144,9 +144,8 @@ def test_a_limit_below_the_largest_batch_is_refused_before_training(tmp_path, ca
     assert "limit must be at least 256, a batch of learning rate 0.01, batch size 256" in capsys.readouterr().err
 
 
-def test_a_sweep_of_learning_rates_at_one_batch_size_compiles_the_epoch_once(tmp_path, monkeypatch):
-    monkeypatch.setenv("CNN3_KERNELS", "plain")  # quick to compile
-    options = replace(DIGITS, output=tmp_path)
+def test_a_sweep_of_learning_rates_at_one_batch_size_compiles_the_epoch_once(tmp_path, quick_to_compile):
+    options = replace(DIGITS, output=tmp_path, limit=256)
     tiny = ModelConfig(batch_norm=True, channels=(2, 3, 2), hidden=(128,))  # of no other test
     sweep = {name(setting): replace(config(options, setting), model=tiny) for setting in SETTINGS if setting[1] == 128}
     first, *others = sweep.items()

@@ -118,18 +118,22 @@ def test_the_state_is_given_away(digits: Split) -> None:
 
 
 def test_bfloat16_follows_float32(digits: Split) -> None:
-    """Parameters and statistics stay float32; losses of eight epochs differ by at most 0.05; seen: 0.017."""
+    """Parameters and statistics stay float32; mean losses of eight epochs differ by at most 0.05; seen: 0.012."""
     model, hyper = dataclasses.replace(SMALL, dropout=0.0), HYPER._replace(dropout=jnp.float32(0.0))
-    losses: dict[str, list[float]] = {"fp32": [], "bf16": []}
-    for precision, of in losses.items():
+    losses = {}
+    for precision in ("fp32", "bf16"):
         config = RunConfig(model, dataset="digits", batch_size=50, precision=precision)  # type: ignore[arg-type]
         run = make_program(config, plain)
-        state = init_state(run, hyper, SEED)
-        for epoch in range(8):
-            state, sums = compile_epoch(run, 150)(state, hyper, *digits, SEED, jnp.int32(epoch))
-            of.append(float(sums.loss) / 150)
+        step_once = jax.jit(train_step, static_argnums=0)  # XLA's own convolution is slow inside a loop
+        state, of = init_state(run, hyper, SEED), []
+        for step in range(24):
+            batch = slice(step % 3 * 50, step % 3 * 50 + 50)
+            key = jax.random.fold_in(jax.random.key(0), step)
+            state, sums = step_once(run, state, hyper, digits.images[batch], digits.labels[batch], key)
+            of.append(float(sums.batch_means))
+        losses[precision] = np.reshape(of, (8, 3)).mean(1)
         assert {leaf.dtype for leaf in jax.tree.leaves(state.weights)} == {jnp.dtype("float32")}
-    assert losses["fp32"] != losses["bf16"]
+    assert np.any(losses["fp32"] != losses["bf16"])
     assert losses["fp32"][-1] < 0.85 * losses["fp32"][0], losses
     np.testing.assert_allclose(losses["bf16"], losses["fp32"], atol=0.05, rtol=0)
 

@@ -13,6 +13,8 @@ from cnn3.data import CIFAR10_CLASSES, Dataset, Split
 from tests.cifar10.archive import folder_in, make_archive, put_by_hand, register
 from tests.report_split import split_by_the_report
 
+pytestmark = pytest.mark.whole
+
 
 def test_cifar10_is_tfdss(whole: Dataset, tfds_dir: Path) -> None:
     train, validation = split_by_the_report(50_000, 3136)
