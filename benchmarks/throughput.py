@@ -107,7 +107,7 @@ def table(results: Sequence[Mapping[str, Any]], peak: float) -> Iterator[str]:
 
 def draw(results: Sequence[Mapping[str, Any]], peak: float) -> Figure:
     """Draw the training speeds, a group of bars for each variant and batch size."""
-    figure = Figure(figsize=(1.2 + 0.9 * len(results), 4.2), layout="constrained")
+    figure = Figure(figsize=(max(4.8, 1.2 + 0.9 * len(results)), 4.4), layout="constrained")
     axes = figure.add_subplot()
     names = [CNN3, AS_IS, CHANNELS_LAST]
     for i, (name, color) in enumerate(zip(names, plots.COLORS, strict=False)):
@@ -121,7 +121,7 @@ def draw(results: Sequence[Mapping[str, Any]], peak: float) -> Figure:
     axes.set_xticks(range(len(results)), [f"{r['variant'].replace('_', ' ')}\n{r['batch_size']}" for r in results])
     axes.set_ylabel("Training images per second")
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 

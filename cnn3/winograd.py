@@ -122,9 +122,20 @@ def _transform_output(
     return y[:, :height, :width]
 
 
-def _transform_kernel(kernel: Float[Array, "3 3 cin cout"]) -> Float[Array, "6 6 cin cout"]:
+def _transform_kernel(kernel: Float[Array, "3 3 cin cout"]) -> list[Float[Array, "6 cin cout"]]:
+    """Apply `KERNEL` down the columns and along the rows; the list is over the points along a row."""
     matrix = jnp.asarray(KERNEL, kernel.dtype)
-    return jnp.einsum("ri,sj,ijck->srck", matrix, matrix, kernel)
+    z = (matrix @ kernel.reshape(3, -1)).reshape(POINTS, *kernel.shape[1:])
+    columns = [z[:, j] for j in range(3)]
+    return [_combine(coefficients, columns) for coefficients in KERNEL]
+
+
+def _transform_kernel_back(points: Float[Array, "6 6 cout cin"]) -> Float[Array, "3 3 cin cout"]:
+    """Return the gradient of a kernel from that of its transform, whose first axis is along a row."""
+    matrix = jnp.asarray(KERNEL.T, points.dtype)
+    z = (matrix @ points.reshape(POINTS, -1)).reshape(3, *points.shape[1:])
+    rows = [z[:, r] for r in range(POINTS)]
+    return jnp.stack([_combine(coefficients, rows) for coefficients in KERNEL.T]).swapaxes(2, 3)
 
 
 def _convolve(
@@ -156,9 +167,7 @@ def _kernel_gradient(
             [lax.dot_general(m, v, (((1,), (1,)), ((0,), (0,)))) for v, m in zip(inputs, outputs, strict=True)]
         )
 
-    total = sum_images(gradient, (x, dy), 2 * _images_at_once(x))
-    matrix = jnp.asarray(KERNEL, x.dtype)
-    return jnp.einsum("ri,sj,srkc->ijck", matrix, matrix, total)
+    return _transform_kernel_back(sum_images(gradient, (x, dy), 2 * _images_at_once(x)))
 
 
 @jax.custom_vjp

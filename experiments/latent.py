@@ -157,9 +157,14 @@ def by_stage(seeds: Sequence[Mapping[Stage, Scores]]) -> Found:
 
 
 def shown(stages: Sequence[Stage]) -> list[Stage]:
-    """Return the stages of the report's figures: initial, epoch of index 20 or else the last before it, and best."""
-    middle = [stage for stage in stages if stage.name not in (INITIAL, BEST) and stage.epochs <= MIDDLE + 1][-1:]
-    return [*stages[:1], *middle, *(stage for stage in stages if stage.name == BEST)]
+    """Return the stages of the report's figures: initial, epoch of index 20 or else the last before it, and best.
+
+    Instead of epoch 20, one is taken that is not the best itself, if there is any.
+    """
+    best = [stage for stage in stages if stage.name == BEST]
+    before = [stage for stage in stages if stage.name not in (INITIAL, BEST) and stage.epochs <= MIDDLE + 1]
+    others = [stage for stage in before if stage.epochs == MIDDLE + 1 or stage.epochs not in (of.epochs for of in best)]
+    return [*stages[:1], *(others or before)[-1:], *best]
 
 
 def separability_table(found: Found) -> Table:

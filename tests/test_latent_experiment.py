@@ -91,6 +91,7 @@ def test_stages_are_those_that_the_run_kept(tmp_path):
     ("epochs", "best", "names", "said"),
     [
         (7, 3, ["initial", "epoch4", "best"], "ended before epoch 21; the middle is epoch 5 instead"),
+        (5, 4, ["initial", "epoch2", "best"], "ended before epoch 21; the middle is epoch 3 instead"),
         (1, 0, ["initial", "epoch0", "best"], "ended before epoch 21; the middle is epoch 1 instead"),
         (0, 0, ["initial"], "diverged in its first epoch"),
     ],

@@ -85,8 +85,7 @@ def separability(
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter("{x:.0f}")
         frame(axes, "Epochs trained" if best is None else "Epochs trained (large: best epoch)", heading, "")
-        if len(lines) > 1:
-            axes.legend(frameon=False, fontsize=10, loc="lower right")
+    figure.legend(loc="outside lower center", ncols=sum(map(len, panels.values())), frameon=False, fontsize=10)
     figure.suptitle(f"{title} (mean ± std of {seeds} seeds)" if seeds > 1 else title, fontsize=12)
     return figure
 

@@ -47,7 +47,17 @@ def save(figure: Figure, path: Path) -> None:
     canvas.draw()
     buffer = io.BytesIO()
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
-        buffer, "png", optimize=True, dpi=(DPI, DPI)
-    )
+    _few_colors(image).save(buffer, "png", optimize=True, dpi=(DPI, DPI))
     files.write(path, buffer.getvalue())
+
+
+def _few_colors(image: Image.Image) -> Image.Image:
+    """Return an image in 256 colours, each of them the most frequent one of those that it stands for."""
+    few = image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    colors = np.asarray(image, np.int64) @ (1 << 16, 1 << 8, 1)
+    pairs, counts = np.unique(np.asarray(few, np.int64) << 24 | colors, return_counts=True)
+    index, color = np.divmod(pairs[np.argsort(counts, kind="stable")], 1 << 24)
+    palette = np.zeros((256, 3), np.uint8)
+    palette[index] = color[:, None] >> (16, 8, 0) & 255  # the last, most frequent one stays
+    few.putpalette(palette.tobytes())
+    return few
