@@ -44,7 +44,7 @@ def latent_maps(maps: Mapping[str, Map], labels: Labels, classes: Sequence[str],
     figure = Figure(figsize=(inches * wide, inches * rows + 0.9), layout="constrained")
     panels = list(figure.subplots(rows, wide, squeeze=False).flat)
     for axes, (heading, points) in zip(panels, maps.items(), strict=False):
-        _draw(axes, points, labels[: len(points)], classes, heading, size=_dot(len(points), inches / 2))
+        _draw(axes, points, labels[: len(points)], classes, heading, size=_dot(len(points), inches / 2), letters=9)
     for axes in panels[len(maps) :]:
         axes.set_axis_off()
     figure.suptitle(title, fontsize=13)
@@ -133,13 +133,17 @@ def _draw(
     title: str,
     *,
     size: float,
+    letters: float = 11,
     named: bool = True,
 ) -> PathCollection:
-    """Draw the points in the order given, which is no class's, so that no class hides another."""
+    """Draw the points in the order given, which is no class's, so that no class hides another.
+
+    `size` is of a dot, in square points, and `letters` of the classes' names, in points.
+    """
     colors = np.array(CLASS_COLORS)[labels]
     dots = axes.scatter(*points.T, s=size, c=colors, linewidths=0, antialiaseds=named)
     for label, place in _places(points, labels).items() if named else ():
-        name = axes.text(place[0], place[1], classes[label], ha="center", va="center", fontsize=11, weight="bold")
+        name = axes.text(place[0], place[1], classes[label], ha="center", va="center", fontsize=letters, weight="bold")
         name.set_path_effects([withStroke(linewidth=3, foreground="white")])
     axes.set_title(title, fontsize=12)
     axes.set(xticks=[], yticks=[])  # t-SNE's units mean nothing
