@@ -36,6 +36,7 @@ def files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no XDG_CACHE_HOME")
 def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
     assert compile_once(tmp_path) == 0
@@ -43,6 +44,7 @@ def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
     assert compile_once(tmp_path) >= 1
 
 
+@pytest.mark.whole
 def test_jaxs_own_settings_go_first(tmp_path: Path) -> None:
     home, other = tmp_path / "home", tmp_path / "other"
     compile_once(home, JAX_ENABLE_COMPILATION_CACHE="false")

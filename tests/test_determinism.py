@@ -8,10 +8,13 @@ from contextlib import contextmanager
 
 import jax
 import numpy as np
+import pytest
 
 from cnn3 import Result, RunConfig, fit, load
 from tests.tiny import SMALL_RUN
 from tests.tiny_experiment import few
+
+pytestmark = [pytest.mark.whole, pytest.mark.usefixtures("quick_to_compile")]
 
 BUSY = "print('busy', flush=True)\nwhile True: sum(range(10**5))"
 
@@ -39,7 +42,7 @@ def others_at_work(count: int) -> Iterator[None]:
             process.communicate()
 
 
-def test_other_processes_change_no_bit(quick_to_compile):
+def test_other_processes_change_no_bit():
     config = dataclasses.replace(SMALL_RUN, epochs=2)
     alone = trained(config)
     with others_at_work(4):
@@ -49,6 +52,6 @@ def test_other_processes_change_no_bit(quick_to_compile):
         np.testing.assert_array_equal(one, other)
 
 
-def test_another_seed_gives_another_run(quick_to_compile):
+def test_another_seed_gives_another_run():
     other = dataclasses.replace(SMALL_RUN, seed=3137)
     assert metrics(trained(SMALL_RUN)) != metrics(trained(other))

@@ -24,7 +24,7 @@ fitting = importlib.import_module("cnn3.fit")  # the package exports a function 
 
 pytestmark = pytest.mark.usefixtures("quick_to_compile")
 
-CONFIG = dataclasses.replace(SMALL_RUN, epochs=4, snapshots=(2,))
+CONFIG = dataclasses.replace(SMALL_RUN, epochs=3, snapshots=(2,))
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +81,10 @@ fitting.fit(RunConfig.from_json((folder / "given.json").read_text()), few(load("
 """
 
 
+@pytest.mark.whole
 def test_killed_and_started_again_ends_as_if_never_killed(digits: Dataset, tmp_path: Path) -> None:
     (tmp_path / "given.json").write_text(CONFIG.to_json())
-    for epochs in (1, 3):
+    for epochs in (1, 2):
         done = python("-c", KILLED, str(tmp_path), str(epochs))
         assert done.returncode == -signal.SIGKILL
         assert len(read(tmp_path / "run")) == epochs

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from benchmarks.kernels_agree import one_epoch
 from cnn3 import OptimizerConfig, RunConfig, load
@@ -12,6 +13,7 @@ from cnn3.train import init_state, make_program, train_epoch
 from tests.tiny import TINY
 
 
+@pytest.mark.whole
 def test_steps_called_one_by_one_are_an_epoch(quick_to_compile):
     config = RunConfig(TINY, OptimizerConfig("sgd", 0.1, weight_decay=0.0), dataset="digits", batch_size=32)
     program, train = make_program(config, plain), load("digits", limit=80).train

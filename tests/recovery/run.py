@@ -3,5 +3,5 @@
 from cnn3 import ModelConfig, RunConfig
 
 CONFIG = RunConfig(
-    ModelConfig(channels=(2, 2, 2), hidden=(128,)), dataset="digits", limit=128, batch_size=64, epochs=3, snapshots=(0,)
+    ModelConfig(channels=(2, 2, 2), hidden=(128,)), dataset="digits", limit=64, batch_size=32, epochs=3, snapshots=(0,)
 )

@@ -258,6 +258,7 @@ with files.locked(Path(sys.argv[1]), wait=False):
 """
 
 
+@pytest.mark.whole
 def test_what_another_process_trains_is_waited_for_last_and_taken_over_when_it_dies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
