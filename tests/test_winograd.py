@@ -136,7 +136,7 @@ def test_block_is_exact_in_float64(
 
 @pytest.mark.parametrize(("cin", "size"), [(3, 32), (256, 16)])
 def test_rounding_error_in_float32(cin: int, size: int) -> None:
-    """Measured, relative to the largest value: 6.8e-6 in outputs, 5.6e-6 in gradients; the bound is ten times that."""
+    """Measured, relative to the largest value: 6.3e-6 in outputs, 6.2e-6 in gradients; the bound is ten times that."""
     with jax.enable_x64(True):
         x, kernel, bias, scale, shift = block_arguments((8, size, size, cin), 32, 0)
         arguments = (x, kernel / np.sqrt(9 * cin), bias, 1 + abs(scale), shift)
