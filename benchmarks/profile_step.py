@@ -2,8 +2,9 @@
 
 python -m benchmarks.profile_step --variant batch_norm --batch-size 128
 
-A part is timed inside a compiled loop, as the epoch runs it, on random values of the shapes that it sees. The table gives
-milliseconds a step, the best of some rounds, and below them those of the whole step, which fuses what is apart here.
+A part is timed inside a compiled loop, as the epoch runs it, on random values of the shapes that it sees. The table
+gives milliseconds a step, the best of some rounds, and below them those of the whole step, which fuses what is apart
+here.
 """
 
 import time
