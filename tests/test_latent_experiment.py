@@ -118,6 +118,7 @@ def quick(monkeypatch, digits) -> list:
     return starts
 
 
+@pytest.mark.whole
 def test_maps_and_scores_are_computed_once(quick, tmp_path, monkeypatch, digits):
     options = digits_options(tmp_path, epochs=2)
     run = fabricate(options, 2, best=0)

@@ -63,6 +63,7 @@ def test_each_defect_has_its_line_and_the_protocol_in_use():
     assert {line[3] for line in protocols_table(replace(options, protocol="published")).rows} == {"published"}
 
 
+@pytest.mark.whole
 def test_the_pictures_are_written(tmp_path, quick_to_compile):
     options = Options(dataset="digits", output=tmp_path)
     written = publish(options, setup(options))

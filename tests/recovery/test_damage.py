@@ -124,10 +124,12 @@ def said_of_cut_off(name: str, damage: str) -> str | None:
     return None  # the newest checkpoint is whole, and has a copy or can do without
 
 
+@pytest.mark.whole
 def test_a_damaged_file_of_a_run_that_has_ended(ended: Path, digits: Dataset) -> None:
     check_damages(ended, ended, digits, each_in_turn(listing(ended)), said_of_ended)
 
 
+@pytest.mark.whole
 def test_a_damaged_file_of_a_run_that_was_cut_off(cut_off: Path, ended: Path, digits: Dataset) -> None:
     states = [name for name in listing(cut_off) if "/state/" in name and (cut_off / name).stat().st_size]
     chosen = [name for name in listing(cut_off) if "/state/" not in name]
