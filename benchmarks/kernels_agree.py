@@ -64,7 +64,7 @@ def accuracies(options: Options, kernel: str, seed: int) -> list[float]:
 def trained(config: RunConfig, program: Program, dataset: Dataset, label: str) -> Iterator[float]:
     """Train, and yield the validation accuracy after each epoch."""
     hyper = jax.tree.map(jnp.float32, hyperparameters(config))
-    state = init_state(program, hyper, jnp.int32(config.seed))
+    state = init_state(program, jnp.int32(config.seed))
     for epoch in range(config.epochs):
         state = one_epoch(program, state, hyper, dataset.train, config.seed, epoch)
         accuracy = validated(program, state.weights, dataset)

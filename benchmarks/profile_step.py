@@ -113,7 +113,7 @@ def main() -> None:
         forward, whole = profile_block(program.model.block, shape, cout, pool, config.model.batch_norm, through)
         print(f"| {name}: {shape[1]}x{shape[2]}x{shape[3]} to {cout} | {forward:.1f} | {whole:.1f} |", flush=True)
 
-    state = init_state(program, hyper, jnp.int32(0))
+    state = init_state(program, jnp.int32(0))
 
     def step(state: TrainState) -> TrainState:
         return train_step(program, state, hyper, images, labels, key)[0]

@@ -86,7 +86,7 @@ def cnn3_work(job: Job) -> tuple[float, Work]:
     start = time.perf_counter()
     epoch = compile_epoch(program, job.images)
     compiled = time.perf_counter() - start
-    states = [init_state(program, hyper, seed)]
+    states = [init_state(program, seed)]
 
     def run_epoch() -> Any:
         states[0], sums = epoch(states[0], hyper, *train, seed, seed)

@@ -1,11 +1,13 @@
 """A run's compiled programs, kept on disk so that only the first run on a machine waits for the compiler."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxlib.utils import absl_set_min_log_level
 from platformdirs import user_cache_path
 
 from cnn3.config import RunConfig
@@ -25,6 +27,7 @@ from cnn3.weights import weight_shapes
 
 MOST_BYTES = 2**30  # of the folder; what was used least recently goes first
 WORTHWHILE = 0.1  # seconds; a program quicker to compile is not kept
+JAXS_LOG_LEVEL, FATAL = "1", 3  # of XLA's own log: what JAX sets if the user does not, and that of what ends a process
 
 
 class Compiled(NamedTuple):
@@ -45,6 +48,10 @@ def cache_compilations() -> None:
         jax.config.update("jax_compilation_cache_dir", str(user_cache_path("cnn3") / "compiled"))
         jax.config.update("jax_compilation_cache_max_size", MOST_BYTES)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", WORTHWHILE)
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == JAXS_LOG_LEVEL:
+        # For each program from the cache XLA warns of another CPU: it takes a preference of this one for a feature that
+        # is missing (openxla/xla#44565). JAX gives each CPU programs of its own, and raises what XLA fails at.
+        absl_set_min_log_level(FATAL)
 
 
 def compile_run(config: RunConfig, program: Program, train: int, validation: int, evaluated: int) -> Compiled:

@@ -180,7 +180,7 @@ def _load(config: RunConfig, program: Program, path: Path, history: list[dict[st
 def _run(config: RunConfig, program: Program, dataset: Dataset, folder: RunFolder | None, label: str | None) -> Result:
     """Train from where the folder stands to the end, and write the outcome."""
     device = to_device(config, dataset)
-    state = init_state(program, device.hyper, device.seed)
+    state = init_state(program, device.seed)
     history: list[dict[str, Any]] = []
     weights: dict[str, Weights] = {}
 

@@ -68,17 +68,22 @@ def _optimizer(program: Program, hyper: Hyperparameters) -> optax.GradientTransf
     return make_optimizer(program.rule, hyper, frozenset({discarded} if program.model.discard_last_norm else ()))
 
 
-def init_state(program: Program, hyper: Hyperparameters, seed: Int[Array, ""]) -> TrainState:
+def init_state(program: Program, seed: Int[Array, ""]) -> TrainState:
     """Return the state before the first step."""
     weights = init_weights(at_any_rate(program.model).config, seed)
-    return TrainState(weights, _optimizer(program, hyper).init(weights.params))
+    return TrainState(weights, _init_optimizer(program, weights.params))
 
 
 def state_shapes(program: Program) -> TrainState:
     """Return the shapes and types of `init_state`'s result, without computing it."""
     weights = init_weights.eval_shape(at_any_rate(program.model).config, SCALAR)
-    optimizer = _optimizer(program, Hyperparameters(0.0, 0.0, 0.0, 0.0, 0.0))
-    return TrainState(weights, jax.eval_shape(optimizer.init, weights.params))
+    return TrainState(weights, _init_optimizer.eval_shape(program, weights.params))
+
+
+@partial(jax.jit, static_argnums=0)  # compiled at once: array by array takes three times as long
+def _init_optimizer(program: Program, params: dict[str, Any]) -> optax.OptState:
+    """Return the optimizer's state before the first step; its numbers do not matter to it."""
+    return _optimizer(program, Hyperparameters(0.0, 0.0, 0.0, 0.0, 0.0)).init(params)
 
 
 # It runs once: optimizing it would take several times longer than it does.

@@ -93,7 +93,7 @@ accepted_runs = st.builds(
 def trains_a_step(config: RunConfig) -> None:
     program, hyper = make_program(config, plain), jax.tree.map(np.float32, hyperparameters(config))
     train = load("digits", limit=9).train
-    state = init_state(program, hyper, jnp.int32(config.seed))
+    state = init_state(program, jnp.int32(config.seed))
     batch = [array[: config.batch_size] for array in train]
     _, sums = jax.jit(train_step, static_argnums=0)(program, state, hyper, *batch, jax.random.key(0))
     assert np.isfinite(sums.loss)

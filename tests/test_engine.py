@@ -66,7 +66,7 @@ def test_an_epoch_is_its_steps(digits: Split) -> None:
     # Not Adam, which makes whole steps of what rounding leaves of a gradient that is zero.
     config = RunConfig(SMALL, OptimizerConfig("momentum", 1e-2, 0.9, 0.0), dataset="digits", batch_size=64)
     run, hyper = make_program(config, default_block()), Hyperparameters(*map(jnp.float32, (1e-2, 0.9, 0.0, 0.0, 0.2)))  # type: ignore[arg-type]
-    start = init_state(run, hyper, SEED)
+    start = init_state(run, SEED)
     order_key, steps_key = jax.random.split(jax.random.fold_in(jax.random.key(SEED), EPOCH))
     order = jax.random.permutation(order_key, 150)
     state, correct, loss = start, 0, 0.0
@@ -94,7 +94,7 @@ def test_each_shape_compiles_once_and_another_learning_rate_or_seed_nothing() ->
         assert len(compilations) == 1
     images = jax.device_put(np.zeros((120, 32, 32, 3), np.uint8))
     labels = jax.device_put(np.zeros(120, np.int32))
-    states = [init_state(run, HYPER, jax.device_put(np.int32(seed))) for seed in (1, 2)]
+    states = [init_state(run, jax.device_put(np.int32(seed))) for seed in (1, 2)]
     rates = [jax.device_put(np.float32(rate)) for rate in (1e-3, 1e-4)]
     with count_compilations() as compilations:
         for state, rate, seed in zip(states, rates, (SEED, EPOCH), strict=True):
@@ -104,7 +104,7 @@ def test_each_shape_compiles_once_and_another_learning_rate_or_seed_nothing() ->
 
 def test_nothing_crosses_between_host_and_device_in_an_epoch(digits: Split) -> None:
     compiled = compile_epoch(program(), 150)
-    state = init_state(program(), HYPER, SEED)
+    state = init_state(program(), SEED)
     with jax.transfer_guard("disallow"):
         with pytest.raises(Exception, match=r"[Dd]isallowed"):
             jnp.add(np.ones(3), 1)  # the guard bites
@@ -112,7 +112,7 @@ def test_nothing_crosses_between_host_and_device_in_an_epoch(digits: Split) -> N
 
 
 def test_the_state_is_given_away(digits: Split) -> None:
-    state = init_state(program(), HYPER, SEED)
+    state = init_state(program(), SEED)
     compile_epoch(program(), 150)(state, HYPER, *digits, SEED, EPOCH)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
 
@@ -125,7 +125,7 @@ def test_bfloat16_follows_float32(digits: Split) -> None:
         config = RunConfig(model, dataset="digits", batch_size=50, precision=precision)  # type: ignore[arg-type]
         run = make_program(config, plain)
         step_once = jax.jit(train_step, static_argnums=0)  # XLA's own convolution is slow inside a loop
-        state, of = init_state(run, hyper, SEED), []
+        state, of = init_state(run, SEED), []
         for step in range(24):
             batch = slice(step % 3 * 50, step % 3 * 50 + 50)
             key = jax.random.fold_in(jax.random.key(0), step)
@@ -141,7 +141,7 @@ def test_bfloat16_follows_float32(digits: Split) -> None:
 def test_training_learns(digits: Split) -> None:
     """From about the loss of a guess, log(10), to less than 0.7 of it; seen: 2.38, then 0.58 of it."""
     hyper = HYPER._replace(learning_rate=jnp.float32(5e-3))
-    state = init_state(program(), hyper, SEED)
+    state = init_state(program(), SEED)
     losses = []
     for epoch in range(10):
         state, sums = compile_epoch(program(), 150)(state, hyper, *digits, SEED, jnp.int32(epoch))
@@ -152,7 +152,7 @@ def test_training_learns(digits: Split) -> None:
 
 def test_evaluation_does_not_depend_on_the_batch_size_and_counts_the_partial_batch(digits: Split) -> None:
     model = program().model
-    weights = init_state(program(), HYPER, SEED).weights
+    weights = init_state(program(), SEED).weights
     logits = np.asarray(predict(model, 64, weights, digits.images).logits, np.float64)
     log_probabilities = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     for batch_size, count in ((64, 150), (75, 150), (64, 100)):
@@ -166,7 +166,7 @@ def test_evaluation_does_not_depend_on_the_batch_size_and_counts_the_partial_bat
 def test_published_validation_moves_the_running_statistics_as_torch_does(digits: Split) -> None:
     """One batch, so that its order does not matter; dropout off, so that nothing is random."""
     run = program(150, "published", ModelConfig(batch_norm=True, channels=(8, 8, 8), hidden=(32, 128)))
-    weights = init_state(run, HYPER, SEED).weights
+    weights = init_state(run, SEED).weights
     moved, sums = evaluate_in_training_mode(run.model, 150, weights, *digits, SEED, EPOCH)
     output, statistics = jax.jit(forward, static_argnums=0)(run.model, weights, digits.images, jax.random.key(0))
     for ours, theirs in zip(jax.tree.leaves(moved.batch_stats), jax.tree.leaves(statistics), strict=True):
@@ -194,7 +194,7 @@ def test_networks_that_differ_in_dropout_share_a_program_and_not_its_result(digi
     losses = []
     with count_compilations() as compilations:
         for model in models:
-            state = init_state(program(), HYPER, SEED)
+            state = init_state(program(), SEED)
             hyper = HYPER._replace(dropout=jax.device_put(np.float32(model.dropout)))
             _, sums = compile_epoch(program(model=model), 150)(state, hyper, *digits, SEED, EPOCH)
             losses.append(float(sums.loss))

@@ -18,7 +18,7 @@ def test_steps_called_one_by_one_are_an_epoch(quick_to_compile):
     config = RunConfig(TINY, OptimizerConfig("sgd", 0.1, weight_decay=0.0), dataset="digits", batch_size=32)
     program, train = make_program(config, plain), load("digits", limit=80).train
     hyper = jax.tree.map(jnp.float32, hyperparameters(config))
-    start = init_state(program, hyper, jnp.int32(7))
+    start = init_state(program, jnp.int32(7))
     stepped = one_epoch(program, jax.tree.map(jnp.copy, start), hyper, train, 7, 2)
     whole, _ = train_epoch(program, start, hyper, *train, jnp.int32(7), jnp.int32(2))
     for one, other in zip(jax.tree.leaves(stepped.weights), jax.tree.leaves(whole.weights), strict=True):
