@@ -30,6 +30,7 @@ from experiments import common
 from experiments.common import Options, UsageError, command, parse, run_all, run_name
 from experiments.publish import Report, summarise
 from experiments.tables import Row, mean, results_table, runs_table
+from tests.processes import python
 
 ROOT = Path(__file__).parent.parent
 TINY = ModelConfig(channels=(2, 2, 2), hidden=(128,))
@@ -277,6 +278,16 @@ def test_paths_are_printed_and_signals_are_left_as_they_were(capsys):
     assert capsys.readouterr().out == "wrote c/a\nwrote b\n"
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
     assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_a_message_goes_without_the_name_of_its_logger():
+    script = (
+        "import logging\n"
+        "from experiments.common import Options, command\n"
+        "command(Options, lambda given: logging.getLogger('cnn3.fit').warning('damaged') or [], 'trial', '', [])\n"
+    )
+    done = python("-c", script)
+    assert (done.returncode, done.stderr) == (0, "damaged\n")
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
