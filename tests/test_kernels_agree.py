@@ -15,11 +15,11 @@ from tests.tiny import TINY
 
 @pytest.mark.whole
 def test_steps_called_one_by_one_are_an_epoch(quick_to_compile):
-    config = RunConfig(TINY, OptimizerConfig("sgd", 0.1, weight_decay=0.0), dataset="digits", batch_size=32)
+    config = RunConfig(TINY, OptimizerConfig("sgd", 0.01, weight_decay=0.0), dataset="digits", batch_size=32)
     program, train = make_program(config, plain), load("digits", limit=80).train
     hyper = jax.tree.map(jnp.float32, hyperparameters(config))
     start = init_state(program, jnp.int32(7))
     stepped = one_epoch(program, jax.tree.map(jnp.copy, start), hyper, train, 7, 2)
     whole, _ = train_epoch(program, start, hyper, *train, jnp.int32(7), jnp.int32(2))
     for one, other in zip(jax.tree.leaves(stepped.weights), jax.tree.leaves(whole.weights), strict=True):
-        np.testing.assert_allclose(one, other, rtol=0, atol=5e-5)  # seen: 9e-6, a step being 0.1 of the gradient
+        np.testing.assert_allclose(one, other, rtol=0, atol=5e-6)  # seen: 9e-7; of another epoch 2e-2
