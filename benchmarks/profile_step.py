@@ -107,7 +107,9 @@ def main() -> None:
 
     key = jax.random.key(0)
     # Each step's images and key come from the one before, so that no part can be taken out of the loop.
-    augmented = milliseconds(lambda x: augment(jax.random.fold_in(key, jnp.max(x[:, 16, 16])), x), images)
+    augmented = milliseconds(
+        lambda x: augment(jax.random.fold_in(key, jnp.max(x[:, 16, 16])), x, hyper.augment), images
+    )
     print(f"| augmentation | {augmented:.1f} | |")
     for name, shape, cout, pool, through in blocks(program):
         forward, whole = profile_block(program.model.block, shape, cout, pool, config.model.batch_norm, through)

@@ -1,6 +1,6 @@
-"""The report's five random transforms of training images (report, section 1 and train.py), on the device.
+"""The original study's five random transforms of training images (its section 1.1 and train.py), on the device.
 
-In this order: zero-pad by 4 and crop 32x32; flip horizontally; rotate; shear along x and scale. Rotation and affine map
+In this order: zero-pad and crop 32x32; flip horizontally; rotate; shear along x and scale. Rotation and affine map
 each resample by nearest neighbour about the image's centre; what comes from outside is black. Each transform says from
 which input pixel an output pixel comes, so their integer maps compose and an image is gathered once, black where any of
 the maps leaves it.
@@ -8,12 +8,12 @@ the maps leaves it.
 The maps are those of Pillow, to which torchvision hands the report's images. Pillow resamples in fixed point: it rounds
 an affine map's six coefficients to 1/65536 of a pixel and goes on in integers (`affine_fixed` in its Geometry.c). From
 the same six integers follow the same pixels, so they are computed here in int32 with 30 fractional bits. In 100,000
-draws one pixel in 7 million differed from Pillow's; in 20,000 of them, with coefficients computed in float32, it was
-one in 450,000, with coordinates in float32 one in 4,200. Two causes remain:
+draws at the default bounds one pixel in 7 million differed from Pillow's; in 20,000 of them, with coefficients computed
+in float32, it was one in 450,000, with coordinates in float32 one in 4,200. Two causes remain:
 - A coefficient within about 1/1000 of a unit of a rounding boundary may come out one unit off. That moves a coordinate
   by 1/65536 to 1/1024 of a pixel, which matters only if it lies so close to a pixel's edge.
-- For a shear of exactly 0, one draw in 2^23, Pillow resamples in double precision (`ImagingScaleAffine`) and not in
-  fixed point, which is up to 1/4096 of a pixel off: one pixel in 6,000 differs then.
+- For a shear of exactly 0, by default one draw in 2^23, Pillow resamples in double precision (`ImagingScaleAffine`) and
+  not in fixed point, which is up to 1/4096 of a pixel off: one pixel in 6,000 differs then.
 """
 
 import math
@@ -23,44 +23,60 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Int32, PRNGKeyArray, UInt8
 
+from cnn3.config import AugmentConfig
+
 SIZE = 32  # pixels along a side of an image
-PADDING = 4  # pixels on each side
-DEGREES = 10.0  # the bound of rotation and of shear
-SCALE = (0.8, 1.2)
 MEAN = (0.485, 0.456, 0.406)  # ImageNet's, as the report has it
 STD = (0.229, 0.224, 0.225)
+
+
+class Bounds(NamedTuple):
+    """How far the transforms go: the fields of `AugmentConfig` as numbers, which may be traced."""
+
+    padding: float | Float[Array, ""]  # pixels, a whole number
+    flip: float | Float[Array, ""]
+    rotation: float | Float[Array, ""]
+    shear: float | Float[Array, ""]
+    smallest: float | Float[Array, ""]  # scale
+    largest: float | Float[Array, ""]
 
 
 class Draws(NamedTuple):
     """The random numbers that transform a batch."""
 
-    offset: Int[Array, "batch 2"]  # (dy, dx) of the crop in the padded image, 0..8
+    offset: Int[Array, "batch 2"]  # (dy, dx) of the crop's corner from the image's own, at most the padding either way
     flip: Bool[Array, " batch"]
-    angle: Float[Array, " batch"]  # degrees counterclockwise, within +-10
-    shear: Float[Array, " batch"]  # degrees, within +-10
-    scale: Float[Array, " batch"]  # within [0.8, 1.2]
+    angle: Float[Array, " batch"]  # degrees counterclockwise
+    shear: Float[Array, " batch"]  # degrees
+    scale: Float[Array, " batch"]
 
 
-def draw(key: PRNGKeyArray, batch: int) -> Draws:
-    """Draw the transforms of `batch` images: a flip with p = 0.5, all else uniform (report, train.py)."""
+def bounds(config: AugmentConfig) -> Bounds:
+    """Return the numbers of a configuration."""
+    return Bounds(float(config.padding), config.flip, config.rotation, config.shear, *config.scale)
+
+
+def draw(key: PRNGKeyArray, batch: int, bounds: Bounds) -> Draws:
+    """Draw the transforms of `batch` images: a flip with its probability, all else uniform (the study's train.py)."""
     offset, flip, angle, shear, scale = jax.random.split(key, 5)
+    padding = jnp.asarray(bounds.padding).astype(jnp.int32)
     return Draws(
-        offset=jax.random.randint(offset, (batch, 2), 0, 2 * PADDING + 1),
-        flip=jax.random.bernoulli(flip, 0.5, (batch,)),
-        angle=jax.random.uniform(angle, (batch,), minval=-DEGREES, maxval=DEGREES),
-        shear=jax.random.uniform(shear, (batch,), minval=-DEGREES, maxval=DEGREES),
-        scale=jax.random.uniform(scale, (batch,), minval=SCALE[0], maxval=SCALE[1]),
+        offset=jax.random.randint(offset, (batch, 2), 0, 2 * padding + 1) - padding,
+        flip=jax.random.bernoulli(flip, bounds.flip, (batch,)),
+        angle=jax.random.uniform(angle, (batch,), minval=-bounds.rotation, maxval=bounds.rotation),
+        shear=jax.random.uniform(shear, (batch,), minval=-bounds.shear, maxval=bounds.shear),
+        scale=jax.random.uniform(scale, (batch,), minval=bounds.smallest, maxval=bounds.largest),
     )
 
 
 def transform(images: UInt8[Array, "batch 32 32 3"], draws: Draws) -> UInt8[Array, "batch 32 32 3"]:
-    """Crop, flip, rotate, then shear and scale each image by its own draws, which lie within the bounds of `Draws`."""
+    """Crop, flip, rotate, then shear and scale each image by its own draws, within what `AugmentConfig` allows."""
     return jax.vmap(_transform)(images, draws)
 
 
-def augment(key: PRNGKeyArray, images: UInt8[Array, "batch 32 32 3"]) -> UInt8[Array, "batch 32 32 3"]:
+def augment(key: PRNGKeyArray, images: UInt8[Array, "batch 32 32 3"], bounds: Bounds) -> UInt8[Array, "batch 32 32 3"]:
     """Transform each image at random."""
-    return transform(images, draw(key, len(images)))
+    return transform(images, draw(key, len(images), bounds))
 
 
 def normalize(images: UInt8[Array, "batch 32 32 3"]) -> Float[Array, "batch 32 32 3"]:
@@ -75,8 +91,8 @@ def _transform(image: UInt8[Array, "32 32 3"], draws: Draws) -> UInt8[Array, "32
     for matrix in (_shear_and_scale(draws.shear, draws.scale), _rotation(draws.angle)):
         row, column = _resample(matrix, row, column)
         visited |= row | column
-    row = row + draws.offset[0] - PADDING
-    column = jnp.where(draws.flip, SIZE - 1 - column, column) + draws.offset[1] - PADDING
+    row = row + draws.offset[0]
+    column = jnp.where(draws.flip, SIZE - 1 - column, column) + draws.offset[1]
     inside = (visited | row | column) & -SIZE == 0  # 0..31 have no bit but the lowest five
     # Outside points to a black pixel after the last. A mask over what was gathered would be slower: XLA for CPUs fuses
     # it, and with it all of the above, into each consumer (nine for the patches of a convolution), but not a gather.

@@ -1,7 +1,8 @@
-"""A block of the network (3x3 convolution, batch norm, ReLU, 2x2 pooling) made fast for CPUs.
+"""A block of the network (3x3 convolution, batch norm, ReLU, 2x2 pooling) made fast.
 
-The convolution is Winograd's where there are channels enough to fill matrix products. Behind it, normalising,
-rectifying and pooling are one function, whose gradient needs only which pixel of a window won.
+Behind a convolution, normalising, rectifying and pooling are one function, whose gradient needs only which pixel of a
+window won. That serves CPUs and GPUs; all else here is for CPUs: the convolution is Winograd's where there are channels
+enough to fill matrix products.
 
 An image's first layer is another case. A pixel's 27 inputs make a short matrix product whose output is many times
 larger than its input, so moving the output is what takes time. Here it is computed for a few images at a time, pooled
@@ -11,9 +12,9 @@ rounding: values that tie exactly before the norm may not tie after it, so the g
 window than torch's, its total kept.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +27,9 @@ Pool = Literal["max", "average", "none"]
 Statistics = tuple[Float[Array, " channels"], Float[Array, " channels"]]  # mean and biased variance
 Shares = Float[Array, " batch"]  # of each image in the batch's statistics
 Norm = tuple[Float[Array, " channels"], Float[Array, " channels"], Statistics | Shares]  # scale, bias, statistics
+# Sums over images and pixels, each image multiplied by its share if there are any. Images are summed one by one: a
+# float32 sum over all pixels of a batch at once loses thirty times as much.
+Sum = Callable[[Float[Array, "batch pixels channels"], Shares | None], Float[Array, " channels"]]
 
 FEW_CHANNELS = 4  # up to so many input channels, a patch is a vector
 PATCHES_AT_ONCE = 4096  # times 256 channels, 4 MB of the first layer's output
@@ -45,7 +49,7 @@ def block(
     """
     if x.shape[-1] <= FEW_CHANNELS:
         return _block_of_patches(x, kernel, bias, norm, pool=pool, epsilon=epsilon)
-    return normalise_rectify_pool(conv3x3(x, kernel), bias, norm, pool, epsilon)
+    return normalise_rectify_pool(conv3x3(x, kernel), bias, norm, pool, epsilon, sum_by_products)
 
 
 def normalise_rectify_pool(
@@ -54,29 +58,36 @@ def normalise_rectify_pool(
     norm: Norm | None,
     pool: Pool,
     epsilon: float,
+    sums: Sum,
 ) -> tuple[Float[Array, "batch rows columns cout"], Statistics | None]:
     """Do what a block does with the output of its convolution, whose bias is still to be added."""
     if norm is None:
-        return _rectify_pool(pool, y, jnp.zeros_like(bias), jnp.ones_like(bias), bias), None
+        return _rectify_pool(pool, sums, y, jnp.zeros_like(bias), jnp.ones_like(bias), bias), None
     scale, shift, given = norm
     if isinstance(given, tuple):
         mean, var = given[0] - bias, given[1]
         statistics = None
     else:
-        mean, var = moments(y, given)
+        measured: Any = moments(sums, y, given)
+        mean, var = measured
         statistics = (mean + bias, var)
-    return _rectify_pool(pool, y, mean, scale * lax.rsqrt(var + epsilon), shift), statistics
+    return _rectify_pool(pool, sums, y, mean, scale * lax.rsqrt(var + epsilon), shift), statistics
 
 
-def _sum_pixels(a: Float[Array, "batch *pixels channels"], shares: Shares | None = None) -> Array:
-    """Sum over all but channels, as matrix products: XLA's reduction on CPUs is several times slower.
-
-    Given shares, each image's pixels are multiplied by its own. Images are summed one by one: a float32 sum over all
-    pixels of a batch at once loses thirty times as much.
-    """
-    pixels = a.reshape(len(a), -1, a.shape[-1])
-    of_images = _batch_dot(jnp.ones(pixels.shape[:2], a.dtype), pixels)
+def sum_by_products(pixels: Float[Array, "batch pixels channels"], shares: Shares | None) -> Array:
+    """Sum as `Sum` says by matrix products: XLA's reduction on CPUs is several times slower."""
+    of_images = _batch_dot(jnp.ones(pixels.shape[:2], pixels.dtype), pixels)
     return jnp.sum(of_images, 0) if shares is None else shares @ of_images
+
+
+def sum_by_reduction(pixels: Float[Array, "batch pixels channels"], shares: Shares | None) -> Array:
+    """Sum as `Sum` says by XLA's reduction: on GPUs products may round their inputs to TF32, and sums must not."""
+    of_images = jnp.sum(pixels, 1)
+    return jnp.sum(of_images if shares is None else shares[:, None] * of_images, 0)
+
+
+def _sum_pixels(sums: Sum, a: Float[Array, "batch *pixels channels"], shares: Shares | None = None) -> Array:
+    return sums(a.reshape(len(a), -1, a.shape[-1]), shares)
 
 
 def _batch_dot(a: Float[Array, "batch pixels ..."], b: Float[Array, "batch pixels ..."]) -> Array:
@@ -84,20 +95,20 @@ def _batch_dot(a: Float[Array, "batch pixels ..."], b: Float[Array, "batch pixel
     return lax.dot_general(a, b, (((1,), (1,)), ((0,), (0,))))
 
 
-@jax.custom_vjp
-def moments(y: Float[Array, "batch height width channels"], shares: Shares) -> Statistics:
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def moments(sums: Sum, y: Float[Array, "batch height width channels"], shares: Shares) -> Statistics:
     """Return each channel's mean and biased variance over all pixels of the images, each with its share."""
     pixels = y.shape[1] * y.shape[2]
-    mean = _sum_pixels(y, shares) / pixels
-    return mean, _sum_pixels(jnp.square(y - mean), shares) / pixels
+    mean = _sum_pixels(sums, y, shares) / pixels
+    return mean, _sum_pixels(sums, jnp.square(y - mean), shares) / pixels
 
 
-def _moments_forward(y: Array, shares: Array) -> tuple[Statistics, tuple[Array, Array, Array]]:
-    mean, var = moments(y, shares)
-    return (mean, var), (y, shares, mean)
+def _moments_forward(sums: Sum, y: Array, shares: Array) -> tuple[Statistics, tuple[Array, Array, Array]]:
+    measured: Any = moments(sums, y, shares)
+    return measured, (y, shares, measured[0])
 
 
-def _moments_backward(residuals: tuple[Array, Array, Array], gradients: Statistics) -> tuple[Array, None]:
+def _moments_backward(_: Sum, residuals: tuple[Array, Array, Array], gradients: Statistics) -> tuple[Array, None]:
     y, shares, mean = residuals
     dmean, dvar = gradients
     weights = (shares / (y.shape[1] * y.shape[2]))[:, None, None, None]
@@ -130,20 +141,21 @@ def _spread(a: Shaped[Array, "batch rows columns channels"]) -> Shaped[Array, "b
     return jnp.broadcast_to(a[:, :, None, :, None, :], (batch, rows, 2, columns, 2, channels))
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _rectify_pool(
     pool: Pool,
+    sums: Sum,
     y: Float[Array, "batch height width channels"],
     mean: Float[Array, " channels"],
     scale: Float[Array, " channels"],
     shift: Float[Array, " channels"],
 ) -> Float[Array, "batch rows columns channels"]:
     """Pool max(0, (y - mean) scale + shift)."""
-    return _rectify_pool_forward(pool, y, mean, scale, shift)[0]
+    return _rectify_pool_forward(pool, sums, y, mean, scale, shift)[0]
 
 
 def _rectify_pool_forward(
-    pool: Pool, y: Array, mean: Array, scale: Array, shift: Array
+    pool: Pool, _: Sum, y: Array, mean: Array, scale: Array, shift: Array
 ) -> tuple[Array, tuple[Array, Array, Array, Array, Array | None]]:
     def affine(a: Array) -> Array:
         return (a - mean) * scale + shift
@@ -157,7 +169,7 @@ def _rectify_pool_forward(
 
 
 def _rectify_pool_backward(
-    pool: Pool, residuals: tuple[Array, Array, Array, Array, Array | None], gradient: Array
+    pool: Pool, sums: Sum, residuals: tuple[Array, Array, Array, Array, Array | None], gradient: Array
 ) -> tuple[Array, Array, Array, Array]:
     y, mean, scale, shift, index = residuals
     if index is not None:
@@ -169,8 +181,8 @@ def _rectify_pool_backward(
         upstream = _spread(gradient / 4).reshape(y.shape) if pool == "average" else gradient
         active = jnp.where((y - mean) * scale + shift > 0, upstream, 0)
         weighted, centred = active, y - mean
-    dshift = _sum_pixels(weighted)
-    return active * scale, -scale * dshift, _sum_pixels(weighted * centred), dshift
+    dshift = _sum_pixels(sums, weighted)
+    return active * scale, -scale * dshift, _sum_pixels(sums, weighted * centred), dshift
 
 
 _rectify_pool.defvjp(_rectify_pool_forward, _rectify_pool_backward)
@@ -235,7 +247,7 @@ def _patch_moments(
     """Mean and variance of the convolution's output, from those of its inputs."""
     rows = patches[..., :-1].reshape(len(patches), -1, matrix.shape[0])
     pixels = rows.shape[1]
-    mean = _sum_pixels(rows, shares) / pixels
+    mean = _sum_pixels(sum_by_products, rows, shares) / pixels
     centred = rows - mean
     covariance = jnp.tensordot(shares, _batch_dot(centred, centred), 1) / pixels
     return mean @ matrix + bias, jnp.sum(matrix * (covariance @ matrix), 0)

@@ -1,7 +1,7 @@
 """A run's folder: all that it needs to go on after an interruption, and all that it leaves behind.
 
 config.json            what was run
-versions.json          by which versions of cnn3 and JAX
+versions.json          with which code, data, versions and settings (`cnn3.record`)
 history.jsonl          one line an epoch
 initial.safetensors    weights before training,
 epoch20.safetensors    after the epochs whose weights are to be kept,
@@ -23,15 +23,17 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
 from cnn3 import files
-from cnn3.claim import CHECKPOINTS, CONFIG, SUFFIX, SUMS, VERSIONS, check_owner, other_versions, write_versions
+from cnn3.claim import CHECKPOINTS, CONFIG, SUFFIX, SUMS, VERSIONS, check_owner, read_record, write_record
 from cnn3.config import RunConfig
 from cnn3.files import DamagedError, OutputError
+from cnn3.record import DATA, MACHINE, Record, other_code, other_data, other_settings
 from cnn3.train import TrainState
 
 HISTORY, SUMMARY, WEIGHTS = "history.jsonl", "summary.json", ".safetensors"
@@ -56,14 +58,16 @@ class Outcome(NamedTuple):
 
     history: History
     summary: dict[str, Any]
+    record: Record
 
 
 class RunFolder:
     """An opened run folder; made by `open_run`."""
 
-    def __init__(self, path: Path, checkpointer: Any) -> None:
-        """Take the folder and what saves and restores the training state."""
+    def __init__(self, path: Path, record: Record, checkpointer: Any) -> None:
+        """Take the folder, the record of what is trained now, and what saves and restores the training state."""
         self.path = path
+        self._record = record
         self._checkpointer = checkpointer
 
     def restore(self, like: TrainState) -> Saved | None:
@@ -72,7 +76,7 @@ class RunFolder:
         The rest of the folder is made what it was at that checkpoint. `like` has the state's shapes and types.
 
         Raises:
-            OutputError: the run was begun by other versions, or the folder cannot be written.
+            OutputError: the run was begun with another record, or the folder cannot be written.
         """
         for file in files.leftovers(self.path):
             file.unlink()
@@ -82,9 +86,7 @@ class RunFolder:
                 log.warning("%s: no checkpoint is whole (%s); this run alone is trained anew", self.path, damage)
             self._begin()
             return None
-        if (others := other_versions(self.path)) is not None:
-            remedy = f"delete {self.path} to train the run anew, or name another --output"
-            raise OutputError(f"{self.path} was begun by {others}: {remedy}")
+        self._check_record()
         if damage is not None:
             log.warning("%s: %s; this run goes on from the checkpoint of epoch %d", self.path, damage, epoch + 1)
         for later in (of for of in _epochs(self.path) if of > epoch):
@@ -94,26 +96,33 @@ class RunFolder:
             files.write(self.path / name, (step / name).read_bytes())
         return Saved(self._load(step, like), read_history(self.path))
 
+    def write_history(self, history: History) -> None:
+        """Write the history for whoever looks at a run in progress.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        files.write(self.path / HISTORY, _lines(history))
+
     def save(self, state: TrainState, history: History, kept: Iterable[str]) -> None:
         """Keep the history, and the state after it.
 
         Args:
             state: after the last epoch of the history.
             history: of all epochs, of which one at least has ended.
-            kept: the names of the weights in the folder that later epochs leave as they are.
+            kept: the names of the snapshots in the folder.
 
         Raises:
             OutputError: the folder cannot be written.
         """
         epoch = history[-1]["epoch"]
-        step, text = self._step(epoch), _lines(history)
-        files.write(self.path / HISTORY, text)
+        step = self._step(epoch)
         shutil.rmtree(step, ignore_errors=True)  # what a save left that was cut off
         self._save(step, state)
-        files.write(step / HISTORY, text)
+        files.write(step / HISTORY, _lines(history))
         files.write(step / (BEST + WEIGHTS), files.read(self.path / (BEST + WEIGHTS)))
         names = [str(file.relative_to(self.path)) for file in step.rglob("*") if file.is_file()]
-        names += [CONFIG, VERSIONS, *(name + WEIGHTS for name in kept)]
+        names += [CONFIG, VERSIONS, *(name + WEIGHTS for name in (INITIAL, *kept))]
         files.write(self._sums(epoch), files.checksums(self.path, names))
         for older in _epochs(self.path)[:-KEPT]:
             self._remove(older)
@@ -143,8 +152,18 @@ class RunFolder:
     def _begin(self) -> None:
         """Leave nothing of a run that was begun but its configuration."""
         clear(self.path, but={CONFIG})
-        write_versions(self.path)
+        write_record(self.path, self._record)
         files.write(self.path / HISTORY, "")
+
+    def _check_record(self) -> None:
+        """Refuse to go on with what would give other numbers; say so if only the machine is another."""
+        saved, here = read_record(self.path), self._record
+        reasons = other_code(saved, here), other_data(saved, here[DATA]), other_settings(saved, here)
+        if any(reasons):
+            remedy = f"delete {self.path} to train the run again, or name another --output"
+            raise OutputError(f"{self.path} was begun with {' and '.join(filter(None, reasons))}: {remedy}")
+        if (machine := other_settings(saved, here, MACHINE)) is not None:
+            log.warning("%s was begun with %s: its last bits may be others", self.path, machine)
 
     def _step(self, epoch: int) -> Path:
         return self.path / CHECKPOINTS / str(epoch)
@@ -187,14 +206,14 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 @contextmanager
-def open_run(path: Path) -> Iterator[RunFolder]:
-    """Open the checkpoints in a run's folder, which has been claimed."""
+def open_run(path: Path, record: Record) -> Iterator[RunFolder]:
+    """Open the checkpoints in a run's folder, which has been claimed with a record."""
     import orbax.checkpoint as ocp
 
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax reports every save, and a failed one in many lines
     checkpointer = ocp.Checkpointer(ocp.StandardCheckpointHandler())
     try:
-        yield RunFolder(path, checkpointer)
+        yield RunFolder(path, record, checkpointer)
     finally:
         checkpointer.close()
 
@@ -217,12 +236,32 @@ def read_outcome(path: Path, config: RunConfig) -> Outcome | None:
     check_owner(path, config)
     if missing := leaves([]) - files.verify(path, path / SUMS):
         raise DamagedError(f"{SUMS} lacks {min(missing)}")
-    return Outcome(read_history(path), json.loads((path / SUMMARY).read_text()))
+    return Outcome(read_history(path), json.loads((path / SUMMARY).read_text()), read_record(path))
 
 
 def leaves(weights: Iterable[str]) -> set[str]:
     """Return the names of the files that a run with these weights leaves."""
     return {CONFIG, VERSIONS, HISTORY, SUMMARY, *(name + WEIGHTS for name in weights)}
+
+
+def set_aside(path: Path, label: str) -> Path:
+    """Move what a run has left, but for the lock, into a new folder beside its own, and return that folder.
+
+    Raises:
+        OutputError: it cannot be moved.
+    """
+    names = (path.with_name(f"{path.name}.{label}{suffix}") for suffix in ("", *(f"-{n}" for n in count(2))))
+    target = next(name for name in names if not name.exists())
+    copy = path.with_name(f".{target.name}.copy")
+    try:
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(path, copy, ignore=shutil.ignore_patterns(files.LOCK, files.HOLDER))
+        os.rename(copy, target)
+    except OSError as error:
+        reason = error.strerror or error.args[0][0][2]  # copytree collects (from, to, why)
+        raise OutputError(f"cannot move {path} aside: {reason}; name another folder with --output") from None
+    clear(path)
+    return target
 
 
 def clear(path: Path, but: Iterable[str] = ()) -> None:

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from cnn3 import files
-from cnn3.data import DataError, Split
+from cnn3.data import DataError, Source, Split, digest_splits
 
 VERSION = "3.0.2"
 PER_CLASS = {"train": 5000, "test": 1000}  # images of each of the ten classes (report, section 1)
@@ -28,7 +28,7 @@ ELSEWHERE = "name another folder with --data-dir or TFDS_DATA_DIR"
 log = logging.getLogger(__name__)
 
 
-def read(data_dir: str | os.PathLike | None) -> tuple[Split, Split]:
+def read(data_dir: str | os.PathLike | None) -> Source:
     """Return the 50,000 training and the 10,000 test images, in the order of TFDS's records.
 
     Args:
@@ -53,9 +53,26 @@ def read(data_dir: str | os.PathLike | None) -> tuple[Split, Split]:
     for path in (beside, users):
         if (kept := _read_cache(path, state)) is not None:
             return kept
-    train, test = (_decode(root, part, paths) for part, paths in records.items())
-    _write_cache(beside if is_writable(folder) else users, train, test, state)
-    return train, test
+    splits = {part: _decode(root, part, paths) for part, paths in records.items()}
+    source = Source(**splits, digest=digest_splits(splits))
+    _write_cache(beside if is_writable(folder) else users, source, state)
+    return source
+
+
+def kept_digest(data_dir: str | os.PathLike | None) -> str | None:
+    """Return the digest of the images that `read` would give, or None if they have not been decoded yet."""
+    folder = _root(data_dir) / "cifar10" / VERSION
+    try:
+        state = _state({part: sorted(folder.glob(f"cifar10-{part}.array_record-*")) for part in PER_CLASS})
+        for path in (folder / CACHE_NAME, _user_cache(folder)):
+            if path.exists():
+                with safe_open(path, framework="np") as file:
+                    metadata = file.metadata() or {}
+                if metadata.get("records") == state:
+                    return metadata.get("sha256")
+    except (OSError, SafetensorError):
+        pass  # `read` will say what is wrong with them
+    return None
 
 
 def encoding(data_dir: str | os.PathLike | None) -> Literal["PNG", "JPEG"]:
@@ -143,15 +160,7 @@ def _user_cache(folder: Path) -> Path:
     return base / "cnn3" / hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16] / CACHE_NAME
 
 
-def _digest(arrays: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for name, array in sorted(arrays.items()):
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
-def _read_cache(path: Path, state: str) -> tuple[Split, Split] | None:
+def _read_cache(path: Path, state: str) -> Source | None:
     """Return the images kept in `path`, or None if there are none, or they are damaged or of other records."""
     try:
         with safe_open(path, framework="np") as file:
@@ -159,26 +168,26 @@ def _read_cache(path: Path, state: str) -> tuple[Split, Split] | None:
             if metadata.get("records") != state:
                 log.info("%s was made from other record files: making it anew", path)
                 return None
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if _digest(arrays) != metadata.get("sha256"):
+            splits = {part: Split(*(file.get_tensor(f"{part}.{name}") for name in Split._fields)) for part in PER_CLASS}
+        digest = digest_splits(splits)
+        if digest != metadata.get("sha256"):
             raise ValueError("its checksum is wrong")
-        train, test = (Split(arrays[f"{part}.images"], arrays[f"{part}.labels"]) for part in PER_CLASS)
-        _check_counts("train", train)
-        _check_counts("test", test)
+        for part, split in splits.items():
+            _check_counts(part, split)
     except FileNotFoundError:
         return None
     except (OSError, SafetensorError, ValueError) as error:
         log.warning("%s cannot be used (%s): making it anew", path, error)
         return None
-    return train, test
+    return Source(**splits, digest=digest)
 
 
-def _write_cache(path: Path, train: Split, test: Split, state: str) -> None:
-    parts = {"train": train, "test": test}
+def _write_cache(path: Path, source: Source, state: str) -> None:
+    parts = {"train": source.train, "test": source.test}
     arrays = {f"{part}.{name}": array for part, split in parts.items() for name, array in split._asdict().items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        files.write(path, save(arrays, metadata={"records": state, "sha256": _digest(arrays)}))
+        files.write(path, save(arrays, metadata={"records": state, "sha256": source.digest}))
     except (OSError, files.OutputError) as error:
         log.warning("the decoded images are not kept, so the next start has to decode them again: %s", error)
     else:

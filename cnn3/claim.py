@@ -1,4 +1,4 @@
-"""Whose a run's folder is: of which configuration, and by which versions.
+"""Whose a run's folder is: of which configuration, and with which record (`cnn3.record`).
 
 Files may be damaged: what the checksums of a run or of its checkpoints have of them counts too.
 """
@@ -6,21 +6,20 @@ Files may be damaged: what the checksums of a run or of its checkpoints have of 
 import dataclasses
 import json
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from cnn3 import files
 from cnn3.config import ConfigError, RunConfig
 from cnn3.files import DamagedError, OutputError
+from cnn3.record import Record
 
 CONFIG, VERSIONS, SUMS = "config.json", "versions.json", "SHA256SUMS"
 CHECKPOINTS, SUFFIX = "checkpoints", ".sha256sums"
-PACKAGES = ("cnn3", "jax", "jaxlib")  # that a run's bits depend on
 
 
-def claim(path: Path, config: RunConfig) -> None:
-    """Write a run's configuration and versions into its folder where they are not, or are damaged.
+def claim(path: Path, config: RunConfig, record: Record) -> None:
+    """Write a run's configuration and record into its folder where they are not, or are damaged.
 
     Raises:
         OutputError: the folder cannot be written, or holds another run.
@@ -28,24 +27,27 @@ def claim(path: Path, config: RunConfig) -> None:
     check_owner(path, config)
     if _read_config(path) != config:
         files.write(path / CONFIG, config.to_json())
-    if _read_versions(path) is None or files.digest(_versions().encode()) in _recorded(path, VERSIONS):
-        write_versions(path)
+    if not read_record(path) or files.digest(_text(record).encode()) in _recorded(path, VERSIONS):
+        write_record(path, record)
 
 
-def write_versions(path: Path) -> None:
-    """Write into a run's folder by which versions it is trained.
+def write_record(path: Path, record: Record) -> None:
+    """Write a run's record into its folder.
 
     Raises:
         OutputError: it cannot be written.
     """
-    files.write(path / VERSIONS, _versions())
+    files.write(path / VERSIONS, _text(record))
 
 
-def other_versions(path: Path) -> str | None:
-    """Return in words by which other versions the run in a folder was trained, or None if by these."""
-    there, here = _read_versions(path) or {}, json.loads(_versions())
-    differing = [f"{name} {there.get(name)}, not {here[name]}" for name in PACKAGES if there.get(name) != here[name]]
-    return " and ".join(differing) or None
+def read_record(path: Path) -> Record:
+    """Return the record in a folder; it is empty if there is none or it is damaged."""
+    try:
+        record = json.loads((path / VERSIONS).read_text())
+    except (OSError, ValueError):
+        return {}
+    valid = isinstance(record, dict) and all(isinstance(value, str) for value in record.values())
+    return record if valid else {}
 
 
 def check_owner(path: Path, config: RunConfig) -> None:
@@ -63,17 +65,8 @@ def check_owner(path: Path, config: RunConfig) -> None:
         raise OutputError(f"{path} holds another run, whose {CONFIG} is damaged; name another folder")
 
 
-def _versions() -> str:
-    return json.dumps({name: version(name) for name in PACKAGES}, indent=2)
-
-
-def _read_versions(path: Path) -> dict[str, Any] | None:
-    """Return the versions in a folder, or None if there are none or they are damaged."""
-    try:
-        versions = json.loads((path / VERSIONS).read_text())
-    except (OSError, ValueError):
-        return None
-    return versions if isinstance(versions, dict) else None
+def _text(record: Record) -> str:
+    return json.dumps(dict(record), indent=2)
 
 
 def _read_config(path: Path) -> RunConfig | None:

@@ -12,9 +12,9 @@ from platformdirs import user_cache_path
 
 from cnn3.config import RunConfig
 from cnn3.model import CNN3
-from cnn3.optim import Hyperparameters
 from cnn3.train import (
     EVALUATION_BATCH,
+    NUMBERS,
     SCALAR,
     Program,
     at_any_rate,
@@ -86,9 +86,7 @@ def compile_epoch(program: Program, count: int) -> jax.stages.Compiled:
 
 @cache  # what is lowered once is compiled once
 def _lower_epoch(program: Program, count: int) -> jax.stages.Lowered:
-    number = jax.ShapeDtypeStruct((), jnp.float32)
-    hyper = Hyperparameters(*(number for _ in Hyperparameters._fields))  # type: ignore[arg-type]
-    return train_epoch.lower(program, state_shapes(program), hyper, *_split(count), SCALAR, SCALAR)
+    return train_epoch.lower(program, state_shapes(program), NUMBERS, *_split(count), SCALAR, SCALAR)
 
 
 @cache

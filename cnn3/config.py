@@ -50,6 +50,12 @@ def _require_number(name: str, value: Any, allowed: str, low: float, high: float
     _require(number and low <= value and (value < high if below else value <= high), name, value, allowed)
 
 
+def _as_float(config: object, *names: str) -> None:
+    """Make valid numbers floats: 1 and 1.0 are one configuration, and so are 0.0 and -0.0."""
+    for name in names:
+        object.__setattr__(config, name, float(getattr(config, name)) + 0.0)
+
+
 def _require_bool(name: str, value: object) -> None:
     _require(isinstance(value, bool), name, value, "true or false")
 
@@ -89,22 +95,54 @@ class ModelConfig:
             f"one to three widths, the last of them {LATENT}",
         )
         _require(self.pool in get_args(Pool), "pool", self.pool, f"one of {', '.join(get_args(Pool))}")
+        _as_float(self, "dropout")
 
     @classmethod
     def from_fields(cls, values: object) -> "ModelConfig":
         """Return the shape whose fields JSON held.
 
         Raises:
-            ConfigError: it is no object, or has a missing, surplus or impossible field.
+            ConfigError: it is not an object, or a field is missing, unknown or impossible.
         """
-        fields = _fields(cls, values, "model")
-        fields |= {name: tuple(fields[name]) for name in ("channels", "hidden") if isinstance(fields[name], list)}
-        return cls(**fields)
+        return cls(**_fields(cls, values, "model"))
 
 
 def _require_widths(name: str, widths: object) -> None:
     valid = isinstance(widths, tuple) and all(type(w) is int and 1 <= w <= 8192 for w in widths)
     _require(valid, name, widths, "a tuple of whole numbers from 1 to 8192")
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How far the random transforms of training images go (original study, section 1.1); see `cnn3.augment`.
+
+    Args:
+        padding: black pixels on each side before the random 32x32 crop; 0 crops nothing.
+        flip: probability of a horizontal flip.
+        rotation: largest rotation either way, in degrees.
+        shear: largest shear along x either way, in degrees.
+        scale: smallest and largest factor of the scaling.
+    """
+
+    padding: int = 4
+    flip: float = 0.5
+    rotation: float = 10.0
+    shear: float = 10.0
+    scale: tuple[float, float] = (0.8, 1.2)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn, or what the fixed-point arithmetic of `cnn3.augment` has no room for."""
+        _require_int("padding", self.padding, 0, 16)
+        _require_number("flip", self.flip, "a probability in [0, 1]", 0.0, 1.0)
+        for name in ("rotation", "shear"):
+            _require_number(name, getattr(self, name), "a number of degrees from 0 to 25", 0.0, 25.0)
+        allowed = "a tuple of the smallest and the largest factor, from 0.75 to 2"
+        _require(isinstance(self.scale, tuple) and len(self.scale) == 2, "scale", self.scale, allowed)
+        for factor in self.scale:
+            _require_number("scale", factor, allowed, 0.75, 2.0)
+        _require(self.scale[0] <= self.scale[1], "scale", self.scale, allowed)
+        _as_float(self, "flip", "rotation", "shear")
+        object.__setattr__(self, "scale", tuple(map(float, self.scale)))
 
 
 @dataclass(frozen=True)
@@ -132,6 +170,7 @@ class OptimizerConfig:
         _require_number("momentum", self.momentum, "a number in [0, 1)", 0.0, 1.0, below=True)
         _require(self.momentum == 0 or self.name == "momentum", "momentum", self.momentum, f"0 for {self.name}")
         _require_number("weight_decay", self.weight_decay, f"a number from 0 to {LARGEST:.3g}", 0.0, LARGEST)
+        _as_float(self, "learning_rate", "momentum", "weight_decay")
 
 
 @dataclass(frozen=True)
@@ -186,6 +225,7 @@ class RunConfig:
     Args:
         model: the network.
         optimizer: the update rule and its numbers.
+        augment: how far training images are transformed at random.
         protocol: which defects of the report's program are repeated.
         dataset: `cifar10` or `digits`.
         limit: train on the first so many training images only; None is all.
@@ -210,10 +250,11 @@ class RunConfig:
     snapshots: tuple[int, ...] = (20,)
     precision: Precision = "fp32"
     seed: int = SEED
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
-        for name, kind in (("model", ModelConfig), ("optimizer", OptimizerConfig), ("protocol", Protocol)):
+        for name, kind in PARTS.items():
             value = getattr(self, name)
             _require(isinstance(value, kind), name, value, f"a {kind.__name__}")
         named = isinstance(self.dataset, str) and re.fullmatch(r"[a-z0-9_]{1,40}", self.dataset) is not None
@@ -235,32 +276,59 @@ class RunConfig:
 
     @classmethod
     def from_json(cls, text: str) -> "RunConfig":
-        """Return the configuration that `to_json` wrote.
+        """Return the configuration that `to_json` wrote, in this version of cnn3 or an earlier one.
 
         Raises:
-            ConfigError: the text is no JSON object, or has a missing, surplus or impossible field.
+            ConfigError: the text is not a JSON object, or a field is missing, unknown or impossible.
         """
         try:
             values = json.loads(text)
         except (ValueError, RecursionError) as error:  # also of a number of too many digits
             raise ConfigError(f"a configuration must be JSON: {error}") from None
-        values = _fields(cls, values, "the configuration")
-        values["model"] = ModelConfig.from_fields(values["model"])
-        if isinstance(values["snapshots"], list):
-            values["snapshots"] = tuple(values["snapshots"])
-        values["optimizer"] = OptimizerConfig(**_fields(OptimizerConfig, values["optimizer"], "optimizer"))
-        values["protocol"] = Protocol(**_fields(Protocol, values["protocol"], "protocol"))
-        return cls(**values)
+        values = _fields(cls, _with_added(values), "the configuration")
+        parts = {name: kind(**_fields(kind, values[name], name)) for name, kind in PARTS.items()}
+        return cls(**{**values, **parts})
 
     def digest(self) -> str:
-        """Return ten hexadecimal digits that tell this configuration from others."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        """Return ten hexadecimal digits that tell this configuration from others.
+
+        Fields that a later version added do not count while they say what was done before there were such fields.
+        """
+        text = json.dumps(_without_added(dataclasses.asdict(self)), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
+PARTS: Mapping[str, Any] = {
+    "model": ModelConfig,
+    "optimizer": OptimizerConfig,
+    "protocol": Protocol,
+    "augment": AugmentConfig,
+}
+
+# Fields of RunConfig that came after version 0.4, and what a configuration without them means. These are no defaults:
+# a default may change, what an old run did may not.
+ADDED: Mapping[str, Any] = {
+    "augment": {"padding": 4, "flip": 0.5, "rotation": 10.0, "shear": 10.0, "scale": (0.8, 1.2)},
+}
+
+
+def _with_added(values: object) -> object:
+    """Return the fields of a configuration with those that an earlier version did not write."""
+    return {**ADDED, **values} if isinstance(values, dict) else values
+
+
+def _without_added(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a configuration that an earlier version would have written of the same run."""
+    return {name: value for name, value in values.items() if name not in ADDED or ADDED[name] != value}
+
+
 def _fields(kind: Any, values: object, name: str) -> dict[str, Any]:
-    """Return `values` if it has exactly the fields of dataclass `kind`."""
+    """Return `values` as JSON held them, lists as tuples, if they are the fields of dataclass `kind`."""
+    if not isinstance(values, dict):
+        raise ConfigError(f"{name} must be an object, not {_shown(values)}")
     expected = {f.name for f in dataclasses.fields(kind)}
-    if not isinstance(values, dict) or set(values) != expected:
-        raise ConfigError(f"{name} must be an object with the fields {', '.join(sorted(expected))}")
-    return dict(values)
+    problems = {"lacks": expected - set(values), "has the unknown": set(values) - expected}
+    for problem, fields in problems.items():
+        if fields:
+            raise ConfigError(f"{name} {problem} field{'s' * (len(fields) > 1)} {', '.join(sorted(map(str, fields)))}")
+    return {field: tuple(value) if isinstance(value, list) else value for field, value in values.items()}

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 from cnn3.config import RunConfig
 from cnn3.layers import plain
 from cnn3.model import CNN3
-from cnn3.optim import Hyperparameters
-from cnn3.train import Program, at_any_rate, make_program, state_shapes, train_step
+from cnn3.train import NUMBERS, Program, at_any_rate, make_program, random_key, state_shapes, train_step
 from cnn3.weights import weight_shapes
 
 
@@ -34,8 +33,7 @@ def training_flops(config: RunConfig) -> float:
 def _step_flops(program: Program) -> float:
     images = jax.ShapeDtypeStruct((program.batch_size, 32, 32, 3), jnp.uint8)
     labels = jax.ShapeDtypeStruct((program.batch_size,), jnp.int32)
-    hyper = Hyperparameters(*[jax.ShapeDtypeStruct((), jnp.float32)] * len(Hyperparameters._fields))  # type: ignore[arg-type]
-    key = jax.eval_shape(jax.random.key, 0)
-    lowered = jax.jit(train_step, static_argnums=0).lower(program, state_shapes(program), hyper, images, labels, key)
+    key = jax.eval_shape(random_key, 0)
+    lowered = jax.jit(train_step, static_argnums=0).lower(program, state_shapes(program), NUMBERS, images, labels, key)
     analysis: Any = lowered.cost_analysis()
     return analysis["flops"]

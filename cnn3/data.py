@@ -1,8 +1,10 @@
 """Data sets as arrays: `load(name)` gives training, validation and test images as uint8, and their labels."""
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -26,15 +28,45 @@ class Split(NamedTuple):
     labels: Int32[np.ndarray, " n"]
 
 
+class Source(NamedTuple):
+    """A data set as it comes: training images before validation is split off, test images, and a digest of them all."""
+
+    train: Split
+    test: Split
+    digest: str
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A data set in memory; a label is an index into `classes`."""
+    """A data set in memory; a label is an index into `classes`.
+
+    `identity` tells its images and their split from any others; None has `digest` computed from the arrays.
+    """
 
     name: str
     classes: tuple[str, ...]
     train: Split
     validation: Split
     test: Split
+    identity: str | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that tell these images, labels and their split from any others."""
+        if self.identity is not None:
+            return self.identity
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return digest_splits(parts)[:16]
+
+
+def digest_splits(splits: Mapping[str, Split]) -> str:
+    """Return a SHA-256 of images and labels, by the names of their splits."""
+    arrays = {f"{part}.{name}": array for part, split in splits.items() for name, array in split._asdict().items()}
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def load(
@@ -58,13 +90,30 @@ def load(
     if name == "cifar10":
         from cnn3 import cifar10
 
-        images, test = cifar10.read(data_dir)
+        source = cifar10.read(data_dir)
     else:
-        images, test = _digits()
+        source = _digits()
+    images, test, digest = source
     train, validation = split_indices(len(images.labels), seed)
     if limit is not None and not 1 <= limit <= len(train):
         raise DataError(f"limit {limit} is out of range: {name} has {len(train)} training images")
-    return Dataset(name, CLASS_NAMES[name], _take(images, train[:limit]), _take(images, validation), test)
+    identity = _identify(digest, len(images.labels), seed, limit)
+    return Dataset(name, CLASS_NAMES[name], _take(images, train[:limit]), _take(images, validation), test, identity)
+
+
+def identify(name: str, data_dir: str | os.PathLike | None, *, seed: int, limit: int | None) -> str | None:
+    """Return the `digest` of what `load` gives without reading images, or None where that cannot be known."""
+    if name != "cifar10":
+        return None
+    from cnn3 import cifar10
+
+    digest = cifar10.kept_digest(data_dir)
+    return digest and _identify(digest, 10 * cifar10.PER_CLASS["train"], seed, limit)
+
+
+def _identify(source: str, count: int, seed: int, limit: int | None) -> str:
+    train, validation = (indices.astype("<i8").tobytes() for indices in split_indices(count, seed))
+    return hashlib.sha256(source.encode() + train[: None if limit is None else 8 * limit] + validation).hexdigest()[:16]
 
 
 def provenance(name: str, data_dir: str | os.PathLike | None = None) -> str:
@@ -102,7 +151,7 @@ def _take(images: Split, indices: Int[np.ndarray, " kept"]) -> Split:
     return Split(images.images[indices], images.labels[indices])
 
 
-def _digits() -> tuple[Split, Split]:
+def _digits() -> Source:
     """Return scikit-learn's 8x8 digits of 17 grey levels, enlarged to 32x32 by linear interpolation."""
     from PIL import Image
     from sklearn.datasets import load_digits
@@ -113,4 +162,5 @@ def _digits() -> tuple[Split, Split]:
     images = np.repeat(grey[..., None], 3, axis=-1)
     order = np.random.RandomState(0).permutation(len(labels))  # the digits come writer by writer
     digits = Split(images, labels.astype(np.int32))
-    return _take(digits, order[:-DIGITS_TEST]), _take(digits, order[-DIGITS_TEST:])
+    train, test = _take(digits, order[:-DIGITS_TEST]), _take(digits, order[-DIGITS_TEST:])
+    return Source(train, test, digest_splits({"train": train, "test": test}))

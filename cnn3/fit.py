@@ -1,4 +1,4 @@
-"""`fit`: a run from its configuration to its outcome, resumable at every epoch."""
+"""`fit`: a run from its configuration to its outcome, resumable."""
 
 import logging
 import statistics
@@ -12,17 +12,19 @@ import jax
 import numpy as np
 
 from cnn3 import files
-from cnn3.checkpoint import BEST, INITIAL, WEIGHTS, Outcome, RunFolder, clear, open_run, read_outcome
-from cnn3.claim import claim, other_versions
+from cnn3.checkpoint import BEST, INITIAL, WEIGHTS, RunFolder, open_run
+from cnn3.claim import claim
 from cnn3.compilation import Compiled, compile_run
 from cnn3.config import ConfigError, RunConfig
 from cnn3.data import Dataset
 from cnn3.device import Device, evaluated_size, filled_up, to_device
-from cnn3.files import DamagedError
+from cnn3.jax_settings import check_jax
 from cnn3.layers import default_block
 from cnn3.memory import check_memory, temporaries
 from cnn3.metrics import NEVER, Metrics, Sums, best_epoch, divide, out_of_patience
 from cnn3.progress import show
+from cnn3.record import MACHINE, SETTINGS, make_record, other_code, other_settings
+from cnn3.reuse import Reuse, finished, make_room
 from cnn3.train import (
     EVALUATION_BATCH,
     Program,
@@ -32,6 +34,9 @@ from cnn3.train import (
     make_program,
 )
 from cnn3.weights import load_weights, save_weights
+
+# The least time between two checkpoints. On a GPU an epoch may take half a second, and a checkpoint as long.
+CHECKPOINT_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +74,9 @@ def check(config: RunConfig, dataset: Dataset) -> None:
     """Make sure that a run can be done on a data set.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: it cannot, or not with JAX's settings.
     """
+    check_jax()
     count = len(dataset.train.labels)
     if dataset.name != config.dataset:
         raise ConfigError(f"dataset is {config.dataset!r} in the configuration, but {dataset.name!r} was given")
@@ -96,6 +102,7 @@ def fit(
     *,
     label: str | None = None,
     wait: bool = True,
+    reuse: Reuse = "same-code",
 ) -> Result:
     """Train, stop early, and measure the best epoch's weights once on the test set.
 
@@ -106,50 +113,32 @@ def fit(
             there is done anew. None keeps everything in memory.
         label: what the progress display calls the run; None shows nothing.
         wait: whether to wait while another process trains the run in the folder.
+        reuse: "same-code" trains a run again that other code has finished, whose files are kept beside the folder;
+            "any-version" takes it as it is.
 
     Raises:
-        ConfigError: the data set does not fit the configuration.
-        OutputError: the folder cannot be written, holds another run, or one that other versions began.
+        ConfigError: the data set does not fit the configuration, or JAX's settings do not fit cnn3.
+        OutputError: the folder cannot be written, holds another run, one of other data, or one that was begun by other
+            code or with other versions or settings.
         BusyError: another process trains the run and is not waited for.
     """
     check(config, dataset)
     program = make_program(config, default_block(config.precision))
     if folder is None:
         return _run(config, program, dataset, None, label)
-    path = Path(folder)
-    outcome = finished(config, path)
+    path, record = Path(folder), make_record(config, dataset)
+    outcome = finished(config, path, reuse, dataset.digest)
     if outcome is None:
         with files.locked(files.make_folder(path), wait):
-            outcome = _clear_damaged(config, path)  # another process may have trained it meanwhile
+            outcome = make_room(config, path, record, reuse)  # another process may have trained it meanwhile
             if outcome is None:
-                claim(path, config)
-                with open_run(path) as opened:
+                claim(path, config, record)
+                with open_run(path, record) as opened:
                     return _run(config, program, dataset, opened, label)
-    if (others := other_versions(path)) is not None:
-        log.warning("%s was made by %s; it is used as it is", path, others)
-    return Result(config, *outcome, _load(config, program, path, outcome.history))
-
-
-def finished(config: RunConfig, path: Path) -> Outcome | None:
-    """Return what the run in a folder has left, or None if it has not ended or is damaged.
-
-    Raises:
-        OutputError: the folder holds another run.
-    """
-    try:
-        return read_outcome(path, config)
-    except DamagedError:
-        return None
-
-
-def _clear_damaged(config: RunConfig, path: Path) -> Outcome | None:
-    """Return what the run in a folder has left; if it is damaged, say so and make room for it to be trained anew."""
-    try:
-        return read_outcome(path, config)
-    except DamagedError as damage:
-        log.warning("%s: %s; this run alone is trained anew", path, damage)
-        clear(path)
-        return None
+    others = other_code(outcome.record, record), other_settings(outcome.record, record, SETTINGS + MACHINE)
+    if any(others):
+        log.warning("%s was made with %s; it is used as it is", path, " and ".join(filter(None, others)))
+    return Result(config, outcome.history, outcome.summary, _load(config, program, path, outcome.history))
 
 
 def snapshot_name(epoch: int) -> str:
@@ -191,10 +180,11 @@ def _run(config: RunConfig, program: Program, dataset: Dataset, folder: RunFolde
             save_weights(path, program.model, weights[name], dataset.classes)
 
     saved = folder.restore(state) if folder is not None else None
-    keep(INITIAL, state)
     if saved is not None and folder is not None:
         state, history = saved
         weights = _load(config, program, folder.path, history)
+    else:
+        keep(INITIAL, state)
 
     diverged = None
     with ExitStack() as stack:
@@ -202,6 +192,7 @@ def _run(config: RunConfig, program: Program, dataset: Dataset, folder: RunFolde
         counts = len(dataset.train.labels), len(dataset.validation.labels), evaluated_size(dataset)
         compiled = compile_run(config, program, *counts)
         check_memory(temporaries(compiled.train_epoch), config.batch_size)
+        due = time.perf_counter()
         while not diverged and not _stopped(config, history):
             epoch = len(history)
             state, record, diverged = _epoch(config, compiled, state, device, epoch)
@@ -213,7 +204,10 @@ def _run(config: RunConfig, program: Program, dataset: Dataset, folder: RunFolde
             if epoch in _kept(config, history):
                 keep(snapshot_name(epoch), state)
             if folder is not None:
-                folder.save(state, history, map(snapshot_name, _kept(config, history)))
+                folder.write_history(history)
+                if time.perf_counter() >= due or _stopped(config, history):
+                    folder.save(state, history, map(snapshot_name, _kept(config, history)))
+                    due = time.perf_counter() + CHECKPOINT_SECONDS
             if report is not None:
                 report(record)
     test = _test(config, compiled, dataset, weights[BEST]) if history else None

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from cnn3.config import SEED
 from cnn3.model import CNN3
-from cnn3.train import COMPILER, EVALUATION_BATCH, Weights, forward, predict
+from cnn3.train import COMPILER, EVALUATION_BATCH, Weights, forward, predict, random_key
 
 PERPLEXITY, ITERATIONS = 40, 2500  # report, eval.py, line 108
 WARM = 1.0
@@ -64,7 +64,7 @@ def _in_training_mode(model: CNN3, weights: Weights, images: UInt8[Array, "n 32 
 
     def batch(step: Int[Array, ""]) -> Float[Array, "batch latent"]:
         positions = step * EVALUATION_BATCH + jnp.arange(EVALUATION_BATCH)
-        key = jax.random.fold_in(jax.random.key(SEED), step)
+        key = jax.random.fold_in(random_key(SEED), step)
         return forward(model, weights, images[jnp.minimum(positions, count - 1)], key, positions < count)[0].latent
 
     return lax.map(batch, jnp.arange(batches)).reshape(batches * EVALUATION_BATCH, -1)[:count]

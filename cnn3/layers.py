@@ -88,9 +88,8 @@ def plain(
     norm: Norm | None,
     pool: Pool,
 ) -> tuple[Float[Array, "batch rows columns cout"], Moments | None]:
-    """Compute a block with XLA's own convolution and pooling: what a block means, and what runs on GPU and TPU."""
-    layout = ("NHWC", "HWIO", "NHWC")
-    y = lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=layout).astype(bias.dtype) + bias
+    """Compute a block with XLA's own convolution and pooling: what a block means."""
+    y = _convolve(x, kernel).astype(bias.dtype) + bias
     y, moments = batch_norm(y, norm) if norm is not None else (y, None)
     pooled = {"max": max_pool, "average": average_pool, "none": lambda a: a}[pool](jax.nn.relu(y))
     return pooled, moments
@@ -108,21 +107,50 @@ def winograd(
     return y, None if statistics is None else Moments(*statistics)
 
 
-KERNELS: dict[str, Block] = {"plain": plain, "winograd": winograd}
-FASTEST = {"cpu": "winograd"}  # platforms not named are served best by XLA's own convolution
+def fused(
+    x: Float[Array, "batch height width cin"],
+    kernel: Float[Array, "3 3 cin cout"],
+    bias: Float[Array, " cout"],
+    norm: Norm | None,
+    pool: Pool,
+) -> tuple[Float[Array, "batch rows columns cout"], Moments | None]:
+    """Compute a block with XLA's own convolution, and all that follows it as one function; see `cnn3.blocks`.
+
+    XLA's gradient of max-pooling writes the coordinates of each winner, and its gradient of batch norm reads the input
+    six times.
+    """
+    y = _convolve(x, kernel).astype(bias.dtype)
+    y, statistics = blocks.normalise_rectify_pool(y, bias, norm, pool, EPSILON, blocks.sum_by_reduction)
+    return y, None if statistics is None else Moments(*statistics)
 
 
-def default_block(precision: Precision = "fp32") -> Block:
-    """Return the block for the platform in use.
+def _convolve(x: Array, kernel: Array) -> Array:
+    return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
-    In bfloat16 that is `plain` everywhere: the transforms of Winograd's algorithm would lose too much. The environment
+
+KERNELS: dict[str, Block] = {"plain": plain, "winograd": winograd, "fused": fused}
+FASTEST = {("cpu", "fp32"): "winograd", ("gpu", "fp32"): "fused", ("gpu", "bf16"): "fused"}  # as measured; else plain
+
+
+def default_kernels(precision: Precision = "fp32") -> str:
+    """Return which of `KERNELS` computes the blocks: the fastest on the platform in use.
+
+    In bfloat16 that is never `winograd`: the transforms of Winograd's algorithm would lose too much. The environment
     variable `CNN3_KERNELS` overrides the choice; all of `KERNELS` give the same results up to rounding.
 
     Raises:
         ConfigError: the variable names none of them.
     """
-    fastest = FASTEST.get(jax.default_backend(), "plain") if precision == "fp32" else "plain"
-    name = os.environ.get("CNN3_KERNELS", fastest)
+    name = os.environ.get("CNN3_KERNELS") or FASTEST.get((jax.default_backend(), precision), "plain")
     if name not in KERNELS:
         raise ConfigError(f"CNN3_KERNELS must be one of {', '.join(KERNELS)}, not {name!r}")
-    return KERNELS[name]
+    return name
+
+
+def default_block(precision: Precision = "fp32") -> Block:
+    """Return the block that `default_kernels` names.
+
+    Raises:
+        ConfigError: as `default_kernels`.
+    """
+    return KERNELS[default_kernels(precision)]

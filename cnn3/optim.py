@@ -8,6 +8,7 @@ import jax
 import optax
 from jaxtyping import Array, Float
 
+from cnn3.augment import Bounds, bounds
 from cnn3.config import OptimizerName, RunConfig
 
 Rule = Literal["sgd", "rmsprop", "adam"]
@@ -30,7 +31,8 @@ class Hyperparameters(NamedTuple):
         momentum: of rule "sgd"; 0 is none.
         l2: the penalty whose gradient is added, as torch.optim's `weight_decay` does but for AdamW.
         decay: of the weights themselves, beside the gradient, as in AdamW (Loshchilov and Hutter 2017).
-        dropout: the share of hidden units that is dropped; none of the optimizer's.
+        dropout: the fraction of hidden units that is dropped; not the optimizer's.
+        augment: how far the augmentation goes; not the optimizer's.
     """
 
     learning_rate: float | Float[Array, ""]
@@ -38,6 +40,7 @@ class Hyperparameters(NamedTuple):
     l2: float | Float[Array, ""]
     decay: float | Float[Array, ""]
     dropout: float | Float[Array, ""]
+    augment: Bounds
 
 
 def hyperparameters(config: RunConfig) -> Hyperparameters:
@@ -45,7 +48,8 @@ def hyperparameters(config: RunConfig) -> Hyperparameters:
     optimizer = config.optimizer
     decoupled = optimizer.name == "adamw"
     l2, decay = (0.0, optimizer.weight_decay) if decoupled else (optimizer.weight_decay, 0.0)
-    return Hyperparameters(optimizer.learning_rate, optimizer.momentum, l2, decay, config.model.dropout)
+    numbers = optimizer.learning_rate, optimizer.momentum, l2, decay, config.model.dropout
+    return Hyperparameters(*numbers, bounds(config.augment))
 
 
 def sgd(hyper: Hyperparameters) -> optax.GradientTransformation:

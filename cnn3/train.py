@@ -16,12 +16,14 @@ from cnn3.config import ModelConfig, RunConfig
 from cnn3.layers import Block
 from cnn3.metrics import Labels, Sums, add, measure, zero_sums
 from cnn3.model import CNN3, Counted, Output, Rate
-from cnn3.optim import RULES, Hyperparameters, Rule, make_optimizer
+from cnn3.optim import RULES, Hyperparameters, Rule, hyperparameters, make_optimizer
 
 EVALUATION_BATCH = 64  # report, eval.py, line 18
 SCALAR = jax.ShapeDtypeStruct((), jnp.int32)  # the type of a seed and of an epoch
-# XLA's newer code generator for CPUs takes half as long again to compile these programs, which run no faster for it.
-COMPILER: dict[str, bool | int] = {"xla_cpu_use_fusion_emitters": False}
+NUMBERS = jax.tree.map(lambda _: jax.ShapeDtypeStruct((), jnp.float32), hyperparameters(RunConfig()))
+# XLA's newer code generator for CPUs takes half as long again to compile these programs, which run no faster for it;
+# from jaxlib 0.11.1 on it is the only one.
+COMPILER: dict[str, bool | int] = {"xla_cpu_use_fusion_emitters": False} if jax.__version_info__ < (0, 11, 1) else {}
 
 Carry = TypeVar("Carry")
 Images = UInt8[Array, "batch 32 32 3"]
@@ -47,6 +49,11 @@ class Program(NamedTuple):
     model: CNN3
     rule: Rule
     batch_size: int
+
+
+def random_key(seed: int | Int[Array, ""]) -> PRNGKeyArray:
+    """Return the key of a seed, of JAX's default generator by name: its settings may make another one the default."""
+    return jax.random.key(seed, impl="threefry2x32")
 
 
 def make_program(config: RunConfig, block: Block) -> Program:
@@ -83,7 +90,7 @@ def state_shapes(program: Program) -> TrainState:
 @partial(jax.jit, static_argnums=0)  # compiled at once: array by array takes three times as long
 def _init_optimizer(program: Program, params: dict[str, Any]) -> optax.OptState:
     """Return the optimizer's state before the first step; its numbers do not matter to it."""
-    return _optimizer(program, Hyperparameters(0.0, 0.0, 0.0, 0.0, 0.0)).init(params)
+    return _optimizer(program, hyperparameters(RunConfig())).init(params)
 
 
 # It runs once: optimizing it would take several times longer than it does.
@@ -91,7 +98,7 @@ def _init_optimizer(program: Program, params: dict[str, Any]) -> optax.OptState:
 def init_weights(config: ModelConfig, seed: Int[Array, ""]) -> Weights:
     """Return the weights before the first step; how the network computes does not change them."""
     images = jnp.zeros((1, 32, 32, 3), jnp.float32)  # as the weights, also where float64 is the default
-    variables: Any = CNN3(config).init(jax.random.key(seed), images, train=False)
+    variables: Any = CNN3(config).init(random_key(seed), images, train=False)
     return Weights(variables["params"], variables.get("batch_stats", {}))
 
 
@@ -138,7 +145,7 @@ def train_step(
         the next state, and the metrics of the batch before the step.
     """
     augment_key, dropout_key = jax.random.split(key)
-    augmented = augment(augment_key, images)
+    augmented = augment(augment_key, images, hyper.augment)
 
     def loss(params: dict[str, Any]) -> tuple[Float[Array, ""], tuple[Sums, dict[str, Any]]]:
         weights = state.weights._replace(params=params)
@@ -243,7 +250,7 @@ def evaluate_in_training_mode(
 
 
 def _epoch_key(seed: Int[Array, ""], epoch: Int[Array, ""]) -> PRNGKeyArray:
-    return jax.random.fold_in(jax.random.key(seed), epoch)
+    return jax.random.fold_in(random_key(seed), epoch)
 
 
 @partial(jax.jit, static_argnums=(0, 1), compiler_options=COMPILER)

@@ -26,13 +26,17 @@ from cnn3 import (
     load,
     load_weights,
 )
-from cnn3.claim import other_versions
+from cnn3.claim import read_record
 from cnn3.cli import COUNT, UsageError, one_line
 from cnn3.compilation import cache_compilations
 from cnn3.config import SEED, ModelConfig, Precision, ProtocolName
+from cnn3.data import identify
 from cnn3.files import BusyError
-from cnn3.fit import check, finished
+from cnn3.fit import check
+from cnn3.jax_settings import check_jax
 from cnn3.model import CNN3
+from cnn3.record import Record, current_record, other_code, other_settings
+from cnn3.reuse import Reuse, finished
 from cnn3.train import Weights, make_program
 from experiments.interruption import interruptible
 
@@ -55,6 +59,8 @@ class Options:
             thrown away, validation in training mode, metrics divided by full batches.
         precision: bf16 multiplies in bfloat16, for GPUs; weights and statistics stay float32.
         limit: train on the first N training images only.
+        reuse: finished runs that other code has made: same-code trains them again and keeps the old ones beside them,
+            any-version takes them as they are, and the tables say so.
     """
 
     dataset: Literal["cifar10", "digits"] = "cifar10"
@@ -65,6 +71,7 @@ class Options:
     protocol: ProtocolName = "corrected"
     precision: Precision = "fp32"
     limit: Annotated[int | None, COUNT, tyro.conf.arg(help_behavior_hint="(default: all)")] = None
+    reuse: Reuse = "same-code"
 
     def config(self, **changes: Any) -> RunConfig:
         """Return the report's default run under these options, with some fields changed.
@@ -111,6 +118,14 @@ class Run(NamedTuple):
     folder: Path
     history: list[dict[str, Any]]  # as `fit` returns it
     summary: dict[str, Any]
+    record: Record  # with what it was made
+
+    def others(self) -> str | None:
+        """Return in words with which other code, versions and settings the run was made, or None if with the same."""
+        current = current_record(self.config)
+        return (
+            " and ".join(filter(None, (other_code(self.record, current), other_settings(self.record, current)))) or None
+        )
 
 
 def command(
@@ -134,6 +149,7 @@ def command(
         options = parse(kind, name, about, args)
         logging.basicConfig(format="%(message)s")
         with interruptible():
+            check_jax()
             cache_compilations()
             paths = work(options)
     except (UsageError, ConfigError, DataError, OutputError, WeightsError) as error:
@@ -176,8 +192,8 @@ def run_all(options: Options, experiment: str, configs: Mapping[str, RunConfig])
     runs = files.make_folder(options.folder("runs"))
     seeds = range(SEED, SEED + options.seeds)
     jobs = {(name, seed): replace(config, seed=seed) for seed in seeds for name, config in configs.items()}
-    done = {config: _read(runs / run_name(config), config) for config in jobs.values()}
-    _tell(done)
+    done = {config: _read(options, runs / run_name(config), config) for config in jobs.values()}
+    _tell(runs, done)
     for wait in (False, True):  # for what other processes train, once the rest is done
         for seed in seeds:
             todo = {config: name for (name, _), config in jobs.items() if config.seed == seed and done[config] is None}
@@ -203,14 +219,20 @@ def _check_limit(options: Options, configs: Mapping[str, RunConfig]) -> None:
             raise UsageError(f"limit must be at least {config.batch_size}, a batch of {name}, not {options.limit}")
 
 
-def _tell(done: Mapping[RunConfig, Run | None]) -> None:
-    """Say which runs are done, and by which other versions."""
+def _tell(runs: Path, done: Mapping[RunConfig, Run | None]) -> None:
+    """Say which runs are done, with which other versions, and which are trained again since the code has changed."""
     found = [run for run in done.values() if run is not None]
     if found:
         print(f"{len(found)} of {len(done)} runs are done")
-    for others, count in Counter(other_versions(run.folder) for run in found).items():
+    for others, count in Counter(run.others() for run in found).items():
         if others is not None:
-            print(f"{count} of {len(done)} runs were made by {others}; they are used as they are")
+            print(f"{count} of {len(done)} runs were made with {others}; they are used as they are")
+    for config in (config for config, run in done.items() if run is None):
+        outcome = finished(config, runs / run_name(config), "any-version")
+        if outcome is not None and (code := other_code(outcome.record, current_record(config))) is not None:
+            print(
+                f"{run_name(config)} was made with {code}: it is trained again; --reuse any-version takes it as it is"
+            )
 
 
 def _train(
@@ -232,15 +254,16 @@ def _train(
     for config, name in todo.items():
         folder = runs / run_name(config)
         try:
-            result = fit(config, dataset, folder, label=f"{name}, seed {seed}", wait=wait)
+            result = fit(config, dataset, folder, label=f"{name}, seed {seed}", wait=wait, reuse=options.reuse)
         except BusyError:
             continue
-        yield config, Run(config, folder, result.history, result.summary)
+        yield config, Run(config, folder, result.history, result.summary, read_record(folder))
 
 
-def _read(folder: Path, config: RunConfig) -> Run | None:
-    """Return the run in a folder, or None if it is to be trained: it has not ended or is damaged, as `fit` will say."""
-    outcome = finished(config, folder)
+def _read(options: Options, folder: Path, config: RunConfig) -> Run | None:
+    """Return the run in a folder, or None if it is to be trained, as `fit` will say why."""
+    digest = identify(config.dataset, options.data_dir, seed=config.seed, limit=config.limit)
+    outcome = finished(config, folder, options.reuse, digest)
     return outcome and Run(config, folder, *outcome)
 
 

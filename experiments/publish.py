@@ -1,6 +1,7 @@
 """What an experiment leaves: `summary.json`, `table.md` and figures."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -94,7 +95,9 @@ def section(options: Options, report: Report) -> Section:
     folder = options.folder(report.name)
     tables = {captioned(report.name, heading, heading): table for heading, table in report.tables.items()}
     pictures = [Picture(folder / name, captioned(report.name, name, _title(name))) for name in report.figures]
-    return Section(report.name, report.title, [setting(options), *report.notes], tables, pictures)
+    return Section(
+        report.name, report.title, [setting(options), *report.notes, *other_versions(report)], tables, pictures
+    )
 
 
 def captioned(experiment: str, name: str, title: str) -> str:
@@ -119,5 +122,12 @@ def show(options: Options, report: Report, console: Console) -> None:
         for line in table.rows:
             shown.add_row(*line)
         console.print("", shown, "", sep="\n")
-    for note in report.notes:
+    for note in (*report.notes, *other_versions(report)):
         console.print(note)
+
+
+def other_versions(report: Report) -> list[str]:
+    """Return what a reader must know of runs that other code, versions or settings have made, a sentence each."""
+    runs = {run.config: run for row in report.rows for run in row.runs}
+    counts = Counter(run.others() for run in runs.values())
+    return [f"{count} of {len(runs)} runs were made with {others}." for others, count in counts.items() if others]

@@ -13,11 +13,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cnn3 import OPTIMIZERS, PROTOCOLS, VARIANTS, Dataset, ModelConfig, RunConfig, load, plots
-from cnn3.augment import DEGREES, PADDING, SCALE, SIZE, augment
+from cnn3.augment import SIZE, augment, bounds
 from cnn3.config import LATENT, SEED
 from cnn3.cost import parameters
 from cnn3.data import VALIDATION
 from cnn3.model import CLASSES, CNN3
+from cnn3.train import random_key
 from cnn3.weights import to_torch, weight_shapes
 from experiments.architecture import GROUPS
 from experiments.common import Options
@@ -92,10 +93,10 @@ def settings(options: Options, dataset: Dataset) -> Mapping[str, str]:
         "test_per_class": each_class(dataset.test.labels),
         "held_out": f"{VALIDATION:.0%}",
         "split": ", ".join(f"{options.limit if options.limit and i == 0 else part:,}" for i, part in enumerate(parts)),
-        "padding": str(PADDING),
+        "padding": str(run.augment.padding),
         "crop": f"{SIZE}x{SIZE}",
-        "shear": f"±{DEGREES:g} degrees, as the rotation",
-        "scale": f"{SCALE[0]:g} to {SCALE[1]:g}",
+        "shear": f"±{run.augment.shear:g} degrees; rotation ±{run.augment.rotation:g} degrees",
+        "scale": "{:g} to {:g}".format(*run.augment.scale),
         "convolutions": str(len(model.channels)),
         "kernel": "3x3, 1, 1",
         "pooling": "2x2, 2",
@@ -156,7 +157,9 @@ def drawn(options: Options, dataset: Dataset) -> dict[str, Figure | bytes]:
     classes = {name: images[labels == label][:EXAMPLES] for label, name in enumerate(dataset.classes)}
     names = list(classes)[:AUGMENTED]
     originals = np.stack([classes[name][0] for name in names])
-    drawn = np.asarray(augment(jax.random.key(SEED), jnp.repeat(originals, EXAMPLES - 1, 0)))
+    drawn = np.asarray(
+        augment(random_key(SEED), jnp.repeat(originals, EXAMPLES - 1, 0), bounds(options.config().augment))
+    )
     groups = zip(names, originals, np.split(drawn, AUGMENTED), strict=True)
     augmented = {name: np.concatenate([image[None], of]) for name, image, of in groups}
     return {

@@ -9,6 +9,7 @@ import numpy as np
 
 from cnn3 import Dataset, Result, RunConfig
 from cnn3.metrics import best_epoch, out_of_patience
+from cnn3.record import current_record
 from experiments import common
 from experiments.common import Run
 
@@ -45,7 +46,7 @@ def run(config: RunConfig, accuracies: Sequence[float]) -> Run:
         "stopped": stopped if records else "diverged",
         "diverged": None if records else {"epoch": 0, "during": "training", "step": 1},
     }
-    return Run(config, Path("nowhere"), records, summary)
+    return Run(config, Path("nowhere"), records, summary, current_record(config))
 
 
 def learning(config: RunConfig) -> list[float]:
@@ -58,7 +59,7 @@ def learning(config: RunConfig) -> list[float]:
     return accuracies
 
 
-def fit(config: RunConfig, dataset: Dataset, folder: Path, *, label: str, wait: bool) -> Result:
+def fit(config: RunConfig, dataset: Dataset, folder: Path, *, label: str, wait: bool, reuse: str) -> Result:
     """Stand in for `cnn3.fit` without training anything."""
     done = run(config, learning(config))
     return Result(config, done.history, done.summary, {})

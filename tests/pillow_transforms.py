@@ -9,6 +9,7 @@ from cnn3.augment import Draws
 
 NEAREST, AFFINE = Image.Resampling.NEAREST, Image.Transform.AFFINE
 BLACK = (0, 0, 0)
+MOST_PADDING = 16
 
 
 def affine_matrix(shear: float, scale: float) -> list[float]:
@@ -19,8 +20,8 @@ def affine_matrix(shear: float, scale: float) -> list[float]:
 
 def with_pillow(image: np.ndarray, draws: Draws) -> np.ndarray:
     """Transform one image by its draws."""
-    dy, dx = (int(n) for n in draws.offset)
-    result = ImageOps.expand(Image.fromarray(image), 4, BLACK).crop((dx, dy, dx + 32, dy + 32))
+    dy, dx = (MOST_PADDING + int(n) for n in draws.offset)
+    result = ImageOps.expand(Image.fromarray(image), MOST_PADDING, BLACK).crop((dx, dy, dx + 32, dy + 32))
     if draws.flip:
         result = ImageOps.mirror(result)
     result = result.rotate(float(draws.angle), NEAREST, fillcolor=BLACK)

@@ -5,6 +5,7 @@ hide. Tolerances stand beside the counts seen with jax 0.10.1 and Pillow 13.0 on
 """
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -17,7 +18,8 @@ from jax import lax
 from scipy import stats
 from sklearn.datasets import load_digits, load_sample_image
 
-from cnn3.augment import Draws, augment, draw, normalize, transform
+from cnn3.augment import Draws, augment, bounds, draw, normalize, transform
+from cnn3.config import AugmentConfig
 from tests.pillow_transforms import affine_matrix, with_pillow
 
 # Pillow rounds each coefficient by up to 1/2 unit of 2^-16 pixel; ours may be 1 unit off that. With two slopes times at
@@ -25,14 +27,16 @@ from tests.pillow_transforms import affine_matrix, with_pillow
 EDGE = 1.5 * 63 / 65536
 
 transform_jit = jax.jit(transform)
-draw_jit = jax.jit(draw, static_argnums=1)
-augment_jit = jax.jit(augment)
+draw_within = jax.jit(draw, static_argnums=1)
+draw_jit = partial(draw_within, bounds=bounds(AugmentConfig()))
+augment_usual = partial(augment, bounds=bounds(AugmentConfig()))
+augment_jit = jax.jit(augment_usual)
 
 
 def neutral(batch: int) -> Draws:
     """Draws that change nothing."""
     zeros = jnp.zeros(batch)
-    return Draws(jnp.full((batch, 2), 4), jnp.zeros(batch, bool), zeros, zeros, jnp.ones(batch))
+    return Draws(jnp.zeros((batch, 2), int), jnp.zeros(batch, bool), zeros, zeros, jnp.ones(batch))
 
 
 def per_image(draws: Draws) -> list[Draws]:
@@ -121,7 +125,7 @@ single_draws = st.builds(
     lambda offset, flip, angle, shear, scale: Draws(
         jnp.array([offset]), jnp.array([flip]), jnp.array([angle]), jnp.array([shear]), jnp.array([scale])
     ),
-    offset=st.tuples(st.integers(0, 8), st.integers(0, 8)),
+    offset=st.tuples(st.integers(-4, 4), st.integers(-4, 4)),
     flip=st.booleans(),
     angle=st.floats(-10, 10, width=32),
     shear=st.floats(-10, 10, width=32),
@@ -137,6 +141,35 @@ def test_any_draw_equals_pillow_away_from_edges(draws):
     assert all(distance_to_edge(one, row, column) < EDGE for _, row, column in places)
 
 
+WIDEST = AugmentConfig(padding=16, flip=0.5, rotation=25, shear=25, scale=(0.75, 2))
+
+
+def test_pixels_differ_from_pillows_only_at_edges_and_rarely_at_the_widest_bounds():
+    draws = draw_within(jax.random.key(12), 4000, bounds(WIDEST))
+    assert float(jnp.abs(draws.angle).max()) > 24.9  # the bounds are reached
+    places = differing(addresses(4000), draws)
+    assert len(places) <= 20  # of 4,096,000; seen: 7
+    one = per_image(draws)
+    assert all(distance_to_edge(one[image], row, column) < EDGE for image, row, column in places)
+
+
+def test_each_bound_moves_its_own_draw_and_no_other():
+    narrow = {"padding": 0, "flip": 0.0, "rotation": 0.0, "shear": 0.0, "scale": (1.0, 1.0)}
+    fields = {"padding": "offset", "flip": "flip", "rotation": "angle", "shear": "shear", "scale": "scale"}
+    usual = draw_jit(jax.random.key(13), 500)
+    for name, value in narrow.items():
+        drawn = draw_within(jax.random.key(13), 500, bounds(replace(AugmentConfig(), **{name: value})))
+        for field in Draws._fields:
+            same = np.array_equal(getattr(drawn, field), getattr(usual, field))
+            assert same == (field != fields[name]), (name, field)
+        assert np.unique(getattr(drawn, fields[name])).tolist() == [1.0 if name == "scale" else 0]
+
+
+def test_without_any_transform_images_stay_as_they_are(pictures):
+    none = AugmentConfig(padding=0, flip=0, rotation=0, shear=0, scale=(1, 1))
+    np.testing.assert_array_equal(jax.jit(augment)(jax.random.key(14), pictures, bounds(none)), pictures)
+
+
 def test_neutral_draws_change_nothing(pictures):
     np.testing.assert_array_equal(transform_jit(pictures, neutral(len(pictures))), pictures)
 
@@ -145,7 +178,7 @@ def test_padding_is_black():
     white = np.full((1, 32, 32, 3), 255, np.uint8)
     expected = np.zeros((32, 32, 3), np.uint8)
     expected[4:, :-3] = 255
-    draws = neutral(1)._replace(offset=jnp.array([[0, 7]]))
+    draws = neutral(1)._replace(offset=jnp.array([[-4, 3]]))
     np.testing.assert_array_equal(transform_jit(white, draws)[0], expected)
 
 
@@ -170,8 +203,8 @@ def test_draws_follow_their_distributions():
     draws = draw_jit(jax.random.key(4), 20_000)
     offset = np.asarray(draws.offset)
     assert offset.shape == (20_000, 2)
-    counts = np.histogram2d(*offset.T, bins=9, range=((-0.5, 8.5), (-0.5, 8.5)))[0]
-    assert counts.sum() == 20_000  # none is outside of 0..8
+    counts = np.histogram2d(*offset.T, bins=9, range=((-4.5, 4.5), (-4.5, 4.5)))[0]
+    assert counts.sum() == 20_000  # none is outside of -4..4
     assert stats.chisquare(counts.ravel()).pvalue > 1e-3
     assert stats.binomtest(int(draws.flip.sum()), 20_000).pvalue > 1e-3
     for values, low, high in ((draws.angle, -10, 10), (draws.shear, -10, 10), (draws.scale, 0.8, 1.2)):
@@ -198,7 +231,7 @@ def test_a_key_determines_the_result(pictures):
 def test_a_compiled_loop_gives_the_same(pictures):
     """A compiler may fuse differently there, and so change a float by a unit in the last place."""
     images, keys = jnp.asarray(pictures[:640]).reshape(10, 64, 32, 32, 3), jax.random.split(jax.random.key(9), 10)
-    looped = jax.jit(partial(lax.map, lambda pair: augment(*pair)))((keys, images))
+    looped = jax.jit(partial(lax.map, lambda pair: augment_usual(*pair)))((keys, images))
     unlooped = jnp.stack([augment_jit(key, batch) for key, batch in zip(keys, images, strict=True)])
     assert (looped != unlooped).any(-1).sum() <= 3  # of 655,360 pixels; seen: 0
 

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cnn3.augment import augment
+from cnn3.augment import augment, bounds
+from cnn3.config import AugmentConfig
 from tests.golden import augmentation
 
 DRAWS, AT_ONCE, PAIRS = 100_000, 500, 50
@@ -43,7 +44,7 @@ def augmented() -> Iterator[np.ndarray]:
     images = jnp.broadcast_to(jnp.asarray(augmentation.picture()), (AT_ONCE, 32, 32, 3))
     run = jax.jit(augment)
     for key in jax.random.split(jax.random.key(11), DRAWS // AT_ONCE):
-        yield np.asarray(run(key, images))
+        yield np.asarray(run(key, images, bounds(AugmentConfig())))
 
 
 def standardised(images: np.ndarray, golden: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ from cnn3.config import PROTOCOLS, ModelConfig, OptimizerConfig, RunConfig
 from cnn3.data import Split, load
 from cnn3.layers import default_block, plain
 from cnn3.model import Dropout
-from cnn3.optim import Hyperparameters
+from cnn3.optim import Hyperparameters, hyperparameters
 from cnn3.train import (
     Program,
     evaluate,
@@ -31,7 +31,12 @@ from tests.tiny import SMALL
 
 pytestmark = pytest.mark.usefixtures("quick_to_compile")
 
-HYPER = Hyperparameters(*map(jnp.float32, (1e-3, 0.0, 3e-4, 0.0, 0.2)))  # type: ignore[arg-type]
+
+def numbers(optimizer: OptimizerConfig) -> Hyperparameters:
+    return jax.tree.map(jnp.float32, hyperparameters(RunConfig(SMALL, optimizer)))
+
+
+HYPER = numbers(OptimizerConfig())
 SEED, EPOCH = jnp.int32(3136), jnp.int32(0)
 
 
@@ -64,8 +69,9 @@ def test_an_epoch_is_its_steps(digits: Split) -> None:
     To 1e-5 of each array's largest value, or of one; seen: 1.3e-6.
     """
     # Not Adam, which makes whole steps of what rounding leaves of a gradient that is zero.
-    config = RunConfig(SMALL, OptimizerConfig("momentum", 1e-2, 0.9, 0.0), dataset="digits", batch_size=64)
-    run, hyper = make_program(config, default_block()), Hyperparameters(*map(jnp.float32, (1e-2, 0.9, 0.0, 0.0, 0.2)))  # type: ignore[arg-type]
+    optimizer = OptimizerConfig("momentum", 1e-2, 0.9, 0.0)
+    config = RunConfig(SMALL, optimizer, dataset="digits", batch_size=64)
+    run, hyper = make_program(config, default_block()), numbers(optimizer)
     start = init_state(run, SEED)
     order_key, steps_key = jax.random.split(jax.random.fold_in(jax.random.key(SEED), EPOCH))
     order = jax.random.permutation(order_key, 150)

@@ -9,6 +9,7 @@ from PIL import Image
 
 from cnn3 import VARIANTS, RunConfig
 from cnn3.checkpoint import read_history
+from cnn3.claim import read_record
 from experiments import common
 from experiments.common import Options, Run, run_name
 from experiments.improvements import drawn, main, notes
@@ -131,7 +132,8 @@ def test_cifar10_stands_beside_the_reports_numbers(output):
     rows = []
     for name, reported in IMPROVEMENTS.items():
         folder = output / "digits" / "runs" / run_name(variant_config(name))
-        run = Run(variant_config(name), folder, read_history(folder), json.loads((folder / "summary.json").read_text()))
+        summary = json.loads((folder / "summary.json").read_text())
+        run = Run(variant_config(name), folder, read_history(folder), summary, read_record(folder))
         rows.append(Row(name, [run], reported))
     table = results_table(rows, "variant")
     assert table.header == ["variant", "split", "loss", "report's", "accuracy", "report's"]

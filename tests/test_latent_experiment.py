@@ -13,6 +13,7 @@ from cnn3 import PROTOCOLS, RunConfig, latent
 from cnn3.fit import weight_names
 from cnn3.latent import latents, scores
 from cnn3.model import CNN3
+from cnn3.record import current_record
 from cnn3.weights import save_weights
 from experiments.common import Options, Run, run_name
 from experiments.latent import Space, Stage, by_stage, figures, main, missing, notes, separability_table, shown, to_json
@@ -62,7 +63,7 @@ def fabricate(options: Options, epochs: int, best: int, seed: int = 3136) -> Run
         "stopped": "epochs" if records else "diverged",
         "diverged": None if records else {"epoch": 0, "during": "training", "step": 0},
     }
-    return Run(config, folder, records, summary)
+    return Run(config, folder, records, summary, current_record(config))
 
 
 def digits_options(output: Path, **changes) -> Options:

@@ -92,10 +92,11 @@ def test_forward(name: str, discard: bool) -> None:
     assert worst(SHAPES[name], discard, np.float32, "plain", (None, BATCH)) <= 1e-5
 
 
+@pytest.mark.parametrize("kernels", ["winograd", "fused"])
 @pytest.mark.parametrize("name", ["baseline", "batch_norm", "dense", "batch_norm+dropout+dense"])
-def test_forward_of_the_kernels_for_cpus(name: str) -> None:
-    """To 1e-5; seen: 8.1e-6."""
-    assert worst(VARIED[name], False, np.float32, "winograd", (None, BATCH)) <= 1e-5
+def test_forward_of_the_faster_kernels(name: str, kernels: str) -> None:
+    """To 1e-5; seen: winograd 8.1e-6, fused FUSED_FORWARD."""
+    assert worst(VARIED[name], False, np.float32, kernels, (None, BATCH)) <= 1e-5
 
 
 @pytest.mark.parametrize("kernels", KERNELS)

@@ -68,27 +68,33 @@ def test_gradients_in_float32(name: str, discard: bool, flat: bool) -> None:
     assert max(found.values()) <= 1e-4, found
 
 
+@pytest.mark.parametrize("kernels", ["plain", "fused"])
 @pytest.mark.parametrize("name", EXTREMES)
-def test_gradients_where_windows_tie(name: str) -> None:
-    """In float64, with XLA's own kernels: a tie's gradient goes to the first pixel in both. To 1e-12; seen: 1.4e-13."""
+def test_gradients_where_windows_tie(name: str, kernels: str) -> None:
+    """In float64, with XLA's own convolution: a tie's gradient goes to the first pixel in both.
+
+    To 1e-12; seen: 1.4e-13.
+    """
     with jax.enable_x64(True):
-        found = errors(name, False, "plain", np.float64, flat=True)
+        found = errors(name, False, kernels, np.float64, flat=True)
     assert max(found.values()) <= 1e-12, found
 
 
+@pytest.mark.parametrize("kernels", ["winograd", "fused"])
 @pytest.mark.parametrize("name", EXTREMES)
-def test_gradients_of_the_kernels_for_cpus(name: str) -> None:
+def test_gradients_of_the_faster_kernels(name: str, kernels: str) -> None:
     """In float64 to 1e-12; seen: 1.7e-14."""
     with jax.enable_x64(True):
-        found = errors(name, False, "winograd", np.float64, flat=False)
+        found = errors(name, False, kernels, np.float64, flat=False)
     assert max(found.values()) <= 1e-12, found
 
 
+@pytest.mark.parametrize("kernels", ["winograd", "fused"])
 @pytest.mark.parametrize("name", EXTREMES)
-def test_gradients_of_the_kernels_for_cpus_in_float32(name: str) -> None:
+def test_gradients_of_the_faster_kernels_in_float32(name: str, kernels: str) -> None:
     """To 1e-4; seen: 8.0e-6.
 
     Not where windows tie: rounding within a tile parts some ties, and so sends single pixels' gradients elsewhere.
     """
-    found = errors(name, False, "winograd", np.float32, flat=False)
+    found = errors(name, False, kernels, np.float32, flat=False)
     assert max(found.values()) <= 1e-4, found

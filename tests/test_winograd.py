@@ -169,7 +169,8 @@ def test_first_layer_ties_as_torch(torch: Any) -> None:
         assert_close(pull_back(jnp.asarray(upstream)), tuple(a.grad.numpy() for a in leaves), 1e-14)  # seen: 1e-15
 
 
-def test_norm_and_ties_behind_a_convolution_as_torch(torch: Any) -> None:
+@pytest.mark.parametrize("sums", [blocks.sum_by_products, blocks.sum_by_reduction])
+def test_norm_and_ties_behind_a_convolution_as_torch(sums: blocks.Sum, torch: Any) -> None:
     """Normalise, rectify and pool whole numbers of few values, so that most windows tie."""
     functional = torch.nn.functional
     y = np.random.default_rng(3).integers(0, 3, (6, 8, 8, 5)).astype(float)
@@ -182,7 +183,8 @@ def test_norm_and_ties_behind_a_convolution_as_torch(torch: Any) -> None:
     (pooled * torch.tensor(upstream)).sum().backward()
 
     def run(y: Array, scale: Array, shift: Array) -> Array:
-        return blocks.normalise_rectify_pool(y, jnp.zeros(5), (scale, shift, jnp.full(6, 1 / 6)), "max", EPSILON)[0]
+        norm = (scale, shift, jnp.full(6, 1 / 6))
+        return blocks.normalise_rectify_pool(y, jnp.zeros(5), norm, "max", EPSILON, sums)[0]
 
     with jax.enable_x64(True):
         values, pull_back = jax.vjp(run, *map(jnp.asarray, (y, scale, shift)))

@@ -18,9 +18,10 @@ from jaxtyping import Float, UInt8
 from cnn3 import cli
 from cnn3.cli import COUNT, UsageError
 from cnn3.compilation import cache_compilations
-from cnn3.config import PROTOCOLS, ProtocolName
+from cnn3.config import PROTOCOLS, ConfigError, ProtocolName
 from cnn3.data import CLASS_NAMES
 from cnn3.images import ImageError, read_image
+from cnn3.jax_settings import check_jax
 from cnn3.layers import default_block
 from cnn3.model import CLASSES
 from cnn3.train import EVALUATION_BATCH, predict
@@ -60,12 +61,13 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     try:
         options = parse(args)
+        check_jax()
         cache_compilations()
         saved, classes = open_weights(options)
         images = dict(read_images(options.images))
         for path, of in zip(images, classify(saved, list(images.values())), strict=True):
             print(f"{path}: {describe(of, classes, options.top)}")
-    except (UsageError, WeightsError) as error:
+    except (UsageError, ConfigError, WeightsError) as error:
         print(cli.one_line(error), file=sys.stderr)
         return 2
     return 0 if set(images) == set(options.images) else 1

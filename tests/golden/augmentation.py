@@ -31,7 +31,7 @@ def block(number: int) -> np.ndarray:
 
     rng, image, shape = np.random.default_rng([3136, number]), picture(), (BLOCK,)
     fields: tuple[Any, ...] = (
-        rng.integers(0, 9, (BLOCK, 2)),  # RandomCrop(32, padding=4)
+        rng.integers(0, 9, (BLOCK, 2)) - 4,  # RandomCrop(32, padding=4)
         rng.random(shape) < 0.5,  # RandomHorizontalFlip()
         rng.uniform(-10, 10, shape),  # RandomRotation(10)
         rng.uniform(-10, 10, shape),  # RandomAffine(0, shear=10, scale=(0.8, 1.2))
