@@ -250,8 +250,10 @@ def set_aside(path: Path, label: str) -> Path:
     Raises:
         OutputError: it cannot be moved.
     """
-    names = (path.with_name(f"{path.name}.{label}{suffix}") for suffix in ("", *(f"-{n}" for n in count(2))))
-    target = next(name for name in names if not name.exists())
+    first = path.with_name(f"{path.name}.{label}")
+    target = next(
+        of for n in count(1) if not (of := first if n == 1 else first.with_name(f"{first.name}-{n}")).exists()
+    )
     copy = path.with_name(f".{target.name}.copy")
     try:
         shutil.rmtree(copy, ignore_errors=True)

@@ -23,12 +23,12 @@ from cnn3 import (
     OutputError,
     RunConfig,
     WeightsError,
-    claim,
+    record,
 )
 from cnn3.config import SEED
 from experiments import common
 from experiments.common import Options, UsageError, command, parse, run_all, run_name
-from experiments.publish import Report, summarise
+from experiments.publish import Report, other_versions, summarise
 from experiments.tables import Row, mean, results_table, runs_table
 from tests.processes import python
 
@@ -87,13 +87,44 @@ def test_what_is_done_is_only_read(runs, output, monkeypatch):
 
 def test_runs_that_other_versions_made_are_used_and_told_of(runs, output, monkeypatch, capsys):
     monkeypatch.setattr(common, "fit", None)
-    monkeypatch.setattr(claim, "version", lambda name: "9.9" if name == "jaxlib" else version(name))
+    monkeypatch.setattr(record, "version", lambda name: "9.9" if name == "jaxlib" else version(name))
     given = options(output, seeds=2)
     assert run_all(given, "trial", configs(given)) == runs
-    assert capsys.readouterr().out == (
-        "4 of 4 runs are done\n"
-        f"4 of 4 runs were made by jaxlib {version('jaxlib')}, not 9.9; they are used as they are\n"
-    )
+    others = f"jaxlib {version('jaxlib')}, not 9.9"
+    said = f"4 of 4 runs are done\n4 of 4 runs were made with {others}; they are used as they are\n"
+    assert capsys.readouterr().out == said
+    rows = [Row(name, of, None) for name, of in runs.items()]
+    assert other_versions(Report("trial", "Trial", rows, [], {}, {})) == [f"4 of 4 runs were made with {others}."]
+
+
+def test_runs_of_other_code_are_trained_again_or_taken_as_they_are_and_told_of(
+    runs, output, tmp_path, monkeypatch, capsys
+):
+    shutil.copytree(output, tmp_path, dirs_exist_ok=True)
+    learns = {"learns": configs(options(tmp_path))["learns"]}
+    folder = tmp_path / "digits" / "runs" / run_name(learns["learns"])
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
+    made, here = json.loads(before["versions.json"])["code"], "0" * 16
+    monkeypatch.setattr(record, "code_fingerprint", lambda: here)
+    code = f"cnn3 {version('cnn3')} (code {made}), not {version('cnn3')} (code {here})"
+
+    taken = run_all(options(tmp_path, reuse="any-version"), "trial", learns)
+    assert taken["learns"][0].history == runs["learns"][0].history
+    assert f"1 of 1 runs were made with {code}; they are used as they are\n" in capsys.readouterr().out
+    report = Report("trial", "Trial", [Row("learns", taken["learns"], None)], [], {}, {})
+    assert other_versions(report) == [f"1 of 1 runs were made with {code}."]
+
+    again = run_all(options(tmp_path), "trial", learns)
+    assert f"{folder.name} was made with {code}: it is trained again; --reuse any-version" in capsys.readouterr().out
+    assert again["learns"][0].record["code"] == here
+    kept = folder.with_name(f"{folder.name}.cnn3-{version('cnn3')}-{made[:8]}")
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
+
+
+def test_runs_of_other_data_are_refused(runs, output, monkeypatch):
+    monkeypatch.setattr(common, "identify", lambda *args, **rest: "another")
+    with pytest.raises(OutputError, match=r"on other images \(data [0-9a-f]{16}, not another\)"):
+        run_all(options(output), "trial", configs(options(output)))
 
 
 def test_another_seed_trains_only_itself_on_its_own_split(runs, output, monkeypatch):
@@ -204,6 +235,7 @@ def test_the_command_line_becomes_options_and_options_the_default_run():
         "protocol": "published",
         "precision": "bf16",
         "limit": 200,
+        "reuse": "same-code",
     }
     assert given.config() == RunConfig(
         protocol=PROTOCOLS["published"], dataset="digits", limit=200, epochs=3, precision="bf16"

@@ -2,13 +2,23 @@
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnn3.config import OPTIMIZERS, PROTOCOLS, VARIANTS, ConfigError, ModelConfig, OptimizerConfig, RunConfig
+from cnn3.config import (
+    OPTIMIZERS,
+    PROTOCOLS,
+    VARIANTS,
+    AugmentConfig,
+    ConfigError,
+    ModelConfig,
+    OptimizerConfig,
+    RunConfig,
+)
 
 models = st.builds(
     ModelConfig,
@@ -29,6 +39,14 @@ runs = st.builds(
     batch_size=st.integers(2, 1024),
     snapshots=st.lists(st.integers(0, 200), unique=True).map(lambda epochs: tuple(sorted(epochs))),
     seed=st.integers(0, 2**31 - 1),
+    augment=st.builds(
+        AugmentConfig,
+        padding=st.integers(0, 16),
+        flip=st.floats(0, 1),
+        rotation=st.floats(0, 25),
+        shear=st.sampled_from([0, 10]),
+        scale=st.sampled_from([(0.8, 1.2), (1, 1)]),
+    ),
 )
 
 
@@ -41,6 +59,34 @@ def test_json_keeps_everything(config: RunConfig) -> None:
 @given(runs, runs)
 def test_the_digest_tells_configurations_apart(a: RunConfig, b: RunConfig) -> None:
     assert (a.digest() == b.digest()) == (a == b)
+
+
+RUNS = sorted((Path(__file__).parent.parent / "docs" / "cifar10" / "runs").iterdir())
+
+
+@pytest.mark.parametrize("folder", RUNS, ids=lambda folder: folder.name)
+def test_configurations_of_earlier_versions_read_as_what_they_meant(folder: Path) -> None:
+    """Written by cnn3 0.1 and 0.2, whose digest is in the folder's name; the augmentation was the original study's."""
+    text = (folder / "config.json").read_text()
+    config = RunConfig.from_json(text)
+    assert folder.name.endswith(f"-{config.digest()}")
+    assert config.augment == AugmentConfig(padding=4, flip=0.5, rotation=10, shear=10, scale=(0.8, 1.2))
+    written, read = json.loads(text), json.loads(config.to_json())
+    assert {name: read[name] for name in written} == written
+
+
+def test_equal_numbers_are_one_configuration() -> None:
+    whole = RunConfig(ModelConfig(dropout=0), OptimizerConfig("sgd", 1, weight_decay=-0.0))
+    fraction = RunConfig(ModelConfig(dropout=0.0), OptimizerConfig("sgd", 1.0, weight_decay=0.0))
+    assert (whole, whole.digest(), whole.to_json()) == (fraction, fraction.digest(), fraction.to_json())
+
+
+def test_another_default_of_the_augmentation_would_be_another_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A field that is left out of the digest has one fixed meaning, whatever the default is by then."""
+    lighter = RunConfig(augment=AugmentConfig(rotation=0))
+    assert lighter.digest() != RunConfig().digest()
+    assert json.loads(lighter.to_json())["augment"]["rotation"] == 0
+    assert RunConfig.from_json(lighter.to_json()) == lighter
 
 
 def test_the_defaults_are_the_reports() -> None:
@@ -116,6 +162,28 @@ def test_impossible_optimizers_are_refused_by_name(values: dict[str, Any], field
         OptimizerConfig(**values)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("padding", -1),
+        ("padding", 1.5),
+        ("padding", 17),
+        ("flip", 1.5),
+        ("flip", float("nan")),
+        ("rotation", -1.0),
+        ("rotation", 26.0),
+        ("shear", "10"),
+        ("scale", 1.2),
+        ("scale", (1.2, 0.8)),
+        ("scale", (0.5, 1.0)),
+        ("scale", (0.8, 1.0, 1.2)),
+    ],
+)
+def test_impossible_augmentations_are_refused_by_name(field: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=field):
+        AugmentConfig(**{field: value})
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"model": 1}', "[" * 100_000])
 def test_text_that_is_no_configuration_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):
@@ -124,7 +192,9 @@ def test_text_that_is_no_configuration_is_refused(text: str) -> None:
 
 def test_json_with_a_wrong_part_is_refused() -> None:
     values = dataclasses.asdict(RunConfig())
-    for part in ("model", "optimizer", "protocol"):
-        for broken in (3, {}, {**values[part], "surplus": 1}):
-            with pytest.raises(ConfigError):
-                RunConfig.from_json(json.dumps({**values, part: broken}))
+    for part in ("model", "optimizer", "protocol", "augment"):
+        said = {f"{part} must be an object": 3, f"{part} lacks fields": {}, "unknown field surplus": {"surplus": 1}}
+        for message, broken in said.items():
+            wrong = broken if broken in (3, {}) else {**values[part], **broken}
+            with pytest.raises(ConfigError, match=message):
+                RunConfig.from_json(json.dumps({**values, part: wrong}))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import cnn3
+from cnn3.checkpoint import RunFolder
 from cnn3.config import ConfigError, OptimizerConfig
 from cnn3.data import Dataset, load
 from cnn3.files import OutputError
@@ -76,7 +77,7 @@ def killed(*args):
     if args[-1] == epochs:
         os.kill(os.getpid(), signal.SIGKILL)
     return epoch(*args)
-fitting._epoch = killed
+fitting._epoch, fitting.CHECKPOINT_SECONDS = killed, 0.0
 fitting.fit(RunConfig.from_json((folder / "given.json").read_text()), few(load("digits", limit=150)), folder / "run")
 """
 
@@ -92,6 +93,29 @@ def test_killed_and_started_again_ends_as_if_never_killed(digits: Dataset, tmp_p
     assert timeless(read(tmp_path / "run")) == timeless(resumed.history) == timeless(whole.history)
     assert same(resumed.weights, whole.weights)
     assert resumed.summary["test"] == whole.summary["test"]
+
+
+def test_checkpoints_are_as_far_apart_as_they_have_to_be(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first epoch's is written at once; what a kill may lose beyond it are epochs of the next ten seconds."""
+    saved: list[int] = []
+    monkeypatch.setattr(RunFolder, "save", lambda self, state, history, kept: saved.append(len(history)))
+    fit(CONFIG, digits, tmp_path / "quick")
+    assert saved == [1, 3]  # the first, and the one that ends the run
+    saved.clear()
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
+    fit(CONFIG, digits, tmp_path / "slow")
+    assert saved == [1, 2, 3]
+
+
+def test_the_history_grows_with_each_epoch(digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(RunFolder, "save", lambda self, state, history, kept: None)
+    epoch = fitting._epoch
+    monkeypatch.setattr(fitting, "_epoch", lambda *args: seen.append(len(read(tmp_path))) or epoch(*args))
+    fit(CONFIG, digits, tmp_path)
+    assert seen == [0, 1, 2]
 
 
 def scripted(monkeypatch: Any, accuracies: list[float]) -> None:

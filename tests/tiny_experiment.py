@@ -6,6 +6,7 @@ KILL_AT=N in the environment kills it, as `kill -9` does, before its Nth operati
 end it says on standard error how many there were.
 """
 
+import importlib
 import os
 import signal
 import sys
@@ -42,6 +43,7 @@ def main(args: list[str]) -> int:
     killer = Killer(args[args.index("--output") + 1], int(os.environ.get("KILL_AT", "0")))
     sys.addaudithook(killer)
     common.load = lambda *args, **rest: few(load(*args, **rest))
+    importlib.import_module("cnn3.fit").CHECKPOINT_SECONDS = 0.0  # a checkpoint after each epoch
     improvements.VARIANTS = {"plain": replace(TINY, batch_norm=False), "batch_norm": TINY}
     status = improvements.main(args)
     print(f"{killer.count} operations", file=sys.stderr)

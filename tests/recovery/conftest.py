@@ -1,7 +1,7 @@
 """A run that ended undisturbed, and one that was cut off."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,14 @@ from tests.recovery.run import CONFIG
 from tests.tiny_experiment import few
 
 fitting = importlib.import_module("cnn3.fit")  # the package exports a function of this name
+
+
+@pytest.fixture(scope="package", autouse=True)
+def checkpoint_after_each_epoch() -> Iterator[None]:
+    """Write a checkpoint after each epoch, as if epochs took longer than the least time between two."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from cnn3 import Dataset, OptimizerConfig, OutputError, RunConfig, claim, files, fit
+from cnn3 import Dataset, OptimizerConfig, OutputError, RunConfig, files, fit, record
 from cnn3.checkpoint import read_outcome
 from experiments import common
 from experiments.common import Options, run_all, run_name
@@ -117,8 +117,8 @@ def said_of_ended(name: str, damage: str) -> str:
 
 
 def said_of_cut_off(name: str, damage: str) -> str | None:
-    if name == "epoch0.safetensors":
-        return ANEW  # both checkpoints need it
+    if name in ("initial.safetensors", "epoch0.safetensors"):
+        return ANEW  # both checkpoints need them
     if name.startswith("checkpoints/1") and (name, damage) != ("checkpoints/1.sha256sums", "deleted"):
         return OLDER
     return None  # the newest checkpoint is whole, and has a copy or can do without
@@ -212,11 +212,11 @@ def test_a_run_that_other_versions_began_is_refused(
 ) -> None:
     shutil.copytree(cut_off, tmp_path, dirs_exist_ok=True)
     before = contents(tmp_path)
-    monkeypatch.setattr(claim, "version", another_jax)
+    monkeypatch.setattr(record, "version", another_jax)
     with pytest.raises(OutputError) as error:
         fit(CONFIG, digits, tmp_path)
-    remedy = f"delete {tmp_path} to train the run anew, or name another --output"
-    assert str(error.value) == f"{tmp_path} was begun by {JAX_DIFFERS}: {remedy}"
+    remedy = f"delete {tmp_path} to train the run again, or name another --output"
+    assert str(error.value) == f"{tmp_path} was begun with {JAX_DIFFERS}: {remedy}"
     assert contents(tmp_path) == before
     shutil.rmtree(tmp_path / "checkpoints")  # nothing is left that other versions have trained
     (tmp_path / "summary.json").unlink(missing_ok=True)
@@ -231,11 +231,11 @@ def test_a_run_that_other_versions_ended_is_used_and_they_are_told(
     ended: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(ended, tmp_path, dirs_exist_ok=True)
-    monkeypatch.setattr(claim, "version", another_jax)
+    monkeypatch.setattr(record, "version", another_jax)
     monkeypatch.setattr(fitting, "_epoch", None)
     with told() as lines:
         fit(CONFIG, digits, tmp_path)
-    assert lines == [f"{tmp_path} was made by {JAX_DIFFERS}; it is used as it is"]
+    assert lines == [f"{tmp_path} was made with {JAX_DIFFERS}; it is used as it is"]
     assert contents(tmp_path) == contents(ended)
 
 
