@@ -132,8 +132,7 @@ def test_maps_and_scores_are_computed_once(quick, tmp_path, monkeypatch, digits)
     for start, before in zip(quick[4:], list(journey.values())[:-1], strict=True):
         assert np.array_equal(start, before)
     assert set(drawn) == {
-        *("initial.png", "epoch1.png", "best.png", "side_by_side.png"),
-        *("evolution.png", "evolution.gif", "separability.png"),
+        *("side_by_side.png", "evolution.png", "evolution.gif", "separability.png"),
     }
     weights = cnn3.load_weights(run.folder / "epoch1.safetensors", CNN3(TINY))
     values = latents(CNN3(TINY), weights, digits.test.images)
@@ -217,7 +216,7 @@ def test_from_the_command_line_to_the_files(tmp_path, monkeypatch, capsys):
     done = python("-W", "error", "-m", "experiments.latent", *given)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "digits" / "latent"
-    pictures = {"initial.png", "epoch0.png", "best.png", "side_by_side.png", "evolution.png", "separability.png"}
+    pictures = {"side_by_side.png", "evolution.png", "separability.png"}
     assert {path.name for path in folder.iterdir()} == pictures | {
         *("evolution.gif", "summary.json", "table.md", "cache")
     }
