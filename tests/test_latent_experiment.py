@@ -16,6 +16,7 @@ from cnn3.model import CNN3
 from cnn3.weights import save_weights
 from experiments.common import Options, Run, run_name
 from experiments.latent import Space, Stage, by_stage, figures, main, missing, notes, separability_table, shown, to_json
+from tests.drawn import written
 from tests.processes import python
 from tests.tiny import TINY, initial_weights
 
@@ -193,8 +194,9 @@ def test_seeds_are_summed_up_by_stage(tmp_path):
     told = json.loads(json.dumps(to_json(found), allow_nan=False))
     assert [stage["stage"] for stage in told] == ["initial", "epoch4", "best"]
     assert told[1]["seeds"] == [None, {"epochs": 5, "neighbours": 0.5, "probe": 0.5, "silhouette": 0.1}]
-    figure = experiment.separability(found, "digits")
-    assert "2 seeds" in figure.get_suptitle()
+    figure = experiment.separability(Options(dataset="digits", seeds=2), found)
+    assert "Trained on 1,294 images" in written(figure)
+    assert "Mean ± standard deviation of 2 seeds." in written(figure)
     line = figure.axes[0].lines[0]
     assert list(np.asarray(line.get_xdata())) == [0, 5, 5]
     np.testing.assert_allclose(np.asarray(line.get_ydata()), [0.2, 0.5, 0.8])
