@@ -23,6 +23,7 @@ from cnn3.cost import parameters, training_flops
 from experiments import figures, reported
 from experiments.cache import cached
 from experiments.common import Options, Run, run_all
+from experiments.names import display
 from experiments.publish import Report, conduct
 from experiments.tables import (
     NOTHING,
@@ -182,22 +183,27 @@ def accuracies(rows: Sequence[Row]) -> str:
 
 def drawn(options: Options, groups: Mapping[str, Sequence[Row]]) -> dict[str, Figure]:
     """Return the plots by file name: accuracy against cost, and the curves of each choice in one."""
-    colored = [groups["channels"][:1], *(rows[1:] for rows in groups.values())]
-    title = f"Accuracy and cost on {options.dataset}"
+    colored = {display(BASELINE): groups["channels"][:1]}
+    colored |= {GROUPS[key].heading: rows[1:] for key, rows in groups.items()}
+    several = " Bars: standard deviation over the seeds." if options.seeds > 1 else ""
+    under = f"{figures.subtitle(options)}{several}"
 
-    def scatter(of: str, unit: float, label: str, scale: Literal["linear", "log"]) -> Figure:
-        points = [_points(rows, of, unit) for rows in colored]
-        return plots.scatter(points, label, "Test accuracy", title, scale)
+    def scatter(of: str, unit: float, label: str, title: str, scale: Literal["linear", "log"]) -> Figure:
+        points = {heading: _points(rows, of, unit) for heading, rows in colored.items()}
+        heading = f"{title} on {display(options.dataset)}"
+        return plots.scatter(points, label, "Test accuracy", heading, under, x_scale=scale)
 
-    against = {
-        "accuracy_flops.png": scatter("training_flops_per_image", 1e9, "GFLOP to train on an image", "linear"),
-        "accuracy_parameters.png": scatter("parameters", 1e6, "Million parameters", "log"),
+    drawn = {
+        "accuracy_flops.png": scatter(
+            "training_flops_per_image", 1e9, "GFLOP per training image", "Test accuracy and cost of training", "linear"
+        ),
+        "accuracy_parameters.png": scatter(
+            "parameters", 1e6, "Million parameters (log axis)", "Test accuracy and parameters", "log"
+        ),
     }
-    curves = {
-        f"comparison_{key}.png": figures.comparison(rows, f"{GROUPS[key].heading} on {options.dataset}")
-        for key, rows in groups.items()
-    }
-    return against | curves
+    for key, rows in groups.items():
+        drawn |= figures.comparison(options, rows, f"comparison_{key}.png", GROUPS[key].heading)
+    return drawn
 
 
 def _points(rows: Sequence[Row], cost: str, unit: float) -> dict[str, plots.Point]:
@@ -207,7 +213,7 @@ def _points(rows: Sequence[Row], cost: str, unit: float) -> dict[str, plots.Poin
         values = [run.summary["test"]["accuracy"] for run in row.runs if run.summary["test"]]
         if values:
             std = stdev(values) if len(values) > 1 else None
-            points[figures.words(row.name)] = plots.Point(row.more[cost] / unit, fmean(values), std)
+            points[display(row.name)] = plots.Point(row.more[cost] / unit, fmean(values), std)
     return points
 
 

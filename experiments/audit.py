@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from cnn3 import PROTOCOLS, Protocol, plots
 from experiments import figures
 from experiments.common import Options, Run, UsageError, run_all
+from experiments.names import display
 from experiments.publish import Report, conduct
 from experiments.reported import AS_PUBLISHED, TUNED
 from experiments.tables import (
@@ -112,19 +113,21 @@ def notes(options: Options, runs: Mapping[str, Sequence[Run]]) -> list[str]:
 
 
 def drawn(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
-    """Return the plots by file name: how far each defect moves each accuracy, and all curves in one."""
+    """Return the plot by file name: how far each defect moves each accuracy.
+
+    There are no curves of the runs: they differ by less than the width of a line.
+    """
     without = rows[0].runs
     moved = {
-        split: {row.name: differences(row.runs, without, split, "accuracy") for row in rows[1:]} for split in SPLITS
+        display(split): {display(row.name): differences(row.runs, without, split, "accuracy") for row in rows[1:]}
+        for split in SPLITS
     }
     points = {
         split: {name: [v and 100 * v for v in of] for name, of in named.items()} for split, named in moved.items()
     }
-    title = f"Accuracy with a defect, less that without any, on {options.dataset}"
-    return {
-        "differences.png": plots.differences(points, "percentage points", title),
-        "comparison.png": figures.comparison(rows, f"Defects of the report's program on {options.dataset}"),
-    }
+    title = f"Change in accuracy caused by each defect, on {display(options.dataset)}"
+    unit = "Change in accuracy (percentage points)"
+    return {"differences.png": plots.differences(points, unit, title, figures.subtitle(options))}
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -8,7 +8,6 @@ import numpy as np
 from scipy.stats import t as student
 
 from cnn3.fit import BEST, INITIAL
-from cnn3.plots import Beside
 from experiments import architecture, hyperparameters, improvements, latent, optimizers, reported, tuned
 from experiments.publish import Report
 from experiments.reported import Statement
@@ -103,17 +102,6 @@ def numbers_table(reports: Reports, comparable: bool) -> Table:
         ends = f"{between[0]:.4f} to {between[1]:.4f}" if between else NOTHING
         lines.append([str(number), str(number.printed), ours, difference, ends, str(seeds), number.source])
     return Table(header, lines, 1)
-
-
-def glance(reports: Reports, comparable: bool) -> dict[str, Beside]:
-    """Return the accuracies by which the report decides, ours beside its own, for a picture."""
-    shown = [of for of in numbers() if of.metric == "accuracy" and of.source != "section 8"]
-    shown = [of for of in shown if of.split == "test" or of.experiment == hyperparameters.NAME]
-    picture = {}
-    for number in shown:
-        mean, between, _ = measure(reports, number)
-        picture[f"{number.name} ({number.split})"] = Beside(mean, between, number.printed if comparable else None)
-    return picture
 
 
 def statements_table(reports: Reports) -> Table:

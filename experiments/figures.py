@@ -1,33 +1,111 @@
 """The figures that experiments share: curves of each row, and of all in one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
 from cnn3 import plots
+from cnn3.config import SEED
 from experiments.common import Options, Run
+from experiments.names import display
+from experiments.reported import Reported
 from experiments.tables import Row
 
-METRICS: tuple[plots.Metric, ...] = ("accuracy", "loss")
+TRAINING_IMAGES: Mapping[str, int] = {"cifar10": 45_000, "digits": 1_294}  # without those for validation
+BY: Mapping[plots.Against, str] = {"epochs": "epoch", "time": "training time"}
+
+Original = Mapping[str, plots.PrintedNumbers]  # numbers of the original study, by a row's name
 
 
-def each(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
-    """Return accuracy and loss plots of each row, as `accuracy_NAME.png` and `loss_NAME.png`."""
-    drawn = [curves(row.runs, row.name, f"{words(row.name)} on {options.dataset}") for row in rows]
-    return {name: figure for of in drawn for name, figure in of.items()}
+def subtitle(options: Options) -> str:
+    """Return what a figure must say of its numbers: on what they were trained, how long, and with how many seeds."""
+    images = TRAINING_IMAGES[options.dataset] if options.limit is None else options.limit
+    patience = options.config().patience
+    if options.epochs > patience:
+        epochs = f"at most {options.epochs} epochs (early stopping with patience {patience})"
+    else:
+        epochs = "1 epoch" if options.epochs == 1 else f"{options.epochs} epochs"
+    seeds = (
+        f"1 seed ({SEED})" if options.seeds == 1 else f"{options.seeds} seeds ({SEED} to {SEED + options.seeds - 1})"
+    )
+    others = {"published protocol": options.protocol == "published", "bfloat16": options.precision == "bf16"}
+    more = "".join(f", {name}" for name, used in others.items() if used)
+    return f"Trained on {images:,} images of {display(options.dataset)} for {epochs}, {seeds}{more}."
 
 
-def curves(runs: Sequence[Run], name: str, title: str) -> dict[str, Figure]:
-    """Return the accuracy and loss plots of a row's runs, as `accuracy_NAME.png` and `loss_NAME.png`."""
-    histories = [run.history for run in runs]
-    return {f"{metric}_{name}.png": plots.curves(histories, metric, title) for metric in METRICS}
+def each(options: Options, rows: Sequence[Row], original: Original | None = None, words: str = "") -> dict[str, Figure]:
+    """Return accuracy and loss of each row by epoch, as `curves_NAME.png`, all on the same axes of values.
+
+    A row without a second epoch has none: a dot would say no more than its number.
+
+    Args:
+        options: the command line.
+        rows: what is drawn.
+        original: what the original study has of them; None is what it prints in tables.
+        words: that the subtitles end with.
+    """
+    known = originals(rows) if original is None else original
+    limits = plots.limits([run.history for row in rows for run in row.runs], known.values())
+    figures: dict[str, Figure] = {}
+    for row in rows:
+        numbers = known.get(row.name, {})
+        figures |= curves(options, row.runs, row.name, display(row.name), numbers, limits=limits, words=words)
+    return figures
 
 
-def comparison(rows: Sequence[Row], title: str, against: plots.Against = "epochs") -> Figure:
-    """Return one figure with the curves of all rows."""
-    return plots.comparison({words(r.name): [run.history for run in r.runs] for r in rows}, METRICS, title, against)
+def curves(
+    options: Options,
+    runs: Sequence[Run],
+    name: str,
+    title: str,
+    original: plots.PrintedNumbers,
+    *,
+    limits: plots.Limits | None = None,
+    words: str = "",
+) -> dict[str, Figure]:
+    """Return accuracy and loss of a row's runs by epoch, as `curves_NAME.png`, nothing without a second epoch."""
+    if not _several_epochs(runs):
+        return {}
+    heading = f"{title} on {display(options.dataset)}: accuracy and loss by epoch"
+    histories, under = [run.history for run in runs], f"{subtitle(options)}{words}"
+    return {f"curves_{name}.png": plots.curves(histories, heading, under, printed=original, limits=limits)}
 
 
-def words(name: str) -> str:
-    """Return a row's name for a reader."""
-    return name.replace("_", " ")
+def comparison(
+    options: Options,
+    rows: Sequence[Row],
+    name: str,
+    title: str,
+    *,
+    against: plots.Against = "epochs",
+    original: Original | None = None,
+    words: str = "",
+) -> dict[str, Figure]:
+    """Return one figure with the curves of all rows, by its file's name, nothing without a second epoch."""
+    if not _several_epochs([run for row in rows for run in row.runs]):
+        return {}
+    heading = f"{title} on {display(options.dataset)}: accuracy and loss by {BY[against]}"
+    named = {display(row.name): [run.history for run in row.runs] for row in rows}
+    known = originals(rows) if original is None else original
+    numbers = {display(of): values for of, values in known.items()}
+    under = f"{subtitle(options)}{words}"
+    return {name: plots.comparison(named, plots.METRICS, heading, under, against=against, printed=numbers)}
+
+
+def originals(rows: Sequence[Row]) -> Original:
+    """Return what the original study prints of the curves of rows, by their names."""
+    return {row.name: printed(row.reported) for row in rows}
+
+
+def printed(reported: Reported | None) -> plots.PrintedNumbers:
+    """Return what the original study prints of curves: the numbers of the epoch that it keeps."""
+    return {
+        (split, metric): plots.Printed(value)
+        for split in plots.SPLITS
+        for metric in plots.METRICS
+        if (value := getattr(getattr(reported, split, None), metric, None)) is not None
+    }
+
+
+def _several_epochs(runs: Sequence[Run]) -> bool:
+    return any(len(run.history) > 1 for run in runs)

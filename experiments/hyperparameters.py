@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from cnn3 import VARIANTS, OptimizerConfig, RunConfig, plots
 from experiments import figures
 from experiments.common import Options, Run, run_all
+from experiments.names import display
 from experiments.publish import Report, conduct
 from experiments.reported import AS_PUBLISHED, HYPERPARAMETERS, TUNED, TUNED_SETTING, Accuracy, Reported
 from experiments.tables import NOTHING, Row, Table, beside, measured, reading, runs_table
@@ -113,18 +114,19 @@ def selected_table(options: Options, grid: Mapping[Setting, Sequence[Run]], best
 
 def drawn(options: Options, grid: Mapping[Setting, Sequence[Run]], best: Setting | None) -> dict[str, Figure]:
     """Return the plots by file name: the grid as a heat map, and the selected setting's curves."""
-    panels = {"measured": _matrix({setting: accuracy(runs) for setting, runs in grid.items()})}
+    panels = {"Here": _matrix({setting: accuracy(runs) for setting, runs in grid.items()})}
     if beside(options, HYPERPARAMETERS):
-        panels["the report's"] = _matrix(HYPERPARAMETERS)
+        panels["Original study"] = _matrix(HYPERPARAMETERS)
     rows = plots.Ticks("Learning rate", [f"{rate:g}" for rate in LEARNING_RATES])
     columns = plots.Ticks("Batch size", [str(size) for size in BATCH_SIZES])
-    mean = f", mean of {options.seeds} seeds" if options.seeds > 1 else ""
-    title = f"Validation accuracy on {options.dataset}{mean}"
-    heatmap = {"heatmap.png": plots.heatmap(panels, rows, columns, title)}
+    mean = " Means over the seeds." if options.seeds > 1 else ""
+    title = f"Validation accuracy by learning rate and batch size on {display(options.dataset)}"
+    words = plots.Words("Validation accuracy", "selected: the highest of the grid", "Here minus original study")
+    heatmap = {"heatmap.png": plots.heatmap(panels, rows, columns, words, title, f"{figures.subtitle(options)}{mean}")}
     if best is None:
         return heatmap
-    rate, size = best
-    return heatmap | figures.curves(grid[best], "selected", f"lr {rate:g}, batch size {size} on {options.dataset}")
+    original = figures.printed(beside(options, reported_settings()).get(best))
+    return heatmap | figures.curves(options, grid[best], "selected", f"Selected: {name(best)}", original)
 
 
 def _matrix(values: Mapping[Setting, float | None]) -> np.ndarray:

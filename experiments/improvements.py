@@ -40,9 +40,9 @@ def notes(options: Options) -> list[str]:
 
 
 def drawn(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
-    """Return the plots by file name: accuracy and loss of each variant, and one of all."""
+    """Return the plots by file name: all variants in one, and accuracy and loss of each."""
     return {
-        "comparison.png": figures.comparison(rows, f"Improvement techniques on {options.dataset}"),
+        **figures.comparison(options, rows, "comparison.png", "Improvement techniques"),
         **figures.each(options, rows),
     }
 

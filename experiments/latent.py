@@ -20,6 +20,8 @@ from cnn3.fit import BEST, INITIAL, snapshot_name, weight_names
 from cnn3.latent import ITERATIONS, NEIGHBOURS, PERPLEXITY, WARM, Scores, latents, scores, tsne
 from experiments.cache import cached, file_digest
 from experiments.common import Options, Run, run_all, trained
+from experiments.figures import subtitle as trained_on
+from experiments.names import display
 from experiments.publish import Report, conduct
 from experiments.reported import LATENT
 from experiments.tables import Row, Table, beside, reading, results_table, runs_table, spread
@@ -229,26 +231,33 @@ def missing(space: Space) -> list[str]:
 
 
 def figures(space: Space, found: Found) -> dict[str, Figure | bytes]:
-    """Return the pictures by file name: a map of each stage that the report shows, all of them, and the evolution."""
-    dataset = space.options.dataset
+    """Return the pictures by file name: maps of the stages that the original study shows, and the evolution."""
+    options = space.options
+    dataset = options.dataset
     labels, classes = space.labels(), CLASS_NAMES[dataset]
     maps = {stage: space.map(stage) for stage in shown(space.stages)}
-    journey = {str(stage): points for stage, points in space.journey().items()}
-    each = {
-        f"{stage.name}.png": plots.latent_map(points, labels, classes, f"Latent space on {dataset}, {stage}")
-        for stage, points in maps.items()
-    }
-    together = {str(stage): points for stage, points in maps.items()}
+    journey = space.journey()
+    together = {heading(stage): points for stage, points in maps.items()}
+    evolution = {heading(stage): points for stage, points in journey.items()}
+    data, first = display(dataset), "" if options.seeds == 1 else " The first seed's maps."
+    under = f"{trained_on(options)}{first} t-SNE of the 128 latent values of {{}} test images."
+    whole, followed = under.format(f"all {len(labels):,}"), under.format(f"the first {min(FOLLOWED, len(labels)):,}")
+    title = f"Latent space on {data} before, during and after training"
+    course = f"Evolution of the latent space on {data}"
     return {
-        **each,
-        "side_by_side.png": plots.latent_maps(together, labels, classes, f"Latent space on {dataset}", 3),
-        "evolution.png": plots.latent_maps(journey, labels, classes, f"Evolution of the latent space on {dataset}", 5),
-        "evolution.gif": plots.animation(journey, labels, classes),
-        "separability.png": separability(found, dataset),
+        "side_by_side.png": plots.latent_maps(together, labels, classes, title, whole),
+        "evolution.png": plots.latent_maps(evolution, labels, classes, course, followed),
+        "evolution.gif": plots.animation(evolution, labels, classes, f"Latent space on {data}", trained_on(options)),
+        "separability.png": separability(options, found),
     }
 
 
-def separability(found: Found, dataset: str) -> Figure:
+def heading(stage: Stage) -> str:
+    """Return what a map of a stage is called."""
+    return f"Epoch {stage.epochs} (kept: highest validation accuracy)" if stage.name == BEST else display(str(stage))
+
+
+def separability(options: Options, found: Found) -> Figure:
     """Return the curves of the scores."""
     epochs = [float(np.mean([one[0].epochs for one in of if one is not None])) for of in found.values()]
     panels = {
@@ -259,7 +268,8 @@ def separability(found: Found, dataset: str) -> Figure:
         for heading, fields in PANELS.items()
     }
     best = list(found).index(BEST) if BEST in found else None
-    return plots.separability(epochs, panels, best, f"Separability of the latent space on {dataset}")
+    title = f"How far apart classes lie in the latent space on {display(options.dataset)}"
+    return plots.separability(epochs, panels, best, title, trained_on(options))
 
 
 def one_or_nan(one: tuple[Stage, Scores] | None, field: str) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from cnn3 import OPTIMIZERS
+from cnn3 import OPTIMIZERS, plots
 from experiments import figures, reported
 from experiments.common import Options, Run, run_all
 from experiments.publish import Report, conduct
@@ -32,6 +32,11 @@ from experiments.tables import (
 NAME = "optimizers"
 TITLE = "Training algorithms (report, section 6)"
 ACCURACIES = (0.5, 0.6, 0.7, 0.8)  # whose first epoch is told
+ALONE = ("sgd", "momentum", "rmsprop")  # with figures of their own in the original study, 18 to 23
+TOLD: Mapping[str, plots.PrintedNumbers] = {  # in the words of sections 6.1 and 6.2: "around"
+    "sgd": {("validation", "accuracy"): plots.Printed(0.63, 150)},
+    "momentum": {("validation", "accuracy"): plots.Printed(0.8, 120)},
+}
 
 
 def optimizers(options: Options) -> Report:
@@ -125,12 +130,13 @@ def last_accuracy(runs: Sequence[Run]) -> str:
 
 
 def drawn(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
-    """Return the plots by file name: all in one by epoch and by time, and accuracy and loss of each."""
-    title = f"Training algorithms on {options.dataset}"
+    """Return the plots by file name: all in one by epoch and by time, and those that the original study shows alone."""
+    title, original = "Training algorithms", {**figures.originals(rows), **beside(options, TOLD)}
+    alone = [row for row in rows if row.name in ALONE]
     return {
-        "comparison_epochs.png": figures.comparison(rows, title),
-        "comparison_time.png": figures.comparison(rows, title, "time"),
-        **figures.each(options, rows),
+        **figures.comparison(options, rows, "comparison_epochs.png", title, original=original),
+        **figures.comparison(options, rows, "comparison_time.png", title, against="time", original=original),
+        **figures.each(options, alone, {row.name: original[row.name] for row in alone}),
     }
 
 

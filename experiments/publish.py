@@ -16,6 +16,7 @@ from cnn3 import files, plots
 from cnn3.data import provenance
 from experiments.common import Options, command
 from experiments.document import Picture, Section, markdown
+from experiments.names import display
 from experiments.reported import FIGURES
 from experiments.tables import Row, Table, mean
 
@@ -94,10 +95,10 @@ def section(options: Options, report: Report) -> Section:
     """Return what an experiment found as a part of a document; its pictures have been written."""
     folder = options.folder(report.name)
     tables = {captioned(report.name, heading, heading): table for heading, table in report.tables.items()}
-    pictures = [Picture(folder / name, captioned(report.name, name, _title(name))) for name in report.figures]
-    return Section(
-        report.name, report.title, [setting(options), *report.notes, *other_versions(report)], tables, pictures
-    )
+    titles = {name: _title(name, figure) for name, figure in report.figures.items()}
+    pictures = [Picture(folder / name, captioned(report.name, name, title)) for name, title in titles.items()]
+    paragraphs = [setting(options), *report.notes, *other_versions(report)]
+    return Section(report.name, report.title, paragraphs, tables, pictures)
 
 
 def captioned(experiment: str, name: str, title: str) -> str:
@@ -106,9 +107,11 @@ def captioned(experiment: str, name: str, title: str) -> str:
     return f"{title} (figure{'s' if len(found) > 1 else ''} {', '.join(found)} of the report)" if found else title
 
 
-def _title(name: str) -> str:
-    words = Path(name).stem.replace("_", " ")
-    return words[0].upper() + words[1:]
+def _title(name: str, figure: Figure | bytes) -> str:
+    """Return what a picture shows: its own title, or the words of its file's name."""
+    if isinstance(figure, Figure) and figure.get_suptitle():
+        return figure.get_suptitle()
+    return f"{display(Path(name).stem)}{' (animation)' if name.endswith('.gif') else ''}"
 
 
 def show(options: Options, report: Report, console: Console) -> None:

@@ -22,6 +22,7 @@ from experiments.common import Options, command
 from experiments.comparison import INTERVAL, Reports
 from experiments.document import Picture, Section, html_document, markdown_document
 from experiments.environment import environment
+from experiments.glance import glance
 from experiments.publish import Report, publish, section, setting
 from experiments.reported import AS_PUBLISHED
 from experiments.tables import Table
@@ -123,8 +124,8 @@ def overview(options: Reproduction, reports: Reports) -> Section:
     comparable = options.dataset == "cifar10"
     path = options.folder(NAME) / "glance.png"
     files.make_folder(path.parent)
-    glance = plots.beside(comparison.glance(reports, comparable), "Accuracy", f"At a glance, on {options.dataset}")
-    plots.save(glance, path)
+    picture = glance(options.of(improvements.NAME), options.of(hyperparameters.NAME), reports, comparable)
+    plots.save(picture, path)
     others = "" if comparable else f" The report has no numbers of {options.dataset}, so they are not to be compared."
     sweeps = options.of(SWEEPS[0])
     whole = options.of(improvements.NAME)
@@ -144,7 +145,7 @@ def overview(options: Reproduction, reports: Reports) -> Section:
         "Every result": comparison.numbers_table(reports, comparable),
         "Every statement on results": comparison.statements_table(reports),
     }
-    return Section("overview", "Results at a glance", paragraphs, tables, [Picture(path, "Accuracies at a glance")])
+    return Section("overview", "Results at a glance", paragraphs, tables, [Picture(path, picture.get_suptitle())])
 
 
 def making(options: Reproduction, reports: Reports) -> Section:

@@ -24,6 +24,7 @@ from experiments.architecture import GROUPS
 from experiments.common import Options
 from experiments.hyperparameters import BATCH_SIZES, LEARNING_RATES
 from experiments.latent import MIDDLE
+from experiments.names import display
 from experiments.publish import Report, conduct
 from experiments.reported import SETTINGS
 from experiments.tables import Table
@@ -162,9 +163,12 @@ def drawn(options: Options, dataset: Dataset) -> dict[str, Figure | bytes]:
     )
     groups = zip(names, originals, np.split(drawn, AUGMENTED), strict=True)
     augmented = {name: np.concatenate([image[None], of]) for name, image, of in groups}
+    data = display(options.dataset)
+    shown = f"The first {EXAMPLES} training images of each class; nothing was trained for this figure."
+    ways = f"Training images of {data} and {EXAMPLES - 1} random augmentations of each; nothing was trained."
     return {
-        "examples.png": plots.sheet(classes, f"Training images of {options.dataset}"),
-        "augmented.png": plots.sheet(augmented, "An image, and what the augmentation makes of it", ["original"]),
+        "examples.png": plots.sheet(classes, f"Classes of {data}", shown),
+        "augmented.png": plots.sheet(augmented, f"Augmentation of images of {data}", ways, ["original"]),
     }
 
 

@@ -16,6 +16,8 @@ from cnn3.fit import BEST
 from cnn3.train import EVALUATION_BATCH
 from experiments.cache import cached, file_digest
 from experiments.common import Options, Run, run_all, trained
+from experiments.figures import subtitle as trained_on
+from experiments.names import display
 from experiments.publish import Report, conduct
 from experiments.reported import AS_PUBLISHED, TUNED
 from experiments.tables import NOTHING, Row, Table, beside, reading, results_table, runs_table, spread
@@ -136,13 +138,18 @@ def figures(options: Options, found: Sequence[Answers]) -> dict[str, Figure | by
     if not found:
         return {}
     of, classes = found[0], CLASS_NAMES[options.dataset]
-    mistakes = plots.mistakes(sheet(of, classes), f"Most confident mistakes on the test set of {options.dataset}")
+    data, first = display(options.dataset), "" if options.seeds == 1 else " The first seed's answers."
+    measured = f"{len(of.labels):,} test images, accuracy {calibration(of)['accuracy']:.4f}."
+    under = f"{trained_on(options)}{first} {measured}"
+    mistakes = f"{under} In brackets: the probability of the wrong class."
     return {
-        "confusion.png": plots.confusion(of.confusion, classes, f"Tuned run on the test set of {options.dataset}"),
+        "confusion.png": plots.confusion(of.confusion, classes, f"Confusion matrix of the tuned run on {data}", under),
         "reliability.png": plots.reliability(
-            reliability(of.probabilities, of.labels), f"Calibration of the tuned run on {options.dataset}"
+            reliability(of.probabilities, of.labels), f"Calibration of the tuned run on {data}", under
         ),
-        "mistakes.png": mistakes,
+        "mistakes.png": plots.mistakes(
+            sheet(of, classes), f"Most confident mistakes of the tuned run on {data}", mistakes
+        ),
     }
 
 

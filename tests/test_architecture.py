@@ -13,6 +13,7 @@ from experiments.architecture import BASELINE, GROUPS, MODELS, accuracies, drawn
 from experiments.common import Options
 from experiments.tables import Row
 from tests import fabricated
+from tests.drawn import legend, written
 
 CIFAR10 = Options()
 FIGURES = {f"comparison_{key}.png" for key in GROUPS} | {"accuracy_flops.png", "accuracy_parameters.png"}
@@ -118,10 +119,12 @@ def test_accuracy_stands_against_cost():
     assert set(figures) == FIGURES
     for name, x in (("accuracy_flops.png", 0.473), ("accuracy_parameters.png", 0.967754)):
         (axes,) = figures[name].axes
-        assert sorted(text.get_text() for text in axes.texts) == ["baseline", "batch norm"]
+        assert sorted(text.get_text() for text in axes.texts) == ["Baseline", "Batch norm"]
+        assert legend(figures[name]) == ["Baseline", "Improvements and their combinations"]
+        assert "45,000 images of CIFAR-10" in written(figures[name])
         points = {line.get_label(): (*line.get_xdata(), *line.get_ydata()) for line in axes.lines}  # type: ignore[misc]
-        assert points["baseline"] == pytest.approx((x, 0.84))
-        assert points["batch norm"] == pytest.approx((x, 0.69))
+        assert points["Baseline"] == pytest.approx((x, 0.84))
+        assert points["Batch norm"] == pytest.approx((x, 0.69))
 
 
 def test_cifar10_stands_beside_what_the_report_says(monkeypatch, tmp_path):

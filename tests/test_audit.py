@@ -37,7 +37,7 @@ def test_the_table_holds_the_differences_of_the_summary(tmp_path):
     for name, line in table.items():
         moved = [100 * (a - b) for a, b in zip(test[name], test[NONE], strict=True)]
         assert float(line[3].split(" ")[0]) == pytest.approx(sum(moved) / 2, abs=0.006)
-    assert {path.name for path in folder.glob("*.png")} == {"differences.png", "comparison.png"}
+    assert {path.name for path in folder.glob("*.png")} == {"differences.png"}
 
 
 def test_a_protocol_is_refused(tmp_path, capsys):

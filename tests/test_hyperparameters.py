@@ -21,6 +21,7 @@ from experiments.hyperparameters import (
 )
 from tests import fabricated
 from tests.compilations import count_compilations
+from tests.drawn import legend, lines, written
 
 CIFAR10, DIGITS = Options(), Options(dataset="digits", epochs=1, limit=256)
 TUNED = (0.0001, 64)
@@ -94,14 +95,27 @@ def test_the_selected_setting_stands_beside_the_reports():
 
 def test_the_heat_map_is_the_grid_and_the_reports():
     figures = drawn(CIFAR10, grid({TUNED: [0.8], (0.01, 64): [None]}), TUNED)
-    assert set(figures) == {"heatmap.png", "accuracy_selected.png", "loss_selected.png"}
-    ours, theirs, _ = figures["heatmap.png"].axes
+    assert set(figures) == {"heatmap.png", "curves_selected.png"}
+    ours, theirs, difference, *_ = figures["heatmap.png"].axes
     numbers = [[text.get_text() for text in axes.texts] for axes in (ours, theirs)]
     assert numbers[0] == ["-", *["0.5000"] * 5, "0.8000", "0.5000", "0.5000"]
     assert " ".join(numbers[1]) == "0.6519 0.6871 0.7131 0.8160 0.8142 0.8207 0.8346 0.8226 0.8173"
-    assert "lr 0.0001, batch size 64 on cifar10" in figures["loss_selected.png"].axes[0].get_title()
+    points = ["-", *(100 * (0.5 - accuracy) for accuracy in (0.6871, 0.7131, 0.816, 0.8142, 0.8207)), -3.46]
+    shown = [text.get_text() for text in difference.texts][:7]
+    assert shown == ["-", *(f"{of:+.1f}" for of in points[1:])]  # type: ignore[str-format]
+    assert "45,000 images of CIFAR-10 for at most 150 epochs" in written(figures["heatmap.png"])
     assert len(drawn(DIGITS, grid({}), TUNED)["heatmap.png"].axes) == 2  # one grid and the scale
     assert set(drawn(DIGITS, grid({setting: [None] for setting in SETTINGS}), None)) == {"heatmap.png"}
+
+
+def test_the_selected_settings_curves_stand_beside_the_original_studys_number_of_that_setting():
+    for setting, number in ((TUNED, 0.8346), ((0.001, 256), 0.8207)):
+        figure = drawn(CIFAR10, grid({setting: [0.84]}), setting)["curves_selected.png"]
+        rate, size = setting
+        assert figure.get_suptitle().startswith(f"Selected: learning rate {rate:g}, batch size {size} on CIFAR-10")
+        assert lines(figure.axes[0])["_original study validation"][1] == [number, number]
+    figure = drawn(DIGITS, grid({TUNED: [0.84]}, DIGITS), TUNED)["curves_selected.png"]
+    assert "original study" not in legend(figure)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +124,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 def test_files_are_all_there_and_agree(folder):
-    names = {"summary.json", "table.md", "heatmap.png", "accuracy_selected.png", "loss_selected.png"}
+    names = {"summary.json", "table.md", "heatmap.png", "curves_selected.png"}
     assert {path.name for path in folder.iterdir()} == names
     summary = json.loads((folder / "summary.json").read_text())
     assert [row["name"] for row in summary["rows"]] == list(map(name, SETTINGS))

@@ -17,6 +17,7 @@ from cnn3.record import current_record
 from cnn3.weights import save_weights
 from experiments.common import Options, Run, run_name
 from experiments.latent import Space, Stage, by_stage, figures, main, missing, notes, separability_table, shown, to_json
+from tests.drawn import written
 from tests.processes import python
 from tests.tiny import TINY, initial_weights
 
@@ -133,8 +134,7 @@ def test_maps_and_scores_are_computed_once(quick, tmp_path, monkeypatch, digits)
     for start, before in zip(quick[4:], list(journey.values())[:-1], strict=True):
         assert np.array_equal(start, before)
     assert set(drawn) == {
-        *("initial.png", "epoch1.png", "best.png", "side_by_side.png"),
-        *("evolution.png", "evolution.gif", "separability.png"),
+        *("side_by_side.png", "evolution.png", "evolution.gif", "separability.png"),
     }
     weights = cnn3.load_weights(run.folder / "epoch1.safetensors", CNN3(TINY))
     values = latents(CNN3(TINY), weights, digits.test.images)
@@ -195,8 +195,9 @@ def test_seeds_are_summed_up_by_stage(tmp_path):
     told = json.loads(json.dumps(to_json(found), allow_nan=False))
     assert [stage["stage"] for stage in told] == ["initial", "epoch4", "best"]
     assert told[1]["seeds"] == [None, {"epochs": 5, "neighbours": 0.5, "probe": 0.5, "silhouette": 0.1}]
-    figure = experiment.separability(found, "digits")
-    assert "2 seeds" in figure.get_suptitle()
+    figure = experiment.separability(Options(dataset="digits", seeds=2), found)
+    assert "Trained on 1,294 images" in written(figure)
+    assert "Mean ± standard deviation of 2 seeds." in written(figure)
     line = figure.axes[0].lines[0]
     assert list(np.asarray(line.get_xdata())) == [0, 5, 5]
     np.testing.assert_allclose(np.asarray(line.get_ydata()), [0.2, 0.5, 0.8])
@@ -218,7 +219,7 @@ def test_from_the_command_line_to_the_files(tmp_path, monkeypatch, capsys):
     done = python("-W", "error", "-m", "experiments.latent", *given)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "digits" / "latent"
-    pictures = {"initial.png", "epoch0.png", "best.png", "side_by_side.png", "evolution.png", "separability.png"}
+    pictures = {"side_by_side.png", "evolution.png", "separability.png"}
     assert {path.name for path in folder.iterdir()} == pictures | {
         *("evolution.gif", "summary.json", "table.md", "cache")
     }

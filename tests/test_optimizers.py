@@ -12,11 +12,12 @@ from experiments.common import Options, Run
 from experiments.optimizers import convergence_table, counterparts, drawn, epochs_to, last_accuracy, main, notes
 from experiments.tables import Row
 from tests import fabricated
+from tests.drawn import colors, legend, lines
 
 CIFAR10 = Options()
-FIGURES = {f"{metric}_{name}.png" for metric in ("accuracy", "loss") for name in OPTIMIZERS} | {
-    "comparison_epochs.png",
-    "comparison_time.png",
+FIGURES = {
+    *("comparison_epochs.png", "comparison_time.png"),
+    *("curves_sgd.png", "curves_momentum.png", "curves_rmsprop.png"),  # figures 18 to 23
 }
 SLOW = [i / 200 for i in range(150)]  # never without a rise, 0.745 at last
 STOPPED = [0.55, 0.65, 0.8, *[0.75] * 10]  # out of patience
@@ -102,6 +103,28 @@ def test_files_are_all_there_and_agree(folder):
     assert all(f"({name})" in text for name in FIGURES)
 
 
+def test_the_original_studys_numbers_are_in_the_figures_on_its_own_data_alone(runs):
+    rows = [Row(name, of, reported.TUNED if name == "adam" else None) for name, of in runs.items()]
+    figures = drawn(CIFAR10, rows)
+    axes = figures["comparison_epochs.png"].axes[0]
+    drawn_there = lines(axes)
+    assert drawn_there["_original study SGD"] == ([150], [0.63])  # section 6.1
+    assert drawn_there["_original study SGD with momentum"] == ([120], [0.8])  # section 6.2
+    assert drawn_there["_original study Adam"][1] == [0.8346, 0.8346]  # figure 15
+    for name in ("SGD", "SGD with momentum", "Adam"):
+        assert colors(axes)[f"_original study {name}"] == colors(axes)[name]
+    assert legend(figures["curves_sgd.png"])[-1] == "original study: about 0.63 at epoch 150"
+    others = drawn(Options(dataset="digits"), [row._replace(reported=None) for row in rows])
+    assert not any("original study" in label for figure in others.values() for label in legend(figure))
+
+
+def test_curves_of_single_optimizers_have_the_same_axes_of_values(runs):
+    figures = drawn(CIFAR10, [Row(name, of, None) for name, of in runs.items()])
+    alone = [figure for name, figure in figures.items() if name.startswith("curves")]
+    assert len(alone) == 3
+    assert len({tuple(axes.get_ylim() for axes in figure.axes) for figure in alone}) == 1
+
+
 def test_cifar10_stands_beside_what_the_report_says_and_the_tuned_run(monkeypatch, tmp_path, runs, capsys):
     monkeypatch.setattr("experiments.optimizers.run_all", lambda *_: runs)
     monkeypatch.setattr("experiments.publish.provenance", lambda *_: "Its images passed through JPEG once.")
@@ -123,6 +146,6 @@ def test_the_comparison_in_time_is_in_the_seconds_of_the_history(runs):
     rows = [Row(name, of, None) for name, of in runs.items()]
     axes = drawn(CIFAR10, rows)["comparison_time.png"].axes[2]
     assert axes.get_xlabel() == "Training time (min)"
-    (sgd,) = [line for line in axes.lines if line.get_label() == "sgd"]
+    (sgd,) = [line for line in axes.lines if line.get_label() == "SGD"]
     epochs = len(SLOW)
     assert list(sgd.get_xdata()) == pytest.approx([fabricated.SECONDS / 60 * (i + 1) for i in range(epochs)])  # type: ignore[arg-type]

@@ -152,8 +152,12 @@ def test_the_confusion_matrix_shows_its_counts():
     shown = {text.get_position(): text.get_text() for text in axes.texts}
     assert shown == {(column, row): str(counts[row, column]) for row in range(3) for column in range(3)}
     assert [label.get_text() for label in axes.get_yticklabels()] == list(CLASSES)
-    image = axes.images[0].get_array()
-    np.testing.assert_allclose(np.asarray(image), counts / counts.sum(1, keepdims=True))
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("Predicted class", "True class")
+    errors = np.ma.asarray(axes.images[0].get_array())
+    np.testing.assert_array_equal(np.ma.getmaskarray(errors), np.eye(3))
+    fractions = counts / counts.sum(1, keepdims=True)
+    np.testing.assert_allclose(errors.compressed(), fractions[~np.eye(3, dtype=bool)])
+    assert axes.images[0].norm.vmax == fractions[~np.eye(3, dtype=bool)].max()  # the greatest error has all the colour
 
 
 def test_the_reliability_plot_shows_accuracy_and_counts():
@@ -165,6 +169,14 @@ def test_the_reliability_plot_shows_accuracy_and_counts():
     assert [patch.get_height() for patch in below.patches] == bins.images.tolist()  # type: ignore[attr-defined]
     assert [round(patch.get_x() * BINS) for patch in below.patches] == list(range(BINS))  # type: ignore[attr-defined]
     assert f"{calibration_error(bins):.4f}" in above.texts[0].get_text()
+    dots = [line for line in above.lines if line.get_marker() == "o"]
+    few = (bins.images > 0) & (bins.images < 10)
+    assert few.any()
+    for line, which in zip(dots, ((bins.images >= 10), few), strict=True):
+        np.testing.assert_allclose(np.array(line.get_xydata()), np.stack([bins.confidence, bins.accuracy], 1)[which])
+    assert dots[1].get_markerfacecolor() == "white"
+    assert below.get_yscale() == "log"
+    assert "log" in below.get_ylabel()
 
 
 def test_the_sheet_shows_the_images_with_both_names():

@@ -1,15 +1,18 @@
 """Figures; nothing outside this package draws.
 
 Each function returns a `matplotlib.figure.Figure` of its own, `animation` a GIF; nothing here touches matplotlib's
-global state.
+global state. Every figure has a title and, where it is given one, a subtitle that says what was trained, on what and
+how long.
 """
 
 from cnn3.plots.answers import Mistake, confusion, mistakes, reliability
 from cnn3.plots.beside import Beside, beside
-from cnn3.plots.curves import TRAIN, VALIDATION, Against, Metric, comparison, curves
+from cnn3.plots.comparison import Against, comparison
+from cnn3.plots.curves import TRAIN, VALIDATION, curves
 from cnn3.plots.differences import differences
-from cnn3.plots.heatmap import Ticks, heatmap
-from cnn3.plots.latent import animation, latent_map, latent_maps, separability
+from cnn3.plots.heatmap import Ticks, Words, heatmap
+from cnn3.plots.histories import METRICS, SPLITS, Limits, Metric, Printed, PrintedNumbers, limits
+from cnn3.plots.latent import animation, latent_maps, separability
 from cnn3.plots.scatter import Point, scatter
 from cnn3.plots.sheet import sheet
 from cnn3.plots.style import CLASS_COLORS, COLORS, DPI, save
@@ -18,14 +21,20 @@ __all__ = [
     "CLASS_COLORS",
     "COLORS",
     "DPI",
+    "METRICS",
+    "SPLITS",
     "TRAIN",
     "VALIDATION",
     "Against",
     "Beside",
+    "Limits",
     "Metric",
     "Mistake",
     "Point",
+    "Printed",
+    "PrintedNumbers",
     "Ticks",
+    "Words",
     "animation",
     "beside",
     "comparison",
@@ -33,8 +42,8 @@ __all__ = [
     "curves",
     "differences",
     "heatmap",
-    "latent_map",
     "latent_maps",
+    "limits",
     "mistakes",
     "reliability",
     "save",

@@ -5,10 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int, UInt8
+from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from cnn3.analysis import Reliability, calibration_error
-from cnn3.plots.style import COLORS, frame
+from cnn3.plots.style import COLORS, frame, head
+
+DIAGONAL = "0.9"
+FEW = 10  # images, whose accuracy says little
 
 
 class Mistake(NamedTuple):
@@ -20,54 +25,77 @@ class Mistake(NamedTuple):
     confidence: float
 
 
-def confusion(counts: Int[np.ndarray, "classes classes"], classes: Sequence[str], title: str) -> Figure:
-    """Return the confusion matrix: counts of images by class (rows) and answer, shaded by their part of the row."""
-    figure = Figure(figsize=(7.2, 6.4), layout="constrained")
+def confusion(
+    counts: Int[np.ndarray, "classes classes"], classes: Sequence[str], title: str, subtitle: str = ""
+) -> Figure:
+    """Return the confusion matrix: counts of images by true class (rows) and predicted class.
+
+    Only errors are shaded, by their fraction of the row: beside the right answers, which are most, they would all look
+    alike.
+    """
+    figure = Figure(figsize=(7.6, 6.4), layout="constrained")
     axes = figure.add_subplot()
-    parts = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    shown = axes.imshow(parts, cmap="Blues", vmin=0, vmax=1)
+    fractions = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    errors = np.ma.masked_array(fractions, np.eye(len(counts), dtype=bool))
+    colors = colormaps["Blues"].with_extremes(bad=DIAGONAL)
+    shown = axes.imshow(errors, cmap=colors, vmin=0, vmax=errors.max() or 1)
     for (row, column), count in np.ndenumerate(counts):
-        if count:
-            color = "white" if parts[row, column] > 0.5 else "black"
-            axes.text(column, row, str(count), ha="center", va="center", fontsize=10, color=color)
+        dark = row != column and fractions[row, column] > 0.55 * errors.max()
+        color = "white" if dark else "black" if count else "0.5"
+        weight = "bold" if row == column else "normal"
+        axes.text(column, row, str(count), ha="center", va="center", fontsize=10, color=color, weight=weight)
     axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(classes)), classes)
-    axes.set_xlabel("Answer", fontsize=11)
-    axes.set_ylabel("Class", fontsize=11)
-    axes.set_title(title, fontsize=12)
+    axes.set_xlabel("Predicted class", fontsize=11)
+    axes.set_ylabel("True class", fontsize=11)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, labelsize=10)
-    bar = figure.colorbar(shown, shrink=0.8, label="Part of the class's images")
+    bar = figure.colorbar(shown, shrink=0.8)
+    bar.set_label("Fraction of the true class (errors only; right answers grey)", fontsize=10)
     bar.outline.set_visible(False)  # type: ignore[operator]
+    head(figure, title, subtitle)
     return figure
 
 
-def reliability(of: Reliability, title: str) -> Figure:
-    """Return the accuracy of answers against their confidence, and below how many there are of each."""
-    figure = Figure(figsize=(5.6, 6.0), layout="constrained")
+def reliability(of: Reliability, title: str, subtitle: str = "") -> Figure:
+    """Return the accuracy of answers against their confidence, and below how many there are of each.
+
+    Bins of few images have a hollow dot and a pale bar.
+    """
+    figure = Figure(figsize=(6.4, 5.8), layout="constrained")
     above, below = figure.subplots(2, sharex=True, height_ratios=(3, 1))
     edges = np.linspace(0, 1, len(of.images) + 1)
+    few = (of.images > 0) & (of.images < FEW)
     bars = {"width": edges[1], "align": "edge", "edgecolor": "white", "linewidth": 0.8}
-    above.bar(edges[:-1], np.nan_to_num(of.accuracy), color=COLORS[0], label="accuracy", **bars)
-    above.plot([0, 1], [0, 1], "--", color="0.4", linewidth=1.2, label="perfectly calibrated")
-    above.plot(
-        of.confidence, of.accuracy, "o", color=COLORS[1], markersize=5, clip_on=False, label="at the mean confidence"
-    )
+    heights = above.bar(edges[:-1], np.nan_to_num(of.accuracy), color=COLORS[0], label="accuracy of a bin", **bars)
+    for bar, pale in zip(heights, few, strict=True):
+        bar.set_alpha(0.35 if pale else 1)
+    above.plot([0, 1], [0, 1], "--", color="0.3", linewidth=1.2, label="perfectly calibrated")
+    style = {"color": COLORS[1], "markersize": 5.5, "linestyle": "none", "clip_on": False, "zorder": 5}
+    many = (of.images > 0) & ~few
+    above.plot(of.confidence[many], of.accuracy[many], "o", label="a bin's mean confidence and accuracy", **style)
+    if few.any():
+        style |= {"markerfacecolor": "white", "markeredgewidth": 1.4}
+        label = f"the same, bin of fewer than {FEW} images"
+        above.plot(of.confidence[few], of.accuracy[few], "o", label=label, **style)
     above.set(xlim=(0, 1), ylim=(0, 1.02))
     note = f"expected calibration error {calibration_error(of):.4f}"
     above.text(0.97, 0.04, note, transform=above.transAxes, ha="right", fontsize=10, backgroundcolor="white")
     below.bar(edges[:-1], of.images, color="0.6", **bars)
-    below.set_yscale("symlog", linthresh=1)
-    frame(above, "", "Accuracy", title)
-    figure.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=10, frameon=False)
-    frame(below, f"Confidence ({len(of.images)} bins)", "Images", "")
+    below.set_yscale("log")
+    below.set_ylim(0.7, 2 * max(of.images.max(initial=1), 10))
+    below.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    frame(above, "", "Accuracy")
+    frame(below, f"Confidence ({len(of.images)} bins of equal width)", "Images (log axis)")
+    figure.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9.5, frameon=False)
+    head(figure, title, subtitle)
     return figure
 
 
-def mistakes(sheet: Sequence[Mistake], title: str, columns: int = 6) -> Figure:
+def mistakes(sheet: Sequence[Mistake], title: str, subtitle: str = "", columns: int = 6) -> Figure:
     """Return pictures with their class and what they were taken for, in rows."""
     rows = max(1, -(-len(sheet) // columns))
-    figure = Figure(figsize=(1.6 * columns, 2.0 * rows + 0.4), layout="constrained")
+    figure = Figure(figsize=(1.6 * columns, 2.0 * rows), layout="constrained")
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, mistake in zip(panels, sheet, strict=False):
         axes.imshow(mistake.image, interpolation="nearest")
@@ -75,5 +103,5 @@ def mistakes(sheet: Sequence[Mistake], title: str, columns: int = 6) -> Figure:
         axes.set_title(words, fontsize=10)
     for axes in panels:
         axes.set_axis_off()
-    figure.suptitle(title, fontsize=12)
+    head(figure, title, subtitle)
     return figure

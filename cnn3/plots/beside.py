@@ -1,12 +1,16 @@
 """Numbers measured beside numbers printed elsewhere."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.lines import Line2D
 
-from cnn3.plots.style import COLORS, frame
+from cnn3.plots.style import COLORS, INK, ORIGINAL, frame, head, round_ticks
+
+HERE, THERE = COLORS[0], COLORS[1]
+ROW = 0.3  # inches
 
 
 class Beside(NamedTuple):
@@ -16,29 +20,77 @@ class Beside(NamedTuple):
     interval: tuple[float, float] | None
     printed: float | None
 
+    @property
+    def points(self) -> float | None:
+        """How many percentage points the mean lies above the printed number."""
+        return None if self.mean is None or self.printed is None else 100 * (self.mean - self.printed)
 
-def beside(rows: Mapping[str, Beside], label: str, title: str) -> Figure:
-    """Return a row of dots for each name: the measured mean with its interval, and the printed number."""
-    figure = Figure(figsize=(7.2, 0.34 * len(rows) + 1.5), layout="constrained")
-    axes = figure.add_subplot()
-    heights = range(len(rows), 0, -1)
-    for height, row in zip(heights, rows.values(), strict=True):
+    @property
+    def within(self) -> bool:
+        """Whether the printed number lies within the interval."""
+        return bool(self.interval and self.printed and self.interval[0] <= self.printed <= self.interval[1])
+
+
+def beside(groups: Mapping[str, Mapping[str, Beside]], label: str, title: str, subtitle: str = "") -> Figure:
+    """Return a row for each name, in a panel for each group: the measured mean, its interval, and the printed number.
+
+    At the right stands the difference in percentage points. The mark of a printed number is full where it lies within
+    the interval, and hollow where it does not or there is none.
+    """
+    counts = [len(rows) for rows in groups.values()]
+    figure = Figure(figsize=(8.0, ROW * sum(counts) + 0.55 * len(groups) + 0.9), layout="constrained")
+    panels = figure.subplots(len(groups), 1, sharex=True, squeeze=False, height_ratios=[n + 0.2 for n in counts])
+    for axes, (heading, rows) in zip(panels[:, 0], groups.items(), strict=True):
+        _panel(axes, list(rows.values()))
+        axes.set_yticks(range(len(rows), 0, -1), list(rows))
+        axes.set_ylim(0.4, len(rows) + 0.6)
+        frame(axes, label if axes is panels[-1, 0] else "", "")
+        axes.set_title(heading, fontsize=11, loc="left")
+        axes.grid(axis="y", visible=False)
+    round_ticks(panels[-1, 0].xaxis, 8)
+    known = [row for rows in groups.values() for row in rows.values()]
+    handles = _handles(known)
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=9.5, frameon=False)
+    head(figure, title, subtitle)
+    return figure
+
+
+def _panel(axes: Axes, rows: Sequence[Beside]) -> None:
+    """Draw the rows from above."""
+    for height, row in zip(range(len(rows), 0, -1), rows, strict=True):
         if row.mean is not None and row.printed is not None:
             axes.plot([row.mean, row.printed], [height, height], color="0.75", linewidth=1.5, zorder=1)
+            at = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 9.5, "color": INK}
+            axes.text(1.015, height, f"{row.points:+.1f}", **at)
         if row.interval is not None:
-            axes.plot(row.interval, [height, height], color=COLORS[0], linewidth=4, alpha=0.35, zorder=2)
-    styles = {"printed": ("D", COLORS[1], "the report"), "mean": ("o", COLORS[0], "here")}
-    for field, (marker, color, name) in styles.items():
-        points = [(getattr(row, field), at) for row, at in zip(rows.values(), heights, strict=True)]
-        there = [(value, at) for value, at in points if value is not None]
-        if there:
-            x, y = zip(*there, strict=True)
-            axes.plot(x, y, marker, color=color, markersize=6.5, markeredgecolor="white", label=name, zorder=3)
-    axes.set_yticks(list(heights), list(rows))
-    axes.set_ylim(0.4, len(rows) + 0.6)
-    frame(axes, label, "", title)
-    axes.xaxis.set_major_locator(MaxNLocator(8))
-    axes.grid(axis="y", visible=False)
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=10, frameon=False)
-    return figure
+            axes.plot(row.interval, [height, height], color=HERE, linewidth=4, alpha=0.35, zorder=2)
+        if row.printed is not None:
+            fill = THERE if row.within else "white"
+            style = {"markersize": 6.5, "markeredgecolor": THERE, "markerfacecolor": fill, "markeredgewidth": 1.5}
+            axes.plot([row.printed], [height], "D", zorder=3, label="_printed", **style)
+        if row.mean is not None:
+            axes.plot(
+                [row.mean], [height], "o", markersize=6.5, color=HERE, markeredgecolor="white", zorder=4, label="_mean"
+            )
+
+
+def _handles(rows: Sequence[Beside]) -> list[Line2D]:
+    """Return what the legend explains, only of what is drawn."""
+    dot = {"linestyle": "none", "markersize": 6.5}
+    handles = []
+    if any(row.mean is not None for row in rows):
+        handles.append(Line2D([], [], marker="o", color=HERE, label="here", **dot))
+    if any(row.interval for row in rows):
+        handles.append(Line2D([], [], color=HERE, linewidth=4, alpha=0.35, label="confidence interval of the mean"))
+    edge = {"marker": "D", "markeredgecolor": THERE, "markeredgewidth": 1.5, **dot}
+    printed = [row for row in rows if row.printed is not None]
+    if any(row.within for row in printed):
+        handles.append(Line2D([], [], markerfacecolor=THERE, label=f"{ORIGINAL}, within the interval", **edge))
+    if any(row.interval and not row.within for row in printed):
+        handles.append(Line2D([], [], markerfacecolor="white", label=f"{ORIGINAL}, outside the interval", **edge))
+    elif any(not row.within for row in printed):
+        handles.append(Line2D([], [], markerfacecolor="white", label=f"{ORIGINAL} (one seed: no interval)", **edge))
+    if any(row.points is not None for row in rows):
+        handles.append(Line2D([], [], linestyle="none", label="at the right: here minus original study, in points"))
+    return handles

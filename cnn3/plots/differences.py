@@ -5,22 +5,26 @@ from statistics import fmean, stdev
 
 from matplotlib.figure import Figure
 
-from cnn3.plots.style import COLORS, frame
+from cnn3.plots.style import COLORS, frame, head, round_ticks
 
 MARKERS = "osD^v"
 OFFSET = 0.22  # between the quantities of a line
 
 
-def differences(quantities: Mapping[str, Mapping[str, Sequence[float | None]]], unit: str, title: str) -> Figure:
+def differences(
+    quantities: Mapping[str, Mapping[str, Sequence[float | None]]], unit: str, title: str, subtitle: str = ""
+) -> Figure:
     """Return the mean of each quantity's differences by cause, its standard deviation as a bar, each seed as a dot.
 
     Args:
         quantities: by name, and by cause, a number a seed, None where there is none.
         unit: of the numbers.
         title: of the figure.
+        subtitle: what was trained, on what and how long.
     """
     causes = list(next(iter(quantities.values())))
-    figure = Figure(figsize=(7.2, 1.6 + 0.7 * len(causes)), layout="constrained")
+    several = any(len(values) > 1 for by_cause in quantities.values() for values in by_cause.values())
+    figure = Figure(figsize=(8.0, 1.4 + 0.62 * len(causes)), layout="constrained")
     axes = figure.add_subplot()
     for i, (name, by_cause) in enumerate(quantities.items()):
         color, shift = COLORS[i % len(COLORS)], OFFSET * (i - (len(quantities) - 1) / 2)
@@ -35,10 +39,16 @@ def differences(quantities: Mapping[str, Mapping[str, Sequence[float | None]]], 
             if len(there) > 1:
                 axes.plot(there, [y + shift] * len(there), ".", color=color, alpha=0.4)
             label = None
-    axes.axvline(0, color="0.4", linewidth=1, zorder=0)
+    axes.axvline(0, color="0.3", linewidth=1.2, zorder=1)
     axes.set_yticks(range(len(causes)), causes)
     axes.set_ylim(len(causes) - 0.4, -0.6)
-    frame(axes, unit, "", title)
+    frame(axes, unit, "")
+    round_ticks(axes.xaxis, 9)
+    axes.grid(axis="y", visible=False)
+    for y in range(1, len(causes)):
+        axes.axhline(y - 0.5, color="0.9", linewidth=0.8, zorder=0)
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=max(len(labels), 1), fontsize=10, frameon=False)
+    said = "Bars: standard deviation; small dots: each seed." if several else "One seed: the role of chance is unknown."
+    head(figure, title, f"{subtitle} {said}".strip())
     return figure

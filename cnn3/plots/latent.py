@@ -3,7 +3,6 @@
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -16,39 +15,44 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, NullLocator
 from PIL import Image
 
-from cnn3.plots.style import CLASS_COLORS, COLORS, columns, frame
+from cnn3.plots.labels import repelled
+from cnn3.plots.style import CLASS_COLORS, COLORS, columns, frame, head, round_ticks
 
 Map = Float[np.ndarray, "n 2"]
 Labels = Int[np.ndarray, " n"]
-Place = Literal["outside right center", "outside lower center"]
 
-NEAREST = 40  # a class is named in the map where most of so many points around are its own
+WIDTH = 12.0  # inches, of a row of maps; three of 10,000 dots are then a file of less than 300 kB
+LETTERS = 9.0  # points, of a class's name
+KEPT = "kept epoch (highest validation accuracy)"
+NAMED = "A class's name stands at the median of its points, moved where names would overlap."
 TWEENS, STILL, MOVING = 4, 1200, 60  # frames from one stage to the next, and milliseconds that frames are shown
 ANIMATION_INCHES, ANIMATION_DPI = 4.0, 100
 ANIMATED, PALETTE = 1000, 32  # points and colours: a GIF has to be small
 
 
-def latent_map(points: Map, labels: Labels, classes: Sequence[str], title: str) -> Figure:
-    """Return a map with a colour for each class, and the class's name where it has a place of its own."""
-    figure = Figure(figsize=(7.4, 6.4), layout="constrained")
-    _draw(figure.add_subplot(), points, labels, classes, title, size=_dot(len(points), 4.5))
-    _legend(figure, classes, ncols=1, loc="outside right center")
-    return figure
+def latent_maps(
+    maps: Mapping[str, Map], labels: Labels, classes: Sequence[str], title: str, subtitle: str = "", most: int = 3
+) -> Figure:
+    """Return maps side by side, by their headings, in rows of at most so many; labels may be of more points.
 
-
-def latent_maps(maps: Mapping[str, Map], labels: Labels, classes: Sequence[str], title: str, most: int) -> Figure:
-    """Return maps side by side, by their headings, in rows of at most so many; labels may be of more points."""
+    Each class has its name at the median of its points, moved only as far as names would lie upon each other; a line
+    then leads there.
+    """
     wide = columns(len(maps), most)
     rows = math.ceil(len(maps) / wide)
-    inches = min(3.2, 12 / wide)  # three maps of 10,000 dots are then a file of less than 200 kB
-    figure = Figure(figsize=(inches * wide, inches * rows + 0.9), layout="constrained")
+    inches = WIDTH / max(wide, 2)
+    ratio = min(max((float(np.divide(*np.ptp(points, 0)[::-1])) for points in maps.values()), default=1.0), 1.2)
+    figure = Figure(figsize=(inches * wide, (inches * ratio + 0.3) * rows + 0.35), layout="constrained")
     panels = list(figure.subplots(rows, wide, squeeze=False).flat)
     for axes, (heading, points) in zip(panels, maps.items(), strict=False):
-        _draw(axes, points, labels[: len(points)], classes, heading, size=_dot(len(points), inches / 2), letters=9)
+        own = labels[: len(points)]
+        _draw(axes, points, own, heading, size=_dot(len(points), inches / 2))
+        _fit(axes, points, ratio)
+        _name(axes, points, own, classes, inches)
     for axes in panels[len(maps) :]:
         axes.set_axis_off()
-    figure.suptitle(title, fontsize=13)
-    _legend(figure, classes, ncols=min(len(classes), 3 * wide + 1), loc="outside lower center")
+    _legend(figure, classes, ncols=min(len(classes), 3 * wide + 1))
+    head(figure, title, f"{subtitle} {NAMED}".strip())
     return figure
 
 
@@ -57,6 +61,7 @@ def separability(
     panels: Mapping[str, Mapping[str, Float[np.ndarray, "seeds stages"]]],
     best: int | None,
     title: str,
+    subtitle: str = "",
 ) -> Figure:
     """Return curves of what `cnn3.latent.scores` says against the epochs trained, a panel for each heading.
 
@@ -64,10 +69,11 @@ def separability(
         epochs: trained before each stage.
         panels: values by heading and name; not a number where a seed has no such stage. Several seeds are drawn as
             mean and standard deviation.
-        best: which stage is that of the best epoch, which is marked.
+        best: which stage is that of the epoch whose weights are kept, which is marked.
         title: of the figure.
+        subtitle: what was trained, on what and how long.
     """
-    figure = Figure(figsize=(5.2 * len(panels), 4.2), layout="constrained")
+    figure = Figure(figsize=(5.2 * len(panels), 3.9), layout="constrained")
     order = np.argsort(epochs, kind="stable")
     x = np.asarray(epochs)[order]
     colors, seeds = iter(COLORS), 1
@@ -77,34 +83,41 @@ def separability(
             axes.plot(x, mean[order], ".-", color=color, linewidth=1.8, markersize=9, label=name)
             if seeds > 1:
                 axes.errorbar(x, mean[order], _spread(values)[order], fmt="none", color=color, alpha=0.5, capsize=3)
-            if best is not None:
-                marked = {"markersize": 9, "markeredgecolor": "white", "color": color, "zorder": 5}
-                axes.plot(epochs[best], mean[best], "o", **marked)
+        if best is not None:
+            axes.axvline(epochs[best], color="0.4", linestyle="--", linewidth=1.2, zorder=1, label=KEPT)
         axes.set_xscale("symlog", linthresh=1, linscale=0.5)
         axes.xaxis.set_major_locator(FixedLocator(_apart(x)))
         axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlim(-0.2, 1.25 * max(x.max(initial=1), 1))
         axes.xaxis.set_major_formatter("{x:.0f}")
-        frame(axes, "Epochs trained" if best is None else "Epochs trained (large: best epoch)", heading, "")
-    figure.legend(loc="outside lower center", ncols=sum(map(len, panels.values())), frameon=False, fontsize=10)
-    figure.suptitle(f"{title} (mean ± std of {seeds} seeds)" if seeds > 1 else title, fontsize=12)
+        round_ticks(axes.yaxis)
+        frame(axes, "Epochs trained (logarithmic from 1 on; 0 is before training)", heading)
+    handles = {str(of.get_label()): of for axes in figure.axes for of in axes.get_legend_handles_labels()[0]}
+    handles |= {KEPT: handles.pop(KEPT)} if KEPT in handles else {}  # the last
+    figure.legend(handles=handles.values(), loc="outside lower center", ncols=4, frameon=False, fontsize=10)
+    several = f" Mean ± standard deviation of {seeds} seeds." if seeds > 1 else ""
+    head(figure, title, f"{subtitle}{several}")
     return figure
 
 
-def animation(maps: Mapping[str, Map], labels: Labels, classes: Sequence[str]) -> bytes:
+def animation(maps: Mapping[str, Map], labels: Labels, classes: Sequence[str], title: str, subtitle: str = "") -> bytes:
     """Return an animated GIF in which points go straight from each map to the next, all maps drawn at one size.
 
     The maps have their headings, and stand still for a while; then it begins again. The first `ANIMATED` points are
     shown.
     """
-    figure = Figure(figsize=(ANIMATION_INCHES, ANIMATION_INCHES), dpi=ANIMATION_DPI, layout="constrained")
-    axes = figure.add_subplot()
     stages = {heading: _centre(points)[:ANIMATED] for heading, points in maps.items()}
+    ratio = max(float(np.abs(points[:, 1]).max()) for points in stages.values())
+    figure = Figure(figsize=(ANIMATION_INCHES, ANIMATION_INCHES * ratio + 0.9), dpi=ANIMATION_DPI, layout="constrained")
+    axes = figure.add_subplot()
     headings, places = list(stages), list(stages.values())
-    dots = _draw(axes, places[0], labels[: len(places[0])], classes, headings[0], size=5, named=False)
-    axes.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05))
-    axes.set_aspect("equal", adjustable="box")
-    _legend(figure, classes, ncols=5, loc="outside lower center")
+    dots = _draw(axes, places[0], labels[: len(places[0])], headings[0], size=5, smooth=False)
+    axes.set(xlim=(-1.05, 1.05), ylim=(-1.05 * ratio, 1.05 * ratio))
+    _legend(figure, classes, ncols=5)
+    head(figure, title, subtitle)
     canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    figure.set_layout_engine("none")  # the panel stays where it is, whatever stands over it
 
     def frame(heading: str, points: Map) -> Image.Image:
         axes.set_title(heading, fontsize=12)
@@ -125,31 +138,45 @@ def animation(maps: Mapping[str, Map], labels: Labels, classes: Sequence[str]) -
     return buffer.getvalue()
 
 
-def _draw(
-    axes: Axes,
-    points: Map,
-    labels: Labels,
-    classes: Sequence[str],
-    title: str,
-    *,
-    size: float,
-    letters: float = 11,
-    named: bool = True,
-) -> PathCollection:
+def _draw(axes: Axes, points: Map, labels: Labels, title: str, *, size: float, smooth: bool = True) -> PathCollection:
     """Draw the points in the order given, which is no class's, so that no class hides another.
 
-    `size` is of a dot, in square points, and `letters` of the classes' names, in points.
+    `size` is of a dot, in square points.
     """
     colors = np.array(CLASS_COLORS)[labels]
-    dots = axes.scatter(*points.T, s=size, c=colors, linewidths=0, antialiaseds=named)
-    for label, place in _places(points, labels).items() if named else ():
-        name = axes.text(place[0], place[1], classes[label], ha="center", va="center", fontsize=letters, weight="bold")
-        name.set_path_effects([withStroke(linewidth=3, foreground="white")])
-    axes.set_title(title, fontsize=12)
+    dots = axes.scatter(*points.T, s=size, c=colors, linewidths=0, antialiaseds=smooth)
+    axes.set_title(title, fontsize=11)
     axes.set(xticks=[], yticks=[])  # t-SNE's units mean nothing
-    axes.set_aspect("equal", adjustable="datalim")
+    axes.set_aspect("equal", adjustable="box")
     axes.spines[:].set_color("0.8")
     return dots
+
+
+def _fit(axes: Axes, points: Map, ratio: float) -> None:
+    """Let the panel hold all points and little more, with a height of `ratio` times its width."""
+    low, high = points.min(0), points.max(0)
+    width = 1.06 * max(high[0] - low[0], (high[1] - low[1]) / ratio)
+    half = np.array([width, ratio * width]) / 2
+    (left, bottom), (right, top) = (low + high) / 2 - half, (low + high) / 2 + half
+    axes.set(xlim=(left, right), ylim=(bottom, top))
+
+
+def _name(axes: Axes, points: Map, labels: Labels, classes: Sequence[str], inches: float) -> None:
+    """Write each class's name at the median of its points or as near as the others leave it, in a panel so wide."""
+    present: list[int] = np.unique(labels).tolist()
+    medians = np.array([np.median(points[labels == label], 0) for label in present])
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    unit = (right - left) / (72 * 0.95 * inches)  # a point
+    sizes = unit * np.array([(0.66 * LETTERS * len(classes[label]) + 5, 1.35 * LETTERS) for label in present])
+    places = repelled(medians, sizes, np.array([left, bottom]), np.array([right, top]))
+    for label, median, place, (_, high) in zip(present, medians, places, sizes, strict=True):
+        if np.linalg.norm(place - median) > high:
+            x, y = zip(place, median, strict=True)
+            (line,) = axes.plot(x, y, color="0.1", linewidth=0.9, marker=".", markevery=[1])
+            line.set_path_effects([withStroke(linewidth=2.4, foreground="white")])
+        style = {"ha": "center", "va": "center", "fontsize": LETTERS, "weight": "bold", "zorder": 6}
+        name = axes.text(place[0], place[1], classes[label], **style)
+        name.set_path_effects([withStroke(linewidth=2.6, foreground="white")])
 
 
 def _dot(count: int, inches: float) -> float:
@@ -157,24 +184,13 @@ def _dot(count: int, inches: float) -> float:
     return min(25.0, max(2.0, 3_000 * inches / count))
 
 
-def _places(points: Map, labels: Labels) -> dict[int, Float[np.ndarray, " 2"]]:
-    """Return where classes are named: at the point nearest to the median of each, if most points around are its own."""
-    places = {}
-    for label in np.unique(labels).tolist():
-        own = points[labels == label]
-        place = own[np.argmin(np.sum((own - np.median(own, 0)) ** 2, 1))]
-        around = np.argsort(np.sum((points - place) ** 2, 1))[:NEAREST]
-        if np.mean(labels[around] == label) > 0.5:
-            places[label] = place
-    return places
-
-
-def _legend(figure: Figure, classes: Sequence[str], *, ncols: int, loc: Place) -> None:
+def _legend(figure: Figure, classes: Sequence[str], *, ncols: int) -> None:
     dots = [
         Line2D([], [], linestyle="none", marker="o", markersize=7, color=color, label=name)
         for name, color in zip(classes, CLASS_COLORS, strict=False)
     ]
-    figure.legend(handles=dots, loc=loc, ncols=ncols, fontsize=10, frameon=False, columnspacing=1, handletextpad=0.1)
+    style = {"fontsize": 10, "frameon": False, "columnspacing": 1, "handletextpad": 0.1}
+    figure.legend(handles=dots, loc="outside lower center", ncols=ncols, **style)
 
 
 def _centre(points: Map) -> Map:
@@ -193,6 +209,6 @@ def _apart(epochs: Float[np.ndarray, " stages"]) -> list[float]:
     """Return the last of the epochs and those before it whose tick labels do not touch."""
     kept: list[float] = []
     for epoch in sorted(set(epochs.tolist()), reverse=True):
-        if not kept or epoch * 1.3 <= kept[-1]:
+        if not kept or epoch * 1.4 <= kept[-1]:
             kept.append(epoch)
     return kept

@@ -1,16 +1,18 @@
 """Points that carry names: what a network gains for what it costs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from itertools import cycle
 from typing import Literal, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from cnn3.plots.style import COLORS, frame
+from cnn3.plots.style import CLASS_COLORS, COLORS, INK, apart, frame, head, round_ticks
 
 MARKERS = "osD^vPX"
+GROUP_COLORS = (COLORS[6], *COLORS[:3], CLASS_COLORS[7], CLASS_COLORS[9], COLORS[3])  # at least 3:1 on white
 LINE = 0.062  # height of a line of text, as part of the plot's
 
 
@@ -23,57 +25,53 @@ class Point(NamedTuple):
 
 
 def scatter(
-    groups: Iterable[Mapping[str, Point]],
+    groups: Mapping[str, Mapping[str, Point]],
     x_label: str,
     y_label: str,
     title: str,
+    subtitle: str = "",
+    *,
     x_scale: Literal["linear", "log"] = "linear",
 ) -> Figure:
-    """Return points by name; each group has a colour and a marker of its own.
+    """Return points by group and name; each group has a colour and a marker of its own, which the legend explains.
 
     A line leads from a name in the margin to its point: many networks cost the same, and names beside them would lie
     upon each other.
     """
     figure = Figure(figsize=(8.4, 5.0), layout="constrained")
     axes = figure.add_subplot()
-    named = []
-    for points, color, marker in zip(groups, cycle(COLORS), cycle(MARKERS), strict=False):
+    named, handles = [], []
+    for (group, points), color, marker in zip(groups.items(), cycle(GROUP_COLORS), cycle(MARKERS), strict=False):
+        style = {"color": color, "marker": marker, "markeredgecolor": "white", "markersize": 9, "linestyle": "none"}
         for name, point in points.items():
             axes.errorbar(point.x, point.y, point.std, color=color, capsize=3, linewidth=1)
-            style = {"color": color, "markeredgecolor": "white", "markersize": 9, "zorder": 3}
-            axes.plot([point.x], [point.y], marker, label=name, **style)
-            named.append((name, point, color))
+            axes.plot([point.x], [point.y], label=name, zorder=3, **style)
+            named.append((name, point))
+        if points:
+            handles.append(Line2D([], [], label=group, **style))
     axes.set_xscale(x_scale)
     if x_scale == "log":
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        round_ticks(axes.xaxis)
+    round_ticks(axes.yaxis)
     _name(axes, named)
-    frame(axes, x_label, y_label, title)
+    frame(axes, x_label, y_label)
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=10, frameon=False)
+    head(figure, title, subtitle)
     return figure
 
 
-def _name(axes: Axes, named: list[tuple[str, Point, str]]) -> None:
+def _name(axes: Axes, named: list[tuple[str, Point]]) -> None:
     """Write the names in the right margin, each as near to the height of its point as the others leave it."""
     low, high = axes.get_ylim()
     axes.set_ylim(low, high)
     ranked = sorted(named, key=lambda of: (of[1].y, of[1].x))
-    heights = apart([(point.y - low) / (high - low) for _, point, _ in ranked])
-    line = {"arrowstyle": "-", "linewidth": 0.8, "alpha": 0.6, "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 5}
-    for (name, point, color), height in zip(ranked, heights, strict=True):
-        arrow = line | {"color": color}
-        style = {"color": color, "fontsize": 10, "va": "center", "arrowprops": arrow}
-        axes.annotate(name, (point.x, point.y), (1.06, height), textcoords="axes fraction", **style)
-
-
-def apart(heights: Sequence[float]) -> list[float]:
-    """Return rising heights in [0, 1] moved so far that no two are closer than a line of text."""
-    gap = min(LINE, 1 / max(len(heights), 1))
-    moved: list[float] = []
-    for height in heights:
-        moved.append(max(height, moved[-1] + gap) if moved else height)
-    ceiling = 1.0
-    for i in reversed(range(len(moved))):
-        moved[i] = min(moved[i], ceiling)
-        ceiling = moved[i] - gap
-    return moved
+    heights = apart([(point.y - low) / (high - low) for _, point in ranked], LINE, 0, 1)
+    line = {"arrowstyle": "-", "linewidth": 0.8, "color": "0.55", "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 5}
+    style = {"color": INK, "fontsize": 10, "va": "center", "arrowprops": line, "textcoords": "axes fraction"}
+    for (name, point), height in zip(ranked, heights, strict=True):
+        axes.annotate(name, (point.x, point.y), (1.06, height), **style)
