@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from itertools import product
 from pathlib import Path
@@ -83,15 +83,9 @@ class Plan:
 
 def jobs(plan: Plan, variant: str, batch_size: int) -> dict[str, Job]:
     """Return what is timed side by side, by the programs' names."""
-    common: dict[str, Any] = {
-        "data_dir": str(plan.data_dir),
-        "variant": variant,
-        "batch_size": batch_size,
-        "images": plan.images,
-        "dataset": plan.dataset,
-    }
-    pytorch = {"program": str(plan.pytorch), "device": plan.device}
-    return {name: Job(**common, **PROGRAMS[name], **(pytorch if name in PYTORCH else {})) for name in plan.programs}
+    own = Job(str(plan.data_dir), variant, batch_size, plan.images, dataset=plan.dataset)
+    pytorch = replace(own, program=str(plan.pytorch), device=plan.device)
+    return {name: replace(pytorch if name in PYTORCH else own, **PROGRAMS[name]) for name in plan.programs}
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from threading import Timer
+from threading import Event, Timer
 from typing import Any
 
 from benchmarks.job import Job, Ready, process_memory
@@ -34,7 +34,7 @@ class Worker:
     def __init__(self, job: Job, env: Mapping[str, str] | None = None, seconds: float | None = None) -> None:
         """Start it, with these variables beside the environment's; an answer that takes more seconds ends it."""
         command = [sys.executable, "-m", "benchmarks.workers", json.dumps(vars(job))]
-        self._seconds = seconds
+        self._seconds, self._late = seconds, Event()
         self._folder = tempfile.TemporaryDirectory(prefix="cnn3-worker-")  # for what torch.compile keeps
         environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": self._folder.name, **(env or {})}
         self._process = subprocess.Popen(
@@ -60,7 +60,7 @@ class Worker:
 
     def _ask(self, what: str) -> dict[str, Any]:
         assert self._process.stdin is not None
-        timer = Timer(self._seconds, self._process.kill) if self._seconds else None
+        timer = Timer(self._seconds, self._kill) if self._seconds else None
         if timer:
             timer.start()
         try:
@@ -81,7 +81,12 @@ class Worker:
                 if "failed" in answer:
                     raise WorkerError(answer["failed"])
                 return answer
-        raise WorkerError(f"the process ended with status {self._process.wait()}")
+        late = self._late.is_set() and f"no answer within {self._seconds:.0f} seconds"
+        raise WorkerError(late or f"the process ended with status {self._process.wait()}")
+
+    def _kill(self) -> None:
+        self._late.set()
+        self._process.kill()
 
 
 def pytorch_on_cpu(job: Job) -> Ready:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,7 @@ MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
 
 def job(**changes: Any) -> Job:
-    values: dict[str, Any] = {"data_dir": "", "variant": "baseline", "batch_size": 32, "images": 96, "program": PROGRAM}
-    return Job(**values | {"device": "cpu", "dataset": "digits"} | changes)
+    return replace(Job("", "baseline", 32, 96, PROGRAM, device="cpu", dataset="digits"), **changes)
 
 
 @pytest.fixture
@@ -130,8 +130,8 @@ def test_a_worker_answers_or_says_why_it_cannot(tmp_path):
 
     slow = tmp_path / "slow.py"
     slow.write_text("import time\ntime.sleep(600)\n")
-    worker = Worker(job(program=str(slow)), {"JAX_PLATFORMS": "cpu"}, seconds=0.2)
-    with pytest.raises(WorkerError, match="ended with status -9"):
+    worker = Worker(job(program=str(slow)), {"JAX_PLATFORMS": "cpu"}, seconds=1)
+    with pytest.raises(WorkerError, match="no answer within 1 seconds"):
         worker.prepare()
     worker.close()
 
@@ -146,6 +146,7 @@ def test_without_a_compiler_a_compiled_program_fails_alone(tmp_path, capfd):
         names = ("cnn3", "pytorch-amp", "pytorch-compile")
         plan = Plan(Path(), Path(PROGRAM), ("baseline",), (32,), names, 1, 64, 900.0, tmp_path, "cpu", "digits")
         patched.setattr("benchmarks.gpu_throughput.PEAK_SIDE", 256)
+        patched.setattr("benchmarks.gpu_throughput.PATIENCE", None)
         run(plan)
     out, err = capfd.readouterr()
     assert "baseline, batch 32, pytorch-compile failed: " in err
