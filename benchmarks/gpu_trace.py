@@ -1,15 +1,11 @@
-"""What a training step consists of on a GPU: its kernels, how many there are and how long they take.
+"""What a training step consists of: how many kernels it has and how long they take; on a CPU, its operations.
 
 python -m benchmarks.gpu_trace --data-dir DIR --variant batch_norm --batch-size 64
-
-Traces one epoch with JAX's profiler, and prints the kernels a step and a table of those that take longest. Without a
-GPU it shows the operations of the CPU.
 """
 
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +21,13 @@ SHOWN = 25
 CONTAINERS = ("while", "conditional", "call", "end: ")  # of a CPU's operations: what they contain is listed apart
 
 
-@dataclass(frozen=True)
-class Options:
-    """What is traced: `images`, a multiple of `batch_size`, of CIFAR-10 in TFDS's folder `data_dir`."""
-
-    data_dir: Path | None = None
-    variant: str = "batch_norm"
-    batch_size: int = 64
-    precision: Precision = "fp32"
-    images: int = 2560
-
-
 def kernels(planes: Iterable[Any]) -> Iterator[Any]:
     """Yield what ran on the GPU's streams, or the operations that ran on the CPU if there is none."""
-    by_name = {plane.name: plane for plane in planes}
-    gpus = [plane for name, plane in by_name.items() if name.startswith("/device:GPU")]
-    for plane in gpus:
-        yield from (event for line in plane.lines if line.name.startswith("Stream") for event in line.events)
-    if not gpus:
-        events = (event for line in by_name["/host:CPU"].lines for event in line.events)
+    lines = {plane.name: list(plane.lines) for plane in planes}
+    if gpus := [line for name, of in lines.items() if name.startswith("/device:GPU") for line in of]:
+        yield from (event for line in gpus if line.name.startswith("Stream") for event in line.events)
+    else:
+        events = (event for line in lines["/host:CPU"] for event in line.events)
         yield from (e for e in events if "hlo_op" in dict(e.stats) and not e.name.startswith(CONTAINERS))
 
 
@@ -71,13 +55,14 @@ def trace(config: RunConfig, dataset: Dataset) -> list[str]:
         return list(table(kernels(planes), -(-len(dataset.train.labels) // config.batch_size)))
 
 
-def main() -> None:
-    """Print the table."""
-    options = tyro.cli(Options, description=__doc__)
-    config = RunConfig(VARIANTS[options.variant], batch_size=options.batch_size, precision=options.precision)
-    lines = trace(config, load("cifar10", options.data_dir, limit=options.images))
-    print("\n".join((f"{jax.devices()[0].device_kind}, {options}", *lines)))
+def main(
+    data_dir: Path, variant: str = "batch_norm", batch_size: int = 64, precision: Precision = "fp32", images: int = 2560
+) -> None:
+    """Trace one epoch of CIFAR-10's first images, and print its table."""
+    config = RunConfig(VARIANTS[variant], batch_size=batch_size, precision=precision)
+    print(f"{jax.devices()[0].device_kind}, {variant}, batch {batch_size}, {precision}", flush=True)
+    print("\n".join(trace(config, load("cifar10", data_dir, limit=images))))
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main)
