@@ -6,11 +6,16 @@ Training is whole epochs over the first images of CIFAR-10's training set: augme
 compilation left out. Evaluation is in inference mode. The PyTorch program, of which `benchmarks.pytorch_program` says
 what it has to define, is run as it is and with --channels-last. Nothing else should run meanwhile. Prints a table of
 medians, and writes throughput.json and throughput.png.
+
+On a GPU, cnn3 is also timed in bfloat16, and the PyTorch program's network with its images on the GPU, in float32 and
+in mixed precision, with and without `torch.compile`: see `benchmarks.gpu_throughput`.
 """
 
 import json
+import os
 import platform
 import statistics
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -21,13 +26,16 @@ import jax
 import tyro
 from matplotlib.figure import Figure
 
+from benchmarks import gpu_throughput
+from benchmarks.job import Job
 from benchmarks.peak import peak_flops
-from benchmarks.workers import Job, Worker
+from benchmarks.workers import Worker
 from cnn3 import VARIANTS, RunConfig, files, plots
 from cnn3.cost import training_flops
 
 CNN3, AS_IS, CHANNELS_LAST = "cnn3", "PyTorch", "PyTorch, channels_last"
 WORK = ("train", "evaluate")
+IMAGES = 2560  # of a timing
 
 
 @dataclass(frozen=True)
@@ -40,8 +48,12 @@ class Options:
         variants: of the network.
         batch_sizes: images a step.
         rounds: times that each program is timed.
-        images: how many one timing takes; a multiple of the batch sizes.
+        images: how many one timing takes, a multiple of the batch sizes; None is 2,560, on a GPU 10,240.
         output: folder for the results.
+        programs: what is timed on a GPU, of cnn3, cnn3-bf16, pytorch, pytorch-channels-last, pytorch-amp,
+            pytorch-compile, pytorch-compile-amp, pytorch-graphs and pytorch-graphs-amp, the last four of which take up
+            to a minute to compile; none named is the first five.
+        seconds: on a GPU, begin with no other batch size or variant that would not end within so many.
     """
 
     data_dir: Path
@@ -49,13 +61,15 @@ class Options:
     variants: tuple[str, ...] = tuple(VARIANTS)
     batch_sizes: tuple[int, ...] = (64, 128, 256)
     rounds: int = 5
-    images: int = 2560
+    images: int | None = None
     output: Path = Path("results/benchmarks")
+    programs: tuple[str, ...] = ()
+    seconds: float = 480.0
 
 
 def jobs(options: Options, variant: str, batch_size: int) -> dict[str, Job]:
     """Return what is timed side by side."""
-    own = Job(str(options.data_dir), variant, batch_size, options.images)
+    own = Job(str(options.data_dir), variant, batch_size, options.images or IMAGES)
     program = str(options.pytorch)
     return {
         CNN3: own,
@@ -67,19 +81,20 @@ def jobs(options: Options, variant: str, batch_size: int) -> dict[str, Job]:
 def measure(options: Options, variant: str, batch_size: int) -> dict[str, Any]:
     """Time all programs in turn, and return every timing."""
     with ExitStack() as stack:
-        workers = {
-            name: stack.enter_context(closing(Worker(job))) for name, job in jobs(options, variant, batch_size).items()
-        }
+        workers, said = {}, {}
+        for name, job in jobs(options, variant, batch_size).items():
+            workers[name] = stack.enter_context(closing(Worker(job)))
+            said[name] = workers[name].prepare()
         answers: dict[str, dict[str, list[dict[str, float]]]] = {name: {what: [] for what in WORK} for name in workers}
         for _ in range(options.rounds):
             for what in WORK:
                 for name, worker in workers.items():
                     answers[name][what].append(worker.ask(what))
-        compiled = workers[CNN3].compile_seconds
     rates = {
         name: {what: [a["images_per_second"] for a in asked] for what, asked in of.items()}
         for name, of in answers.items()
     }
+    compiled = said[CNN3]["compile"]
     memory = {name: of[WORK[0]][-1]["peak_memory"] for name, of in answers.items()}
     return {"variant": variant, "batch_size": batch_size, "rates": rates, "memory": memory, "compile_seconds": compiled}
 
@@ -133,9 +148,8 @@ def processor() -> str:
     return f"{len(names)} x {names[0]}" if names else platform.processor()
 
 
-def main() -> None:
-    """Time everything, print the table and write the files."""
-    options = tyro.cli(Options, description=__doc__)
+def measure_all(options: Options) -> None:
+    """Time everything on a CPU, print the table and write the files."""
     folder = files.make_folder(options.output)
     peak = peak_flops()
     machine = f"{processor()}, {peak / 1e9:.0f} GFLOP/s in float32 matrix products, jax {jax.__version__}"
@@ -146,10 +160,40 @@ def main() -> None:
             results.append(measure(options, variant, batch_size))
             lines = list(table(results, peak))
             print("\n".join(lines if len(results) == 1 else lines[-len(WORK) :]), flush=True)
-            content = {"machine": machine, "peak_flops": peak, "images": options.images, "results": results}
+            images = options.images or IMAGES
+            content = {"machine": machine, "peak_flops": peak, "images": images, "results": results}
             files.write(folder / "throughput.json", json.dumps(content, indent=1) + "\n")
     plots.save(draw(results, peak), folder / "throughput.png")
     print(f"wrote {folder / 'throughput.json'}\nwrote {folder / 'throughput.png'}")
+
+
+def gpu_plan(options: Options) -> gpu_throughput.Plan:
+    """Return what is timed on a GPU.
+
+    Raises:
+        ValueError: a program that is none, or images that do not fill the batches.
+    """
+    if unknown := [name for name in options.programs if name not in gpu_throughput.PROGRAMS]:
+        raise ValueError(f"there is no program {unknown[0]}: choose of {', '.join(gpu_throughput.PROGRAMS)}")
+    images = options.images or gpu_throughput.IMAGES
+    if uneven := [size for size in options.batch_sizes if images % size]:
+        raise ValueError(f"images must be a multiple of the batch sizes; {images} is none of {uneven[0]}")
+    chosen = vars(options) | {"programs": options.programs or gpu_throughput.DEFAULT, "images": images}
+    return gpu_throughput.Plan(**chosen)
+
+
+def main() -> None:
+    """Time everything on this machine."""
+    options = tyro.cli(Options, description=__doc__)
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the workers need the memory
+    if jax.default_backend() != "gpu":
+        measure_all(options)
+        return
+    try:
+        plan = gpu_plan(options)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    gpu_throughput.run(plan)
 
 
 if __name__ == "__main__":

@@ -1,114 +1,102 @@
 """What is timed, each in a process of its own that does one thing when asked and otherwise sleeps.
 
-A worker reads `train` or `evaluate`, a line each, and answers with a line of JSON: `images_per_second`, and
-`peak_memory`, the most bytes that its process has held so far. Its first line says how long it took to `compile`.
+A worker reads lines and answers each with a line of JSON. To `prepare` it says how long it took to `compile`, and
+`program_memory`, what the compiler says that an epoch needs; to `train` or `evaluate`, `images_per_second` and
+`peak_memory`, the most bytes held so far, of the GPU's memory if it works there, else of the process's. If it fails it
+says why: `failed`.
 """
 
+import importlib
 import json
-import resource
+import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from threading import Event, Timer
 from typing import Any
 
-Work = Mapping[str, Callable[[], float]]  # by what is asked for, images per second
+from benchmarks.job import Job, Ready, process_memory
+
+# Several processes share the GPU, so none may take all of its memory; and compiling is timed, so nothing compiled is
+# taken from a cache.
+ON_A_GPU = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "JAX_ENABLE_COMPILATION_CACHE": "false"}
 
 
-@dataclass(frozen=True)
-class Job:
-    """What a worker is to do.
-
-    Args:
-        data_dir: TFDS's folder with CIFAR-10.
-        variant: one of `cnn3.VARIANTS`.
-        batch_size: images a step.
-        images: how many one timing takes, a multiple of the batch size.
-        program: the PyTorch program, None for cnn3.
-        channels_last: whether it keeps images in that layout.
-    """
-
-    data_dir: str
-    variant: str
-    batch_size: int
-    images: int
-    program: str | None = None
-    channels_last: bool = False
+class WorkerError(RuntimeError):
+    """A worker that has ended before it was to; the message says why."""
 
 
 class Worker:
     """A worker's process, seen from outside."""
 
-    def __init__(self, job: Job) -> None:
-        """Start it and wait until it can work."""
+    def __init__(self, job: Job, env: Mapping[str, str] | None = None, seconds: float | None = None) -> None:
+        """Start it, with these variables beside the environment's; an answer that takes more seconds ends it."""
         command = [sys.executable, "-m", "benchmarks.workers", json.dumps(vars(job))]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.compile_seconds: float = self._read()["compile"]
+        self._seconds, self._late = seconds, Event()
+        self._folder = tempfile.TemporaryDirectory(prefix="cnn3-worker-")  # for what torch.compile keeps
+        environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": self._folder.name, **(env or {})}
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+
+    def prepare(self) -> dict[str, Any]:
+        """Wait until it can work, and return what it says of its program."""
+        return self._ask("prepare")
 
     def ask(self, what: str) -> dict[str, float]:
-        """Let it `train` or `evaluate` once, and return the answer."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{what}\n")
-        self._process.stdin.flush()
-        return self._read()
+        """Let it `train` or `evaluate` once, and return the answer.
+
+        Raises:
+            WorkerError: it ended.
+        """
+        return self._ask(what)
 
     def close(self) -> None:
         """End it."""
         self._process.communicate()
+        self._folder.cleanup()
 
-    def _read(self) -> dict[str, float]:
+    def _ask(self, what: str) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        timer = Timer(self._seconds, self._kill) if self._seconds else None
+        if timer:
+            timer.start()
+        try:
+            self._process.stdin.write(f"{what}\n")
+            self._process.stdin.flush()
+            return self._read()
+        except BrokenPipeError:
+            return self._read()  # it may have said why
+        finally:
+            if timer:
+                timer.cancel()
+
+    def _read(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             if line.startswith("{"):
-                return json.loads(line)
-        raise RuntimeError(f"{' '.join(map(str, self._process.args))} ended")  # type: ignore[arg-type]
+                answer = json.loads(line)
+                if "failed" in answer:
+                    raise WorkerError(answer["failed"])
+                return answer
+        late = self._late.is_set() and f"no answer within {self._seconds:.0f} seconds"
+        raise WorkerError(late or f"the process ended with status {self._process.wait()}")
+
+    def _kill(self) -> None:
+        self._late.set()
+        self._process.kill()
 
 
-def cnn3_work(job: Job) -> tuple[float, Work]:
-    """Compile cnn3's epoch and evaluation; return the seconds that took, and how to time them."""
-    import jax
-    import numpy as np
-
-    from cnn3 import VARIANTS, RunConfig, default_block, load
-    from cnn3.compilation import compile_epoch
-    from cnn3.data import Split
-    from cnn3.optim import hyperparameters
-    from cnn3.train import evaluate, init_state, make_program
-
-    config = RunConfig(VARIANTS[job.variant], batch_size=job.batch_size)
-    program = make_program(config, default_block())
-    dataset = load("cifar10", job.data_dir, limit=job.images)
-    train, test = jax.device_put((dataset.train, Split(*(a[: job.images] for a in dataset.test))))
-    hyper = jax.device_put(jax.tree.map(np.float32, hyperparameters(config)))
-    seed = jax.device_put(np.int32(config.seed))
-    start = time.perf_counter()
-    epoch = compile_epoch(program, job.images)
-    compiled = time.perf_counter() - start
-    states = [init_state(program, seed)]
-
-    def run_epoch() -> Any:
-        states[0], sums = epoch(states[0], hyper, *train, seed, seed)
-        return sums
-
-    def run_evaluation() -> Any:
-        return evaluate(program.model, job.batch_size, states[0].weights, *test, len(test.labels))
-
-    def rate(run: Callable[[], Any]) -> float:
-        start = time.perf_counter()
-        jax.block_until_ready(run())
-        return job.images / (time.perf_counter() - start)
-
-    work = {"train": lambda: rate(run_epoch), "evaluate": lambda: rate(run_evaluation)}
-    return compiled, work
-
-
-def pytorch_work(job: Job, path: str) -> tuple[float, Work]:
+def pytorch_on_cpu(job: Job) -> Ready:
     """Load the PyTorch program; return how to time its own loop, whose first step it leaves out."""
     from benchmarks.pytorch_program import load_program
 
-    program = load_program(Path(path), Path(job.data_dir), job.variant, job.batch_size, channels_last=job.channels_last)
+    assert job.program is not None
+    program = load_program(
+        Path(job.program), Path(job.data_dir), job.variant, job.batch_size, channels_last=job.channels_last
+    )
     test = program["loader"](program["Set"](*program["arrays"]("test"), False))
     program["a"].steps = job.images // job.batch_size
 
@@ -120,20 +108,40 @@ def pytorch_work(job: Job, path: str) -> tuple[float, Work]:
         program["model"].eval()
         return program["run"](test, False)["images_per_second"]
 
-    return 0.0, {"train": train, "evaluate": evaluation}
+    work = {"train": train, "evaluate": evaluation}
+    for warm_up in work.values():
+        warm_up()
+    return Ready(0.0, work, process_memory)
+
+
+def prepare(job: Job) -> Ready:
+    """Return a job's program, ready to be timed."""
+    if job.program is not None and job.device is None:
+        return pytorch_on_cpu(job)
+    module = "benchmarks.cnn3_program" if job.program is None else "benchmarks.pytorch_device"
+    return importlib.import_module(module).prepare(job)
+
+
+def answer(job: Job) -> None:
+    """Answer each line that is read, until there are no more."""
+    importlib.import_module("jax" if job.program is None else "torch")  # meanwhile others may be at work
+    if not sys.stdin.readline():
+        return
+    ready = prepare(job)
+    print(json.dumps({"compile": ready.compile_seconds, "program_memory": ready.program_memory}), flush=True)
+    for line in sys.stdin:
+        rate = ready.work[line.strip()]()
+        print(json.dumps({"images_per_second": rate, "peak_memory": ready.peak_memory()}), flush=True)
 
 
 def main() -> None:
     """Work until there is nothing more to read."""
-    job = Job(**json.loads(sys.argv[1]))
-    compiled, work = pytorch_work(job, job.program) if job.program else cnn3_work(job)
-    for warm_up in work.values():
-        warm_up()
-    print(json.dumps({"compile": compiled}), flush=True)
-    for line in sys.stdin:
-        rate = work[line.strip()]()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps({"images_per_second": rate, "peak_memory": peak}), flush=True)
+    try:
+        answer(Job(**json.loads(sys.argv[1])))
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0]
+        print(json.dumps({"failed": f"{type(error).__name__}: {reason}"}), flush=True)
+        raise
 
 
 if __name__ == "__main__":

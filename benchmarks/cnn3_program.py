@@ -1,0 +1,83 @@
+"""cnn3 as a program to be timed or traced: its epoch and its evaluation, compiled, with the data on the device."""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from benchmarks.job import Job, Ready, process_memory, splits
+from cnn3 import VARIANTS, RunConfig, Split, default_block
+from cnn3.compilation import compile_epoch
+from cnn3.optim import hyperparameters
+from cnn3.train import Sums, evaluate, init_state, make_program
+
+
+class Compiled(NamedTuple):
+    """A compiled epoch, how long that took, and both passes over the images, which end when the device has."""
+
+    seconds: float
+    epoch: jax.stages.Compiled
+    train: Callable[[], Sums]
+    evaluate: Callable[[], Sums]
+
+
+def compile_program(config: RunConfig, train: Split, test: Split) -> Compiled:
+    """Compile the epoch, and put images and initial weights on the device."""
+    program = make_program(config, default_block(config.precision))
+    train, test = jax.device_put((train, test))
+    hyper = jax.device_put(jax.tree.map(np.float32, hyperparameters(config)))
+    seed = jax.device_put(np.int32(config.seed))
+    start = time.perf_counter()
+    epoch = compile_epoch(program, len(train.labels))
+    seconds = time.perf_counter() - start
+    states = [init_state(program, seed)]
+
+    def train_epoch() -> Sums:
+        states[0], sums = epoch(states[0], hyper, *train, seed, seed)
+        return jax.block_until_ready(sums)
+
+    def evaluation() -> Sums:
+        sums = evaluate(program.model, config.batch_size, states[0].weights, *test, len(test.labels))
+        return jax.block_until_ready(sums)
+
+    return Compiled(seconds, epoch, train_epoch, evaluation)
+
+
+def prepare(job: Job) -> Ready:
+    """Compile cnn3's epoch and evaluation for a job, and run both once."""
+    config = RunConfig(VARIANTS[job.variant], batch_size=job.batch_size, precision=job.precision)
+    train, test = splits(job)
+    compiled = compile_program(config, train, test)
+    work = {
+        "train": lambda: _rate(compiled.train, len(train.labels)),
+        "evaluate": lambda: _rate(compiled.evaluate, len(test.labels)),
+    }
+    for warm_up in work.values():
+        warm_up()
+    return Ready(compiled.seconds, work, peak_memory, _program_memory(compiled.epoch))
+
+
+def peak_memory() -> int:
+    """Return the most bytes held so far: of the device's memory if JAX counts it, else of the process's."""
+    stats: dict[str, Any] | None = jax.local_devices()[0].memory_stats()
+    return stats["peak_bytes_in_use"] if stats else process_memory()
+
+
+def _program_memory(epoch: jax.stages.Compiled) -> int | None:
+    """Return the bytes of an epoch's arguments, results and temporaries, each counted once."""
+    sizes: Any = epoch.memory_analysis()
+    if sizes is None:
+        return None
+    held = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
+    return held + sizes.temp_size_in_bytes
+
+
+def _rate(run: Callable[[], Sums], images: int) -> float:
+    start = time.perf_counter()
+    sums = run()
+    seconds = time.perf_counter() - start
+    if not np.isfinite(sums.loss):
+        raise FloatingPointError(f"the loss is {sums.loss}")
+    return images / seconds
