@@ -9,12 +9,14 @@ from types import ModuleType
 
 # Processes share the cores: in each, one thread of OpenMP's (PyTorch, scikit-learn) has no others to wait for.
 os.environ["OMP_NUM_THREADS"] = "1"
-# As cnn3 has its own programs compiled (`cnn3.train.COMPILER`): the tests' own take half as long so.
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
 
 import jax
 import pytest
 from hypothesis import settings
+
+if jax.__version_info__ < (0, 11, 1):
+    # As cnn3 has its own programs compiled (`cnn3.train.COMPILER`): the tests' own take half as long so.
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
 
 # Compilation makes a first example slow, and no test may depend on the machine's speed.
 settings.register_profile("cnn3", deadline=None, derandomize=True)

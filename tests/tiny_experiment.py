@@ -43,7 +43,8 @@ def main(args: list[str]) -> int:
     killer = Killer(args[args.index("--output") + 1], int(os.environ.get("KILL_AT", "0")))
     sys.addaudithook(killer)
     common.load = lambda *args, **rest: few(load(*args, **rest))
-    importlib.import_module("cnn3.fit").CHECKPOINT_SECONDS = 0.0  # a checkpoint after each epoch
+    fitting: Any = importlib.import_module("cnn3.fit")  # the package exports a function of this name
+    fitting.CHECKPOINT_SECONDS = 0.0  # a checkpoint after each epoch
     improvements.VARIANTS = {"plain": replace(TINY, batch_norm=False), "batch_norm": TINY}
     status = improvements.main(args)
     print(f"{killer.count} operations", file=sys.stderr)
