@@ -1,8 +1,7 @@
 """The fast convolution and block against XLA's convolution in float64, plain formulas, and PyTorch."""
 
 from collections.abc import Callable, Iterator
-from functools import reduce
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import jax
