@@ -34,6 +34,7 @@ from cnn3.files import BusyError
 from cnn3.fit import check, finished
 from cnn3.model import CNN3
 from cnn3.train import Weights, make_program
+from experiments.finished import only_finished
 from experiments.interruption import interruptible
 
 MOST_SEEDS = 1000
@@ -55,6 +56,7 @@ class Options:
             thrown away, validation in training mode, metrics divided by full batches.
         precision: bf16 multiplies in bfloat16, for GPUs; weights and statistics stay float32.
         limit: train on the first N training images only.
+        only_finished: train nothing, and use only the runs that have finished.
     """
 
     dataset: Literal["cifar10", "digits"] = "cifar10"
@@ -65,6 +67,7 @@ class Options:
     protocol: ProtocolName = "corrected"
     precision: Precision = "fp32"
     limit: Annotated[int | None, COUNT, tyro.conf.arg(help_behavior_hint="(default: all)")] = None
+    only_finished: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 
     def config(self, **changes: Any) -> RunConfig:
         """Return the report's default run under these options, with some fields changed.
@@ -170,6 +173,7 @@ def run_all(options: Options, experiment: str, configs: Mapping[str, RunConfig])
 
     Raises:
         ConfigError, DataError, OutputError, UsageError: something cannot be done; raised before training begins.
+        UnfinishedError: only finished runs are to be used, and a row has none.
     """
     _check_limit(options, configs)
     files.make_folder(options.folder(experiment))
@@ -178,6 +182,8 @@ def run_all(options: Options, experiment: str, configs: Mapping[str, RunConfig])
     jobs = {(name, seed): replace(config, seed=seed) for seed in seeds for name, config in configs.items()}
     done = {config: _read(runs / run_name(config), config) for config in jobs.values()}
     _tell(done)
+    if options.only_finished:
+        return only_finished(jobs, done)
     for wait in (False, True):  # for what other processes train, once the rest is done
         for seed in seeds:
             todo = {config: name for (name, _), config in jobs.items() if config.seed == seed and done[config] is None}
