@@ -38,7 +38,7 @@ from experiments.finished import only_finished
 from experiments.interruption import interruptible
 
 MOST_SEEDS = 1000
-TUNED_SNAPSHOTS = (0, 1, 2, 4, 9, 20, 49, 99)  # 20 is the report's
+TUNED_SNAPSHOTS = (0, 1, 2, 4, 9, 20, 49, 99)  # 20 is the original study's
 _DATA_DIR = tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: TFDS_DATA_DIR, else ~/tensorflow_datasets)")
 
 
@@ -52,7 +52,7 @@ class Options:
         output: folder for runs, tables and figures; what is done there is only read, what was cut off goes on.
         epochs: the most epochs of a run; it stops earlier once validation accuracy has not risen for 10.
         seeds: runs of each row, with seeds 3136, 3137, ...; tables then give mean and standard deviation.
-        protocol: corrected does what the report's text says; published repeats the defects of its program: last norm
+        protocol: corrected does what the study's text says; published repeats the defects of its program: last norm
             thrown away, validation in training mode, metrics divided by full batches.
         precision: bf16 multiplies in bfloat16, for GPUs; weights and statistics stay float32.
         limit: train on the first N training images only.
@@ -70,7 +70,7 @@ class Options:
     only_finished: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 
     def config(self, **changes: Any) -> RunConfig:
-        """Return the report's default run under these options, with some fields changed.
+        """Return the original study's default run under these options, with some fields changed.
 
         Raises:
             ConfigError: an option or a change is impossible.
@@ -82,7 +82,7 @@ class Options:
         return replace(default, **changes)
 
     def tuned(self, **changes: Any) -> RunConfig:
-        """Return the report's tuned run (section 5) under these options, with some fields changed.
+        """Return the original study's tuned run (section 5) under these options, with some fields changed.
 
         It keeps the weights of some epochs, more and more apart, to show how the latent space evolves.
         """
