@@ -53,5 +53,5 @@ def not_above(difference: Difference, margin: float) -> Outcome:
 def points(difference: float) -> str:
     """Return a difference of accuracies in words, with its direction."""
     if round(abs(difference), 4) == 0:
-        return "0.00 points apart"
+        return "the same as"
     return f"{100 * abs(difference):.2f} points {'above' if difference > 0 else 'below'}"

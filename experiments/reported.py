@@ -74,11 +74,12 @@ def comparable_note(protocol: str) -> str:
         else ""
     )
     return (
-        "The original program divides correct answers by batches times batch size, although the last batch is smaller: "
-        "validation by 5,120 with batches of 128 or 256 and by 5,056 with 64, training by 45,056, the test set, always "
-        "in batches of 64, by 10,048. “Made comparable” is the accuracy over all images that was printed: 0.8014 of "
-        f"5,120 is 0.8206 of 5,000.{also} Its losses are means of batch means, which cannot be undone. Differences are "
-        "in percentage points, from the number made comparable to ours."
+        f"The original study's numbers are of {AS_PUBLISHED}. That program divides correct answers by batches times "
+        "batch size, although the last batch is smaller: validation by 5,120 with batches of 128 or 256 and by 5,056 "
+        "with 64, training by 45,056, the test set, always in batches of 64, by 10,048. “Made comparable” is the "
+        f"accuracy over all images that was printed: 0.8014 of 5,120 is 0.8206 of 5,000.{also} Its losses are means of "
+        "batch means, which cannot be undone. Differences are in percentage points, from the number made comparable to "
+        "ours."
     )
 
 

@@ -38,9 +38,18 @@ def headline(verdicts: Sequence[Verdict]) -> list[str]:
         ]
     counts = count(judged)
     hold, fail, open_ = (counts[of] for of in (Outcome.HOLDS, Outcome.FAILS, Outcome.UNDECIDED))
-    sentence = f"Of {number_of(len(judged), 'claim')}, {hold} hold, {fail} do not, and {open_} are undecided."
-    left_out = f" Another {rest} are not judged, since their runs have not been made at full length." if rest else ""
+    holds, does = "holds" if hold == 1 else "hold", "does" if fail == 1 else "do"
+    claims = number_of(len(judged), "claim")
+    sentence = f"Of {claims}, {hold} {holds}, {fail} {does} not, and {_are(open_)} undecided."
+    whose = "its" if rest == 1 else "their"
+    left_out = (
+        f" Another {_are(rest)} not judged, since {whose} runs have not been made at full length." if rest else ""
+    )
     return [f"{sentence} {_answer(hold, fail)}{left_out}"]
+
+
+def _are(count: int) -> str:
+    return f"{count} is" if count == 1 else f"{count} are"
 
 
 def _answer(hold: int, fail: int) -> str:
