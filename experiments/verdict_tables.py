@@ -110,7 +110,7 @@ def numbers_table(verdicts: Sequence[Verdict], rows: Mapping[str, Sequence[Row]]
         if isinstance(rule, Printed):
             lines.append(_number_line(verdict, rule, rows.get(verdict.claim.experiment, ())))
     header = ["result", "original study", "made comparable", "ours", "difference", f"{LEVEL:.0%} interval", "seeds"]
-    return without_empty(Table([*header, "verdict", "where"], lines, 1))
+    return without_empty(Table([*header, "verdict", "where"], lines, 1, cards=True))
 
 
 def _number_line(verdict: Verdict, rule: Printed, rows: Sequence[Row]) -> list[str]:

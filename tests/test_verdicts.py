@@ -24,8 +24,9 @@ BY_ID = {claim.id: claim for claim in CLAIMS}
 
 def config(name: str) -> RunConfig:
     """Return the configuration of a row of the improvements or the optimizers; any will do for the others."""
-    if name in OPTIMIZERS:
-        return OPTIONS.tuned(optimizer=OPTIMIZERS[name])
+    optimizers = {str(key): optimizer for key, optimizer in OPTIMIZERS.items()}
+    if name in optimizers:
+        return OPTIONS.tuned(optimizer=optimizers[name])
     return OPTIONS.config(model=VARIANTS.get(name, VARIANTS["baseline"]))
 
 
