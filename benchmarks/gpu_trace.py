@@ -4,6 +4,7 @@ python -m benchmarks.gpu_trace --data-dir DIR --variant batch_norm --batch-size 
 """
 
 import tempfile
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -50,9 +51,11 @@ def trace(config: RunConfig, dataset: Dataset) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
             compiled.train()
-        (profile,) = Path(folder).rglob("*.xplane.pb")
-        planes = ProfileData.from_file(str(profile)).planes
-        return list(table(kernels(planes), -(-len(dataset.train.labels) // config.batch_size)))
+        (path,) = Path(folder).rglob("*.xplane.pb")
+        profile = ProfileData.from_file(str(path))  # which has to live as long as what is read from it
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of JAX's own types; as an error it ends the process
+            return list(table(kernels(profile.planes), -(-len(dataset.train.labels) // config.batch_size)))
 
 
 def main(

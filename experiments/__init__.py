@@ -1,1 +1,1 @@
-"""The report's tables and figures, re-made: one module each, run as `python -m experiments.NAME`."""
+"""The original study's tables and figures, re-made: one module each, run as `python -m experiments.NAME`."""

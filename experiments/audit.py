@@ -1,4 +1,4 @@
-"""What each defect of the report's program does to its numbers (the protocol, one part at a time).
+"""What each defect of the original program does to its numbers (the protocol, one part at a time).
 
 Trains the tuned run with none of the defects, with each alone, and with all of them, from the same initial weights on
 the same split, and sets the reported numbers beside those of the run without any. Latents, which one defect concerns,
@@ -15,7 +15,7 @@ from experiments import figures
 from experiments.common import Options, Run, UsageError, run_all
 from experiments.names import display
 from experiments.publish import Report, conduct
-from experiments.reported import AS_PUBLISHED, TUNED
+from experiments.reported import TUNED
 from experiments.tables import (
     METRICS,
     NOTHING,
@@ -30,7 +30,7 @@ from experiments.tables import (
 )
 
 NAME = "audit"
-TITLE = "What the defects of the report's program do to its numbers"
+TITLE = "What the defects of the original program do to its numbers"
 NONE, ALL = "none (corrected)", "all (published)"
 DEFECTS: Mapping[str, Protocol] = {
     NONE: PROTOCOLS["corrected"],
@@ -108,7 +108,7 @@ def notes(options: Options, runs: Mapping[str, Sequence[Run]]) -> list[str]:
         f"accuracy exceeds test accuracy by {spread(optimism(runs[ALL]), 2)} points with them and by "
         f"{spread(optimism(runs[NONE]), 2)} without.",
         *(["A difference of one seed says little: --seeds 5 shows its spread."] if options.seeds == 1 else []),
-        *reading(options, f"The report's are of its tuned run ({TUNED.source}): {AS_PUBLISHED}."),
+        *reading(options, f"The original study's numbers are those of its tuned run ({TUNED.source})."),
     ]
 
 

@@ -38,10 +38,11 @@ from cnn3.model import CNN3
 from cnn3.record import Record, current_record, other_code, other_settings
 from cnn3.reuse import Reuse, finished
 from cnn3.train import Weights, make_program
+from experiments.finished import only_finished
 from experiments.interruption import interruptible
 
 MOST_SEEDS = 1000
-TUNED_SNAPSHOTS = (0, 1, 2, 4, 9, 20, 49, 99)  # 20 is the report's
+TUNED_SNAPSHOTS = (0, 1, 2, 4, 9, 20, 49, 99)  # 20 is the original study's
 _DATA_DIR = tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: TFDS_DATA_DIR, else ~/tensorflow_datasets)")
 
 
@@ -55,12 +56,13 @@ class Options:
         output: folder for runs, tables and figures; what is done there is only read, what was cut off goes on.
         epochs: the most epochs of a run; it stops earlier once validation accuracy has not risen for 10.
         seeds: runs of each row, with seeds 3136, 3137, ...; tables then give mean and standard deviation.
-        protocol: corrected does what the report's text says; published repeats the defects of its program: last norm
+        protocol: corrected does what the study's text says; published repeats the defects of its program: last norm
             thrown away, validation in training mode, metrics divided by full batches.
         precision: bf16 multiplies in bfloat16, for GPUs; weights and statistics stay float32.
         limit: train on the first N training images only.
         reuse: finished runs that other code has made: same-code trains them again and keeps the old ones beside them,
             any-version takes them as they are, and the tables say so.
+        only_finished: train nothing, and use only the runs that have finished.
     """
 
     dataset: Literal["cifar10", "digits"] = "cifar10"
@@ -72,9 +74,10 @@ class Options:
     precision: Precision = "fp32"
     limit: Annotated[int | None, COUNT, tyro.conf.arg(help_behavior_hint="(default: all)")] = None
     reuse: Reuse = "same-code"
+    only_finished: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 
     def config(self, **changes: Any) -> RunConfig:
-        """Return the report's default run under these options, with some fields changed.
+        """Return the original study's default run under these options, with some fields changed.
 
         Raises:
             ConfigError: an option or a change is impossible.
@@ -86,7 +89,7 @@ class Options:
         return replace(default, **changes)
 
     def tuned(self, **changes: Any) -> RunConfig:
-        """Return the report's tuned run (section 5) under these options, with some fields changed.
+        """Return the original study's tuned run (section 5) under these options, with some fields changed.
 
         It keeps the weights of some epochs, more and more apart, to show how the latent space evolves.
         """
@@ -186,6 +189,7 @@ def run_all(options: Options, experiment: str, configs: Mapping[str, RunConfig])
 
     Raises:
         ConfigError, DataError, OutputError, UsageError: something cannot be done; raised before training begins.
+        UnfinishedError: only finished runs are to be used, and a row has none.
     """
     _check_limit(options, configs)
     files.make_folder(options.folder(experiment))
@@ -194,6 +198,8 @@ def run_all(options: Options, experiment: str, configs: Mapping[str, RunConfig])
     jobs = {(name, seed): replace(config, seed=seed) for seed in seeds for name, config in configs.items()}
     done = {config: _read(options, runs / run_name(config), config) for config in jobs.values()}
     _tell(runs, done)
+    if options.only_finished:
+        return only_finished(jobs, done)
     for wait in (False, True):  # for what other processes train, once the rest is done
         for seed in seeds:
             todo = {config: name for (name, _), config in jobs.items() if config.seed == seed and done[config] is None}

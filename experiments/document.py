@@ -14,7 +14,9 @@ from experiments.tables import Table
 TEMPLATE = Path(__file__).with_name("report.html")
 TYPES = {".png": "image/png", ".gif": "image/gif"}
 WIDE = 1.6  # of width to height, from which a picture has a line of its own
+COMPARISON = "comparison"  # begins the name of a picture of several panels, which needs one too
 FOLDED = ("Runs",)  # headings of tables that few readers want
+MARKS = {"holds": "holds", "does not hold": "fails"}  # of cells with a verdict
 
 
 class Picture(NamedTuple):
@@ -38,7 +40,7 @@ class Picture(NamedTuple):
     def wide(self) -> bool:
         """Whether it needs a line of its own."""
         width, height = self.size
-        return width > WIDE * height
+        return width > WIDE * height or self.path.name.startswith(COMPARISON)
 
 
 class Section(NamedTuple):
@@ -49,15 +51,35 @@ class Section(NamedTuple):
     paragraphs: Sequence[str]
     tables: Mapping[str, Table]
     pictures: Sequence[Picture]
+    notes: Sequence[str] = ()  # after the tables
+
+    @property
+    def gallery(self) -> list[Picture]:
+        """Return the pictures, those first that need a line of their own, so that the others stay in pairs."""
+        return sorted(self.pictures, key=lambda picture: not picture.wide)
+
+
+class Document(NamedTuple):
+    """A title, how it was made, and its sections; the first is the answer."""
+
+    title: str
+    made: str
+    sections: Sequence[Section]
 
 
 def markdown(section: Section, folder: Path, level: int = 1) -> str:
     """Return a section in Markdown, for a file in `folder`; its heading is of the given level."""
-    parts = [f"{'#' * level} {section.title}", *section.paragraphs]
+    return "\n\n".join([f"{'#' * level} {section.title}", *_markdown_body(section, folder, level + 1)]) + "\n"
+
+
+def _markdown_body(section: Section, folder: Path, level: int) -> list[str]:
+    parts = [*section.paragraphs]
     for heading, table in section.tables.items():
-        parts += [f"{'#' * (level + 1)} {heading}", markdown_table(table)]
-    parts += [f"![{of.caption}]({os.path.relpath(of.path, folder)})" for of in section.pictures]
-    return "\n\n".join(parts) + "\n"
+        if heading in FOLDED:
+            parts.append(f"<details><summary>{heading}</summary>\n\n{markdown_table(table)}\n\n</details>")
+        else:
+            parts += [f"{'#' * level} {heading}", markdown_table(table)]
+    return [*parts, *section.notes, *(f"![{of.caption}]({os.path.relpath(of.path, folder)})" for of in section.gallery)]
 
 
 def markdown_table(table: Table) -> str:
@@ -66,14 +88,16 @@ def markdown_table(table: Table) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in [table.header, rule, *table.rows])
 
 
-def markdown_document(title: str, sections: Sequence[Section], folder: Path) -> str:
-    """Return sections as one Markdown document, with a list of contents."""
+def markdown_document(document: Document, folder: Path) -> str:
+    """Return a document in Markdown: the answer, a list of contents, and the other sections."""
+    answer, *sections = document.sections
     contents = "\n".join(f"- [{of.title}](#{_github_anchor(of.title)})" for of in sections)
-    return "\n".join([f"# {title}\n", f"{contents}\n", *(markdown(of, folder, 2) for of in sections)])
+    opening = [f"# {document.title}", *_markdown_body(answer, folder, 2), "## Contents", contents]
+    return "\n\n".join([*opening, *(markdown(of, folder, 2).rstrip() for of in sections), document.made]) + "\n"
 
 
-def html_document(title: str, sections: Sequence[Section]) -> str:
-    """Return sections as one HTML file that needs no other: pictures are inside."""
+def html_document(document: Document) -> str:
+    """Return a document as one HTML file that needs no other: pictures are inside."""
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATE.parent),
         autoescape=True,
@@ -81,7 +105,7 @@ def html_document(title: str, sections: Sequence[Section]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return templates.get_template(TEMPLATE.name).render(title=title, sections=sections, folded=FOLDED)
+    return templates.get_template(TEMPLATE.name).render(document._asdict() | {"folded": FOLDED, "marks": MARKS})
 
 
 def _github_anchor(title: str) -> str:

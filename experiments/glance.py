@@ -1,38 +1,60 @@
-"""The picture at the head of the report: the accuracies by which the original study decides, beside those here."""
+"""The picture at the head of the report: the accuracies by which the original study decides, next to those here."""
+
+from collections.abc import Sequence
+from statistics import fmean
 
 from matplotlib.figure import Figure
 
 from cnn3 import plots
-from experiments import hyperparameters, improvements, tuned
 from experiments.common import Options
-from experiments.comparison import Reports, measure, numbers
+from experiments.comparison import Reports
 from experiments.figures import subtitle
 from experiments.names import display
+from experiments.printed import NUMBERS
+from experiments.reported import HYPERPARAMETERS, setting_name
+from experiments.rules import Printed
+from experiments.verdict_tables import interval, sample
+from experiments.verdicts import Verdict
 
 TESTS, SETTINGS = "Test accuracy", "Validation accuracy by learning rate and batch size"
+GRID = {setting_name(*setting): f"{setting[0]:g}, {setting[1]}" for setting in HYPERPARAMETERS}
+IN_GRID = {"batch_norm": GRID[setting_name(0.001, 128)]}  # the run of figure 6 is one of figure 15's
 
 
-def glance(whole: Options, sweeps: Options, reports: Reports, comparable: bool) -> Figure:
-    """Return the picture.
+def glance(whole: Options, sweeps: Options, reports: Reports, judged: Sequence[Verdict]) -> Figure:
+    """Return the test accuracies and the grid of figure 15, the original study's made comparable.
 
     Args:
         whole: how the improvements and the tuned run were trained.
         sweeps: how the runs of other learning rates and batch sizes were trained.
         reports: what was found.
-        comparable: whether the numbers are of the original study's data set.
+        judged: the verdicts; what has none, as a run that is not at full length, is left out.
     """
-    names = {hyperparameters.name(setting): f"{setting[0]:g}, {setting[1]}" for setting in hyperparameters.SETTINGS}
+    full = {verdict.claim.id for verdict in judged if verdict.outcome is not None}
     groups: dict[str, dict[str, plots.Beside]] = {TESTS: {}, SETTINGS: {}}
-    for number in numbers():
-        mean, interval, _ = measure(reports, number)
-        row = plots.Beside(mean, interval, number.printed if comparable else None)
-        if number.metric == "accuracy" and number.source != "section 8":  # which repeats others
-            if number.experiment == hyperparameters.NAME:
-                groups[SETTINGS][names[number.row]] = row
-            elif number.experiment in (improvements.NAME, tuned.NAME) and number.split == "test":
-                groups[TESTS][display(number.row)] = row
-    title = f"Accuracy {'here and in the original study' if comparable else 'here'}, on {display(whole.dataset)}"
+    for claim in NUMBERS:
+        rule = claim.rule
+        if not isinstance(rule, Printed) or rule.metric != "accuracy" or claim.where == "section 8":
+            continue
+        values = sample(reports[claim.experiment].rows, rule) if claim.id in full else []
+        row = plots.Beside(fmean(values) if values else None, interval(values), rule.target)
+        if rule.split == "test":
+            groups[TESTS][display(rule.row)] = row
+        elif rule.split == "validation" and rule.row in GRID | IN_GRID:
+            groups[SETTINGS][(GRID | IN_GRID)[rule.row]] = row
+    title = f"Accuracy here and in the original study, on {display(whole.dataset)}"
     return plots.beside(groups, "Accuracy", title, _subtitle(whole, sweeps))
+
+
+def measured_glance(whole: Options, reports: Reports) -> Figure:
+    """Return the test accuracies of all rows, for a data set that the original study does not have."""
+    values = {
+        row.name: [run.summary["test"]["accuracy"] for run in row.runs if run.summary["test"]]
+        for report in reports.values()
+        for row in report.rows
+    }
+    rows = {display(name): plots.Beside(fmean(of), interval(of), None) for name, of in values.items() if of}
+    return plots.beside({TESTS: rows}, "Accuracy", f"Test accuracy on {display(whole.dataset)}", subtitle(whole))
 
 
 def _subtitle(whole: Options, sweeps: Options) -> str:

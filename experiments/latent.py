@@ -1,7 +1,8 @@
-"""The latent space of the tuned run as training goes on (report, section 7, figures 24 to 26).
+"""The latent space of the tuned run as training goes on (original study, section 7, figures 24 to 26).
 
-Maps the 128 values before the output layer to the plane, for the test images, by t-SNE as the report does: with the
-initial weights, those after the epoch of index 20, and those of the best epoch. Numbers say how far apart classes lie.
+Maps the 128 values before the output layer to the plane, for the test images, by t-SNE as the original study does: with
+the initial weights, those after epoch 21 (of index 20), and those of the best epoch. Numbers say how far apart classes
+lie.
 """
 
 import sys
@@ -23,12 +24,12 @@ from experiments.common import Options, Run, run_all, trained
 from experiments.figures import subtitle as trained_on
 from experiments.names import display
 from experiments.publish import Report, conduct
-from experiments.reported import LATENT
-from experiments.tables import Row, Table, beside, reading, results_table, runs_table, spread
+from experiments.tables import Row, Table, reading, results_table, runs_table, spread
+from experiments.verdict_tables import verdict_table
 
 NAME = "latent"
-TITLE = "The latent space (report, section 7, figures 24 to 26)"
-MIDDLE = 20  # index of the epoch that the report shows
+TITLE = "The latent space"
+MIDDLE = 20  # index of the epoch that the original study shows
 FOLLOWED = 2000  # images that are followed through all stages
 TSNE = {"perplexity": PERPLEXITY, "iterations": ITERATIONS}
 PANELS = {
@@ -86,7 +87,7 @@ class Space:
         return Scores(**{name: float(value) for name, value in found.items()})
 
     def map(self, stage: Stage) -> Map:
-        """Return the map of all test images, as the report makes it."""
+        """Return the map of all test images, as the original study makes it."""
 
         def compute() -> dict[str, Map]:
             values = self._latents(stage)
@@ -143,6 +144,7 @@ def latent(options: Options) -> Report:
     tables = {
         "Separability": separability_table(found),
         "Results": results_table(rows, "run"),
+        **verdict_table(options, NAME, rows),
         "Runs": runs_table(rows, "run"),
     }
     return Report(NAME, TITLE, rows, notes(options, spaces[0]), tables, figures(spaces[0], found))
@@ -159,7 +161,7 @@ def by_stage(seeds: Sequence[Mapping[Stage, Scores]]) -> Found:
 
 
 def shown(stages: Sequence[Stage]) -> list[Stage]:
-    """Return the stages of the report's figures: initial, epoch of index 20 or else the last before it, and best.
+    """Return the stages of the original figures: initial, epoch of index 20 or else the last before it, and best.
 
     Instead of epoch 20, one is taken that is not the best itself, if there is any.
     """
@@ -192,7 +194,7 @@ def notes(options: Options, space: Space) -> list[str]:
     """Return what a reader of tables and figures must know."""
     protocol = space.run.config.protocol
     mode = (
-        "Latents of all but the best weights are taken in training mode, in batches of 64, as by the report's program."
+        "Latents of all but the best weights are taken in training mode, in batches of 64, as by the original program."
         if protocol.latents_in_training_mode
         else "Latents are taken in inference mode."
     )
@@ -207,7 +209,6 @@ def notes(options: Options, space: Space) -> list[str]:
         "early exaggeration."
     )
     first = [] if options.seeds == 1 else ["Pictures are of the first seed."]
-    words = [f"The report prints no numbers here but says (section {LATENT.section}): {LATENT.text}"]
     return [
         *reading(options),
         mode,
@@ -215,12 +216,11 @@ def notes(options: Options, space: Space) -> list[str]:
         drawn,
         *first,
         *missing(space),
-        *(words if beside(options, {NAME: LATENT}) else []),
     ]
 
 
 def missing(space: Space) -> list[str]:
-    """Return which of the report's stages the run does not have."""
+    """Return which of the original study's stages the run does not have."""
     names = [stage.name for stage in space.stages]
     if BEST not in names:
         return ["The run diverged in its first epoch: there is nothing but its initial weights."]

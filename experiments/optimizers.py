@@ -1,8 +1,9 @@
-"""The training algorithms (report, section 6, figures 18 to 23).
+"""The training algorithms (original study, section 6, figures 18 to 23).
 
 Trains the tuned model (batch norm, learning rate 0.0001, batch size 64) with SGD, SGD with momentum 0.9, RMSprop and
-Adam, as the report does, and with AdamW, which it does not have. Adam alone has the L2 penalty of 0.0003, as in the
-report's program; AdamW decays by as much, beside the gradient. Adam's run is the tuned run of the other experiments.
+Adam, as the original study does, and with AdamW, which it does not have. Adam alone has the L2 penalty of 0.0003, as in
+the original program; AdamW decays the weights by as much, apart from the gradient. Adam's run is the tuned run of the
+other experiments.
 """
 
 import sys
@@ -13,9 +14,9 @@ from matplotlib.figure import Figure
 from cnn3 import OPTIMIZERS, plots
 from experiments import figures, reported
 from experiments.common import Options, Run, run_all
+from experiments.names import shown
 from experiments.publish import Report, conduct
 from experiments.tables import (
-    NOTHING,
     Row,
     Table,
     beside,
@@ -25,12 +26,11 @@ from experiments.tables import (
     reading,
     results_table,
     runs_table,
-    spread,
-    words_table,
 )
+from experiments.verdict_tables import verdict_table
 
 NAME = "optimizers"
-TITLE = "Training algorithms (report, section 6)"
+TITLE = "Training algorithms"
 ACCURACIES = (0.5, 0.6, 0.7, 0.8)  # whose first epoch is told
 ALONE = ("sgd", "momentum", "rmsprop")  # with figures of their own in the original study, 18 to 23
 TOLD: Mapping[str, plots.PrintedNumbers] = {  # in the words of sections 6.1 and 6.2: "around"
@@ -46,11 +46,7 @@ def optimizers(options: Options) -> Report:
     printed = beside(options, {"adam": reported.TUNED})
     rows = [Row(name, runs[name], printed.get(name)) for name in configs]
     tables = {"Results": results_table(rows, "optimizer"), "Convergence": convergence_table(rows)}
-    said = beside(options, reported.OPTIMIZERS)
-    if said:
-        found = counterparts(runs)
-        words = [(name, statement, found[name, statement.section]) for name, of in said.items() for statement in of]
-        tables["What the report says"] = words_table(words, "optimizer")
+    tables |= verdict_table(options, NAME, rows)
     tables["Runs"] = runs_table(rows, "optimizer")
     return Report(NAME, TITLE, rows, notes(options), tables, drawn(options, rows))
 
@@ -62,8 +58,8 @@ def notes(options: Options) -> list[str]:
         "Training time is that of the epochs, with validation, without compilation, on the machine of each run.",
         *reading(
             options,
-            "The report prints no table of the optimizers but the numbers of Adam's run, the tuned one "
-            f"({reported.TUNED.source}): {reported.AS_PUBLISHED}.",
+            "The original study shows plots of the optimizers and prints no numbers but those of Adam's run, the tuned "
+            f"one ({reported.TUNED.source}).",
         ),
     ]
 
@@ -88,45 +84,8 @@ def convergence_table(rows: Sequence[Row]) -> Table:
         accuracies = [measured(row.runs, split, "accuracy") for split in ("validation", "test")]
         epochs = count([run.summary["epochs"] for run in row.runs])
         times = [reached(row.runs, accuracy) for accuracy in ACCURACIES]
-        lines.append([row.name, endings(row.runs), epochs, *accuracies, *times])
+        lines.append([shown(row.name), endings(row.runs), epochs, *accuracies, *times])
     return Table(header, lines, 2)
-
-
-def counterparts(runs: Mapping[str, Sequence[Run]]) -> dict[tuple[str, str], str]:
-    """Return what was measured of each statement of the report, by optimizer and section."""
-
-    def best(name: str) -> str:
-        return f"{name}: validation {measured(runs[name], 'validation', 'accuracy')}, test {test(name)}"
-
-    def test(name: str) -> str:
-        return measured(runs[name], "test", "accuracy")
-
-    def first(name: str, accuracy: float) -> str:
-        epochs = reached(runs[name], accuracy)
-        return (
-            f"{name} never reached {accuracy:g}"
-            if epochs == NOTHING
-            else f"{name} reached {accuracy:g} in epoch {epochs}"
-        )
-
-    rivals = f"{best('rmsprop')}; {best('adam')}; {first('rmsprop', 0.8)}; {first('adam', 0.8)}"
-    everyone = "; ".join(map(best, runs))
-    return {
-        ("sgd", "6.1"): last_accuracy(runs["sgd"]),
-        ("sgd", "8"): f"{first('sgd', 0.6)}; {first('momentum', 0.6)}; {first('adam', 0.6)}",
-        ("momentum", "6.2"): f"{first('momentum', 0.8)}; {last_accuracy(runs['momentum'])}",
-        ("momentum", "8"): f"{last_accuracy(runs['momentum'])}; {best('momentum')}; {best('sgd')}",
-        ("rmsprop", "6.3"): rivals,
-        ("rmsprop", "8"): rivals,
-        ("adam", "6.4"): everyone,
-        ("adam", "8"): everyone,
-    }
-
-
-def last_accuracy(runs: Sequence[Run]) -> str:
-    """Return in words the validation accuracy of the last epoch, which it was, and why it was the last."""
-    last = spread([run.history[-1]["validation"]["accuracy"] if run.history else None for run in runs])
-    return f"{last} in the last epoch, {count([len(run.history) for run in runs])}: {endings(runs)}"
 
 
 def drawn(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:

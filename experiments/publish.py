@@ -14,10 +14,12 @@ from rich.table import Table as RichTable
 
 from cnn3 import files, plots
 from cnn3.data import provenance
+from experiments.captions import numbered, title
 from experiments.common import Options, command
 from experiments.document import Picture, Section, markdown
+from experiments.finished import absent_seeds
+from experiments.machines import machines
 from experiments.names import display
-from experiments.reported import FIGURES
 from experiments.tables import Row, Table, mean
 
 
@@ -66,7 +68,7 @@ def publish(options: Options, report: Report) -> list[Path]:
 
 
 def setting(options: Options) -> str:
-    """Return in words what a table must say of its numbers: how they were made, and of what images."""
+    """Return in words what a table must say of its numbers: how they were made, and from what images."""
     return f"{options.describe()} {provenance(options.dataset, options.data_dir)}"
 
 
@@ -93,18 +95,23 @@ def summarise(options: Options, report: Report) -> dict[str, Any]:
 
 def section(options: Options, report: Report) -> Section:
     """Return what an experiment found as a part of a document; its pictures have been written."""
-    folder = options.folder(report.name)
-    tables = {captioned(report.name, heading, heading): table for heading, table in report.tables.items()}
+    folder, dataset = options.folder(report.name), options.dataset
+    tables = {numbered(report.name, name, name, dataset): table for name, table in report.tables.items()}
     titles = {name: _title(name, figure) for name, figure in report.figures.items()}
-    pictures = [Picture(folder / name, captioned(report.name, name, title)) for name, title in titles.items()]
-    paragraphs = [setting(options), *report.notes, *other_versions(report)]
-    return Section(report.name, report.title, paragraphs, tables, pictures)
+    pictures = [Picture(folder / name, numbered(report.name, name, words, dataset)) for name, words in titles.items()]
+    paragraphs = [
+        *absent(options, report),
+        setting(options),
+        *made_by(report),
+        *report.notes,
+        *other_versions(report),
+    ]
+    return Section(report.name, title(report.name, report.title, dataset), paragraphs, tables, pictures)
 
 
-def captioned(experiment: str, name: str, title: str) -> str:
-    """Return a title with the numbers of the report's figures that a picture, or table, re-makes."""
-    found = [str(number) for number, (_, by, of) in FIGURES.items() if (by, of) == (experiment, name)]
-    return f"{title} (figure{'s' if len(found) > 1 else ''} {', '.join(found)} of the report)" if found else title
+def absent(options: Options, report: Report) -> list[str]:
+    """Return in a sentence which seeds have no finished run, or nothing."""
+    return absent_seeds(options.seeds, {row.name: row.runs for row in report.rows}) if options.only_finished else []
 
 
 def _title(name: str, figure: Figure | bytes) -> str:
@@ -114,10 +121,17 @@ def _title(name: str, figure: Figure | bytes) -> str:
     return f"{display(Path(name).stem)}{' (animation)' if name.endswith('.gif') else ''}"
 
 
+def made_by(report: Report) -> list[str]:
+    """Return in a sentence on which machines and by which versions the runs of a report's tables were made."""
+    runs = {run.config: run for row in report.rows for run in row.runs}
+    return [machines(run.record for run in runs.values())] if runs else []
+
+
 def show(options: Options, report: Report, console: Console) -> None:
     """Print an experiment's tables, with what a reader must know of them."""
     console.print(f"\n{report.title}", style="bold")
-    console.print(setting(options))
+    for paragraph in (*absent(options, report), setting(options), *made_by(report)):
+        console.print(paragraph)
     for heading, table in report.tables.items():
         shown = RichTable(title=heading, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
         for i, name in enumerate(table.header):

@@ -1,13 +1,21 @@
-"""The report's own numbers, exactly as printed, and what it says of its results, with the place each comes from.
+"""The original study's numbers, exactly as printed, where each is printed, and what its accuracies stand for.
 
-They are of CIFAR-10, one run each. The report says nowhere how much another seed would change them.
+They are of CIFAR-10, one run each; the study says nowhere how much another seed would change them. What it claims in
+words is in `experiments.claims`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
 from typing import Any, NamedTuple
 
 from cnn3.metrics import Metrics
+
+CITATION = "Y. Harun Kıvrıl, “Assignment 2”, CMPE 597 Deep Learning, Boğaziçi University, 26 May 2021"  # noqa: RUF001
+IMAGES: Mapping[str, int] = {"train": 45_000, "validation": 5_000, "test": 10_000}
+EVALUATION_BATCH = 64  # of the program that measures test accuracy (eval.py), whatever a run was trained with
+UNIT = Fraction(1, 10_000)  # numbers have at most four digits after the point; zeros at the end are left out
 
 
 class Accuracy(NamedTuple):
@@ -16,69 +24,139 @@ class Accuracy(NamedTuple):
     accuracy: float
 
 
+class Comparable(NamedTuple):
+    """The accuracies over all images that a printed accuracy may stand for: the lowest and the highest."""
+
+    low: float
+    high: float
+
+    @property
+    def middle(self) -> float:
+        """Return the one to compare with."""
+        return (self.low + self.high) / 2
+
+    def __str__(self) -> str:
+        """Return it for a reader; a range only where four digits show one."""
+        low, high = f"{self.low:.4f}", f"{self.high:.4f}"
+        return low if low == high else f"{low} to {high}"
+
+
+def divisor(split: str, batch_size: int) -> int:
+    """Return by what the original program divides the correct images of a split: its batches times their size.
+
+    Training and validation images come in batches of the run's size (train.py), test images in batches of 64 (eval.py).
+    """
+    size = EVALUATION_BATCH if split == "test" else batch_size
+    return ceil(IMAGES[split] / size) * size
+
+
+def counts(printed: float, split: str, batch_size: int) -> range:
+    """Return how many correct images may have been printed as this accuracy.
+
+    Some of the numbers are rounded and some are cut after their fourth digit: of 5,120, 4,103 correct images make
+    0.80137, printed 0.8014, and 4,169 make 0.81426, printed 0.8142. So either is taken as possible.
+    """
+    number, whole = Fraction(str(printed)), divisor(split, batch_size)
+    return range(ceil((number - UNIT / 2) * whole), ceil((number + UNIT) * whole))
+
+
+def comparable(printed: float, split: str, batch_size: int) -> Comparable:
+    """Return the accuracy over all images that a printed one stands for: 0.8014 of 5,120 is 0.8206 of 5,000."""
+    found = counts(printed, split, batch_size)
+    return Comparable(found[0] / IMAGES[split], found[-1] / IMAGES[split])
+
+
+def comparable_note(protocol: str) -> str:
+    """Return what "made comparable" means, for a reader of a table."""
+    also = (
+        " Runs of the protocol published divide in the same way, so they are compared with the numbers as printed."
+        if protocol == "published"
+        else ""
+    )
+    return (
+        f"The original study's numbers are of {AS_PUBLISHED}. That program divides correct answers by batches times "
+        "batch size, although the last batch is smaller: validation by 5,120 with batches of 128 or 256 and by 5,056 "
+        "with 64, training by 45,056, the test set, always in batches of 64, by 10,048. “Made comparable” is the "
+        f"accuracy over all images that was printed: 0.8014 of 5,120 is 0.8206 of 5,000.{also} Its losses are means of "
+        "batch means, which cannot be undone. Differences are in percentage points, from the number made comparable to "
+        "ours."
+    )
+
+
+def rescaled(printed: float, split: str, batch_size: int) -> float:
+    """Return the same of an accuracy that was only read off a plot."""
+    return printed * divisor(split, batch_size) / IMAGES[split]
+
+
 @dataclass(frozen=True)
 class Reported:
-    """What the report prints of a run.
+    """What the original study prints of a run.
 
     Args:
         source: the figure or section.
+        batch_size: images in a batch of its training.
         train: cross entropy and accuracy of the training images in the best epoch; None where not printed.
         validation: those of the validation images in the best epoch.
         test: those of the test images with the best epoch's weights.
     """
 
     source: str
+    batch_size: int
     train: Metrics | None = None
     validation: Metrics | Accuracy | None = None
     test: Metrics | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the numbers as `summary.json` holds them, None where the report prints none."""
+        """Return the numbers as `summary.json` holds them, None where the original study prints none."""
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
-        unknown = {"loss": None, "accuracy": None}
-        return {"source": self.source, **{name: value and unknown | value._asdict() for name, value in splits.items()}}
+        return {"source": self.source, **{name: value and self._split(name, value) for name, value in splits.items()}}
+
+    def comparable(self, split: str) -> Comparable | None:
+        """Return what the printed accuracy of a split stands for, None where none is printed."""
+        numbers = getattr(self, split)
+        return numbers and comparable(numbers.accuracy, split, self.batch_size)
+
+    def _split(self, name: str, value: Metrics | Accuracy) -> dict[str, Any]:
+        stands_for = comparable(value.accuracy, name, self.batch_size)
+        return {"loss": None, "accuracy": None, **value._asdict(), "comparable_accuracy": stands_for}
 
 
-@dataclass(frozen=True)
-class Statement:
-    """What the report says of its results in a sentence, in other words; numbers are its own."""
-
-    section: str
-    text: str
-
-
-AS_PUBLISHED = (  # what must be said beside any of the numbers
+AS_PUBLISHED = (  # what must be said once of the numbers
     "one run each, of its program as it was (protocol published), on all training images for at most 150 epochs"
 )
 
 IMPROVEMENTS: Mapping[str, Reported] = {  # batch size 128, learning rate 0.001, weight decay 0.0003 (section 3)
     "baseline": Reported(
         "figure 3",
+        128,
         train=Metrics(loss=0.64, accuracy=0.775),
         validation=Metrics(loss=0.5361, accuracy=0.8014),
         test=Metrics(loss=0.5325, accuracy=0.8138),
     ),
     "batch_norm": Reported(
         "figure 6",
+        128,
         train=Metrics(loss=0.5311, accuracy=0.8118),
         validation=Metrics(loss=0.4859, accuracy=0.8142),
         test=Metrics(loss=0.4933, accuracy=0.8263),
     ),
     "dropout": Reported(
         "figure 9",
+        128,
         train=Metrics(loss=0.6728, accuracy=0.766),
         validation=Metrics(loss=0.5688, accuracy=0.7935),
         test=Metrics(loss=0.548, accuracy=0.8125),
     ),
     "dense": Reported(
         "figure 12",
+        128,
         train=Metrics(loss=0.8047, accuracy=0.7124),
         validation=Metrics(loss=0.6944, accuracy=0.7437),
         test=Metrics(loss=0.6981, accuracy=0.7549),
     ),
 }
 
-BASELINE_TEST_ACCURACY = {"figure 3": 0.8138, "section 8": 0.8148}  # the report contradicts itself
+BASELINE_TEST_ACCURACY = {"figure 3": 0.8138, "section 8": 0.8148}  # the study contradicts itself
 
 HYPERPARAMETERS: Mapping[tuple[float, int], float] = {  # figure 15: validation accuracy by learning rate, batch size
     (0.01, 64): 0.6519,
@@ -92,81 +170,23 @@ HYPERPARAMETERS: Mapping[tuple[float, int], float] = {  # figure 15: validation 
     (0.0001, 256): 0.8173,
 }
 
-TUNED_SETTING = (0.0001, 64)  # learning rate and batch size that the report selects
+
+def setting_name(learning_rate: float, batch_size: int) -> str:
+    """Return what a cell of figure 15 is called."""
+    return f"learning rate {learning_rate:g}, batch size {batch_size}"
+
+
+TUNED_SETTING = (0.0001, 64)  # learning rate and batch size that the study selects
 TUNED = Reported(
     "section 5 and figure 15",
+    64,
     validation=Accuracy(HYPERPARAMETERS[TUNED_SETTING]),
     test=Metrics(loss=0.4666, accuracy=0.8339),
 )
 
-OPTIMIZERS: Mapping[str, tuple[Statement, ...]] = {  # section 6 prints plots and says this, no table
-    "sgd": (
-        Statement("6.1", "SGD learns slowly: about 0.63 accuracy at epoch 150, which calls for a faster algorithm."),
-        Statement("8", "SGD is so slow that it shows the need of its extensions."),
-    ),
-    "momentum": (
-        Statement(
-            "6.2",
-            "Momentum makes SGD faster, yet it comes to 0.8 accuracy only around epoch 120, where early "
-            "stopping ends it.",
-        ),
-        Statement(
-            "8",
-            "Momentum speeds SGD up and does fairly in 117 epochs, when early stopping ends it, but stays "
-            "behind the other extensions.",
-        ),
-    ),
-    "rmsprop": (
-        Statement("6.3", "RMSprop trains well, to accuracies as high as Adam's, but ends no better than Adam."),
-        Statement("8", "RMSprop converges like Adam, to a slightly lower accuracy."),
-    ),
-    "adam": (
-        Statement("6.4", "Adam does best of all the algorithms."),
-        Statement("8", "Under these conditions Adam optimizes the model best."),
-    ),
-}
-
-CONCLUSIONS: Mapping[str, Statement] = {  # section 8, on the first part of the study
-    "baseline": Statement("8", "The baseline reaches 0.8148 test accuracy."),
-    "batch_norm": Statement("8", "Batch normalization gains more than 1%."),
-    "dropout": Statement(
-        "8", "Dropout gives no better results, and its training and validation curves inspire no confidence."
-    ),
-    "dense": Statement("8", "The dense block is harder to train and gives worse results."),
-    "combinations": Statement(
-        "8", "Combined improvements bring no further gain, so batch normalization alone is chosen."
-    ),
-    "tuned": Statement("8", "The chosen model, its hyperparameters tuned, reaches 0.8339 test accuracy."),
-}
-
-ARCHITECTURE: Mapping[str, tuple[Statement, ...]] = {  # no numbers; by what is chosen
-    "channels": (
-        Statement(
-            "2",
-            "(64, 128, 256) and (128, 128, 128) are possible too, but with all else equal the chosen channels "
-            "did better.",
-        ),
-    ),
-    "layers": (
-        Statement(
-            "2", "Of 2, 3 and 4 fully connected layers, with all else equal, 3 did better, and 4 changed little."
-        ),
-    ),
-    "pooling": (Statement("2", "Maximum and average pooling are said to differ little (its reference 10)."),),
-    "improvements": (
-        Statement("4", "In experiments no combination of improvements did better."),
-        CONCLUSIONS["combinations"],
-    ),
-}
-
-LATENT = Statement(  # it prints plots and says this, no numbers
-    "7",
-    "As training goes on the model learns better representations, and better representations perform better.",
-)
-
 
 class Setting(NamedTuple):
-    """A number of the report's text that is no result but a choice."""
+    """A number of the original study's text that is no result but a choice."""
 
     section: str
     what: str

@@ -1,55 +1,63 @@
 """The whole study in one command: every experiment, and one report of them all.
 
-Runs each experiment in turn, as its own command does; a run that several need is trained once, what is done is only
-read, and what was cut off goes on. Ends in `report.html`, one file that opens anywhere, and the same in Markdown: every
-number and figure of the report beside what was measured. The runs of the sweeps (hyperparameters, optimizers,
-architecture, audit) are 28 of the 31, so they can be shortened on their own.
+Runs each experiment in turn, as its own command does; a run that several need is trained once, finished runs are
+reused, and interrupted ones resumed. Ends in `report.html`, one file that opens anywhere, and the same in Markdown: a
+verdict on every claim of the original study, and each of its numbers and figures beside what was measured. The runs of
+the sweeps (hyperparameters, optimizers, architecture, audit) are 28 of the 31, so they can be shortened on their own.
 """
 
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import tyro
 
-from cnn3 import files, plots
+from cnn3 import files
 from cnn3.cli import COUNT, UsageError
-from experiments import architecture, audit, comparison, hyperparameters, improvements, latent, optimizers, setup, tuned
+from experiments import architecture, audit, hyperparameters, improvements, latent, optimizers, setup, tuned
+from experiments.captions import title
 from experiments.common import Options, command
-from experiments.comparison import INTERVAL, Reports
-from experiments.document import Picture, Section, html_document, markdown_document
+from experiments.comparison import Reports, runs_of
+from experiments.document import Document, Section, html_document, markdown_document
 from experiments.environment import environment
-from experiments.glance import glance
+from experiments.finished import UnfinishedError
+from experiments.machines import machines
+from experiments.names import shown
+from experiments.overview import overview
 from experiments.publish import Report, publish, section, setting
-from experiments.reported import AS_PUBLISHED
 from experiments.tables import Table
+from experiments.verdict_tables import CLAIMED
 
 NAME = "reproduce"
-TITLE = "Three convolutions on {}: the report, done again"
-WORDS = "What the report says"  # of an experiment, which the overview tells of all
+TITLES = {"cifar10": "Three convolutions on CIFAR-10: is the original study reproduced?"}
+OTHER_TITLE = "Three convolutions on {}"
 HTML, MARKDOWN = "report.html", "report.md"
 
 
 class Experiment(NamedTuple):
-    """An experiment: its name, what it is about, and how it is done."""
+    """An experiment: its name and title, what it is about, and how it is done."""
 
     name: str
+    title: str
     about: str
     work: Callable[[Options], Report]
 
 
 EXPERIMENTS = (
-    Experiment(setup.NAME, setup.__doc__ or "", setup.setup),
-    Experiment(improvements.NAME, improvements.__doc__ or "", improvements.improvements),
-    Experiment(hyperparameters.NAME, hyperparameters.__doc__ or "", hyperparameters.hyperparameters),
-    Experiment(optimizers.NAME, optimizers.__doc__ or "", optimizers.optimizers),
-    Experiment(architecture.NAME, architecture.__doc__ or "", architecture.architecture),
-    Experiment(tuned.NAME, tuned.__doc__ or "", tuned.tuned),
-    Experiment(latent.NAME, latent.__doc__ or "", latent.latent),
-    Experiment(audit.NAME, audit.__doc__ or "", audit.audit),
+    Experiment(setup.NAME, setup.TITLE, setup.__doc__ or "", setup.setup),
+    Experiment(improvements.NAME, improvements.TITLE, improvements.__doc__ or "", improvements.improvements),
+    Experiment(
+        hyperparameters.NAME, hyperparameters.TITLE, hyperparameters.__doc__ or "", hyperparameters.hyperparameters
+    ),
+    Experiment(optimizers.NAME, optimizers.TITLE, optimizers.__doc__ or "", optimizers.optimizers),
+    Experiment(architecture.NAME, architecture.TITLE, architecture.__doc__ or "", architecture.architecture),
+    Experiment(tuned.NAME, tuned.TITLE, tuned.__doc__ or "", tuned.tuned),
+    Experiment(latent.NAME, latent.TITLE, latent.__doc__ or "", latent.latent),
+    Experiment(audit.NAME, audit.TITLE, audit.__doc__ or "", audit.audit),
 )
 SWEEPS = (hyperparameters.NAME, optimizers.NAME, architecture.NAME, audit.NAME)
 
@@ -94,10 +102,20 @@ def reproduce(options: Reproduction) -> list[Path]:
     for number, experiment in enumerate(EXPERIMENTS, 1):
         print(f"\n[{number} of {len(EXPERIMENTS)}] {experiment.name}")
         given = options.of(experiment.name)
-        report = experiment.work(given)
-        written += publish(given, report)
+        try:
+            report = experiment.work(given)
+        except UnfinishedError as error:
+            print(error)
+            report = unfinished(experiment, error)
+        else:
+            written += publish(given, report)
         reports[experiment.name] = report
     return [*written, *write(options, compose(options, reports))]
+
+
+def unfinished(experiment: Experiment, error: UnfinishedError) -> Report:
+    """Return what stands for an experiment whose runs have not finished: no results, and which runs are missing."""
+    return Report(experiment.name, experiment.title, [], [f"There are no results here: {error}."], {}, {})
 
 
 def _check(options: Reproduction) -> None:
@@ -109,71 +127,64 @@ def _check(options: Reproduction) -> None:
 
 
 def compose(options: Reproduction, reports: Reports) -> list[Section]:
-    """Return the report: what was found in all, each experiment, and how it was done."""
-    parts = [overview(options, reports)]
+    """Return the report: the answer, each experiment, and how it was made; what has been said is not said again."""
+    whole, sweeps = options.of(improvements.NAME), options.of(hyperparameters.NAME)
+    parts = [overview(whole, sweeps, reports, settings(options))]
+    said = {*parts[0].paragraphs, *parts[0].notes}
     for experiment in EXPERIMENTS:
-        of = section(options.of(experiment.name), reports[experiment.name])
-        about = [" ".join(part.split()) for part in experiment.about.split("\n\n")[1:]]
-        tables = {heading: table for heading, table in of.tables.items() if heading != WORDS}
-        parts.append(of._replace(paragraphs=[*about, *of.paragraphs], tables=tables))
-    return [*parts, making(options, reports)]
+        part = experiment_section(options.of(experiment.name), reports[experiment.name], experiment)
+        parts.append(part._replace(paragraphs=[words for words in part.paragraphs if words not in said]))
+        said |= set(part.paragraphs)
+    return [*parts, making(reports)]
 
 
-def overview(options: Reproduction, reports: Reports) -> Section:
-    """Return every result of the report beside ours."""
-    comparable = options.dataset == "cifar10"
-    path = options.folder(NAME) / "glance.png"
-    files.make_folder(path.parent)
-    picture = glance(options.of(improvements.NAME), options.of(hyperparameters.NAME), reports, comparable)
-    plots.save(picture, path)
-    others = "" if comparable else f" The report has no numbers of {options.dataset}, so they are not to be compared."
-    sweeps = options.of(SWEEPS[0])
-    whole = options.of(improvements.NAME)
+def experiment_section(options: Options, report: Report, experiment: Experiment) -> Section:
+    """Return an experiment's section; if its runs are not there, that is the first thing said."""
+    about = [" ".join(part.split()) for part in experiment.about.split("\n\n")[1:]]
+    if not report.rows and not report.tables:
+        heading = title(report.name, report.title, options.dataset)
+        return Section(report.name, heading, [*report.notes, *about], {}, [])
+    whole = section(options, report)
+    tables = {heading: table for heading, table in whole.tables.items() if heading != CLAIMED}
+    return whole._replace(paragraphs=[*about, *whole.paragraphs], tables=tables)
+
+
+def settings(options: Reproduction) -> list[str]:
+    """Return in words how the runs were made, and those of the sweeps if differently."""
+    sweeps, whole = options.of(SWEEPS[0]), options.of(improvements.NAME)
     shorter = [f"The sweeps ({', '.join(SWEEPS)}): {setting(sweeps)}"] if sweeps != whole else []
-    none = "" if options.seeds > 1 else " Here is one seed, so there are none: --seeds 5 gives them."
-    paragraphs = [
-        "How far does a convolutional network get on CIFAR-10 with exactly three convolutions? A study of 2021 (“the "
-        "report”) asked that in PyTorch. Here is all of it done again in JAX, each of its numbers and figures beside "
-        "what was measured.",
-        setting(whole),
-        *shorter,
-        f"The report's results are of CIFAR-10, {AS_PUBLISHED}.{others} Ours are means over the seeds, of the best "
-        "epoch's weights.",
-        INTERVAL + none,
-    ]
-    tables = {
-        "Every result": comparison.numbers_table(reports, comparable),
-        "Every statement on results": comparison.statements_table(reports),
-    }
-    return Section("overview", "Results at a glance", paragraphs, tables, [Picture(path, picture.get_suptitle())])
+    return [setting(whole), *shorter]
 
 
-def making(options: Reproduction, reports: Reports) -> Section:
+def making(reports: Reports) -> Section:
     """Return how the report was made: versions, hardware, runs and time."""
-    runs = {run.config: run for report in reports.values() for row in report.rows for run in row.runs}
-    seconds = sum(record["seconds"] for run in runs.values() for record in run.history)
+    runs = runs_of(reports)
+    seconds = sum(of["seconds"] for run in runs for of in run.history)
     facts = {
         **environment(),
         "runs": str(len(runs)),
-        "epochs": f"{sum(len(run.history) for run in runs.values()):,}",
+        "epochs": f"{sum(len(run.history) for run in runs):,}",
         "time of all epochs, with validation": str(timedelta(seconds=round(seconds))),
     }
     paragraphs = [
-        "Versions and hardware are those of the process that wrote this report. Time is the sum over the runs, without "
-        "compilation, each on the machine that it ran on. The same configuration and seed give the same bits on one "
-        "CPU with one version of jaxlib."
+        f"The runs. {machines(run.record for run in runs)}",
+        "Versions and hardware in the table are those of the process that wrote this report. Time is the sum over the "
+        "runs, without compilation, each on the machine that it ran on. The same configuration and seed give the same "
+        "bits on one CPU with one version of jaxlib.",
     ]
-    table = Table(["what", "here"], [[name, value] for name, value in facts.items()], 2)
+    table = Table(["what", "value"], [[name, value] for name, value in facts.items()], 2)
     return Section("making", "How it was made", paragraphs, {"Software, hardware and time": table}, [])
 
 
 def write(options: Reproduction, sections: Sequence[Section]) -> list[Path]:
     """Write the report as HTML and as Markdown, and return the files' paths."""
-    title = TITLE.format({"cifar10": "CIFAR-10"}.get(options.dataset, options.dataset))
+    heading = TITLES.get(options.dataset) or OTHER_TITLE.format(shown(options.dataset))
+    made = f"Made by cnn3 {version('cnn3')} with python -m experiments.{NAME}."
+    document = Document(heading, made, sections)
     folder = files.make_folder(options.folder(NAME))
     html, markdown = folder / HTML, options.markdown or folder / MARKDOWN
-    files.write(html, html_document(title, sections))
-    files.write(markdown, markdown_document(title, sections, markdown.parent))
+    files.write(html, html_document(document))
+    files.write(markdown, markdown_document(document, markdown.parent))
     return [html, markdown]
 
 

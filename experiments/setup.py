@@ -1,7 +1,7 @@
-"""The data, the network and the settings (report, sections 1 to 3, figures 1 and 2).
+"""The data, the network and the settings (original study, sections 1 to 3, figures 1 and 2).
 
 Trains nothing. Shows examples of each class, what the augmentation makes of them, the baseline's layers, and every
-setting that the report's text gives beside the one in use.
+setting that the original study's text gives beside the one in use.
 """
 
 import sys
@@ -30,7 +30,7 @@ from experiments.reported import SETTINGS
 from experiments.tables import Table
 
 NAME = "setup"
-TITLE = "Data, network and settings (report, sections 1 to 3)"
+TITLE = "Data, network and settings"
 EXAMPLES = 10  # of each class
 DEFECTS: Mapping[str, tuple[str, str, str]] = {  # by field of `cnn3.Protocol`
     "discard_last_norm": (
@@ -55,7 +55,7 @@ def setup(options: Options) -> Report:
     dataset = load(options.dataset, options.data_dir)
     tables = {
         "Layers of the baseline": layers_table(),
-        "Settings": settings_table(settings(options, dataset)),
+        "Settings": settings_table(options, settings(options, dataset)),
         "Protocols": protocols_table(options),
     }
     notes = [
@@ -65,7 +65,7 @@ def setup(options: Options) -> Report:
 
 
 def layers_table() -> Table:
-    """Return the parameters of the baseline, a row a layer (report, figure 2)."""
+    """Return the parameters of the baseline, a row a layer (original study, figure 2)."""
     model = CNN3(VARIANTS["baseline"])
     shapes = weight_shapes(model)
     zeros = jax.tree.map(lambda of: np.zeros(of.shape, of.dtype), shapes)
@@ -136,14 +136,16 @@ def each_class(labels: np.ndarray) -> str:
     return f"{most:,}" if least == most else f"{least:,} to {most:,}"
 
 
-def settings_table(used: Mapping[str, str]) -> Table:
-    """Return every setting of the report's text beside the one in use."""
+def settings_table(options: Options, used: Mapping[str, str]) -> Table:
+    """Return every setting, beside that of the original study's text on its data set."""
+    if options.dataset != "cifar10":
+        return Table(["setting", "ours"], [[setting.what, used[key]] for key, setting in SETTINGS.items()], 2)
     lines = [[setting.what, setting.section, setting.printed, used[key]] for key, setting in SETTINGS.items()]
-    return Table(["setting", "section", "the report's", "here"], lines, 4)
+    return Table(["setting", "section", "original study", "ours"], lines, 4)
 
 
 def protocols_table(options: Options) -> Table:
-    """Return what the report's program does otherwise than its text says, and which of the two is done here."""
+    """Return what the original program does otherwise than its text says, and which of the two is done here."""
     used = PROTOCOLS[options.protocol]
     lines = [
         [what, published, corrected, "published" if getattr(used, field) else "corrected"]

@@ -1,4 +1,4 @@
-"""Tables of runs, beside the report's numbers."""
+"""Tables of runs, beside the original study's numbers."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from experiments.common import Options, Run
-from experiments.reported import Reported, Statement
+from experiments.names import shown
+from experiments.reported import Reported, comparable_note
 
 SPLITS, METRICS = ("train", "validation", "test"), ("loss", "accuracy")
 NOTHING = "-"  # where there is no number
@@ -17,7 +18,7 @@ Value = TypeVar("Value")
 
 
 class Row(NamedTuple):
-    """A configuration's runs, one a seed, what the report has of it, and more for its row of `summary.json`."""
+    """A configuration's runs, one a seed, what the original study has of it, and more for its row of `summary.json`."""
 
     name: str
     runs: Sequence[Run]
@@ -26,28 +27,38 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table of text; the first `labels` columns are words, the others numbers."""
+    """A table of text; the first `labels` columns are words, the others numbers.
+
+    A table of `cards` has long words in its cells: on a narrow screen each of its rows is shown as a card.
+    """
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     labels: int
+    cards: bool = False
+
+
+def without_empty(table: Table) -> Table:
+    """Return a table without the columns that have nothing in any row."""
+    kept = [i for i in range(len(table.header)) if any(row[i] not in (NOTHING, "") for row in table.rows)]
+    header, rows = [table.header[i] for i in kept], [[row[i] for i in kept] for row in table.rows]
+    return table._replace(header=header, rows=rows, labels=sum(i < table.labels for i in kept))
 
 
 def beside(options: Options, reported: Mapping[Key, Value]) -> Mapping[Key, Value]:
-    """Return the report's numbers or words if they are of the data set in use, else none."""
+    """Return the original study's numbers or words if they are of the data set in use, else none."""
     return reported if options.dataset == "cifar10" else {}
 
 
 def reading(options: Options, *reported: str) -> list[str]:
-    """Return what a reader of tables must know; `reported` says it of the report's numbers beside them."""
+    """Return what a reader of tables must know; `reported` says it of the original study's numbers beside them."""
     measured = (
         "Train and validation are those of the best epoch, the first of highest validation accuracy; test is measured "
         "once, with that epoch's weights. Loss is the mean cross entropy in nats."
     )
     spread = ["± is the standard deviation over the seeds."] if options.seeds > 1 else []
-    if options.dataset != "cifar10":
-        return [measured, *spread, f"The report has no numbers of {options.dataset}: its own are of CIFAR-10."]
-    return [measured, *spread, *reported]
+    theirs = [comparable_note(options.protocol), *reported] if reported and options.dataset == "cifar10" else []
+    return [measured, *spread, *theirs]
 
 
 def mean(runs: Sequence[Run]) -> dict[str, Any]:
@@ -68,16 +79,43 @@ def _reduce(summaries: Sequence[dict[str, Any]], of: Callable[[list[float]], flo
 
 
 def results_table(rows: Sequence[Row], name: str) -> Table:
-    """Return loss and accuracy of each row and split, beside the report's where it has any."""
-    has_reported = any(row.reported for row in rows)
-    header = [name, "split", *(h for metric in METRICS for h in ([metric, "report's"] if has_reported else [metric]))]
+    """Return accuracy and loss of each row and split, beside the original study's where it has any."""
+    theirs = ["original study", "made comparable", "ours", "difference"]
+    header = [name, "split", *(f"accuracy, {of}" for of in theirs), "loss, original study", "loss, ours"]
+    if not any(row.reported for row in rows):
+        header = [name, "split", "accuracy", "loss"]
     lines = []
     for row in rows:
         for split in SPLITS:
-            pairs = [(measured(row.runs, split, metric), _reported(row, split, metric)) for metric in METRICS]
-            cells = [cell for pair in pairs for cell in (pair if has_reported else pair[:1])]
-            lines.append([row.name if split == SPLITS[0] else "", split, *cells])
+            ours = {metric: measured(row.runs, split, metric) for metric in METRICS}
+            cells = [ours["accuracy"], ours["loss"]]
+            if len(header) > 4:
+                accuracies = _compared(row, split)
+                cells = [*accuracies[:2], ours["accuracy"], accuracies[2], _reported(row, split, "loss"), ours["loss"]]
+            lines.append([shown(row.name) if split == SPLITS[0] else "", split, *cells])
     return Table(header, lines, 2)
+
+
+def _compared(row: Row, split: str) -> tuple[str, str, str]:
+    """Return an accuracy of the original study, what it stands for, and by how many points ours lies above that."""
+    stands_for = row.reported and row.reported.comparable(split)
+    if row.reported is None or stands_for is None:
+        return NOTHING, NOTHING, NOTHING
+    target = target_accuracy(row, split)
+    values = [run.summary[split]["accuracy"] for run in row.runs if run.summary[split]]
+    difference = f"{100 * (fmean(values) - target):+.2f}" if values and target is not None else NOTHING
+    return _reported(row, split, "accuracy"), str(stands_for), difference
+
+
+def target_accuracy(row: Row, split: str) -> float | None:
+    """Return what a row's accuracy is to be compared with: the number as printed if its runs divide likewise."""
+    numbers = row.reported and getattr(row.reported, split)
+    if row.reported is None or numbers is None:
+        return None
+    if row.runs[0].config.protocol.pad_accuracy:
+        return numbers.accuracy
+    stands_for = row.reported.comparable(split)
+    return stands_for and stands_for.middle
 
 
 def measured(runs: Sequence[Run], split: str, metric: str) -> str:
@@ -108,17 +146,8 @@ def _reported(row: Row, split: str, metric: str) -> str:
 def runs_table(rows: Sequence[Row], name: str) -> Table:
     """Return how each run went: its epochs, counted from 1, why it ended, and its speed."""
     header = [name, "seed", "ended", "best epoch", "epochs", "images/s"]
-    lines = [[row.name, str(run.config.seed), *_course(run)] for row in rows for run in row.runs]
+    lines = [[shown(row.name), str(run.config.seed), *_course(run)] for row in rows for run in row.runs]
     return Table(header, lines, 3)
-
-
-def words_table(said: Sequence[tuple[str, Statement, str]], name: str) -> Table:
-    """Return what the report says of each thing, and what was measured of it."""
-    lines, above = [], None
-    for of, statement, found in said:
-        lines.append([of, statement.section, statement.text, "as above" if found == above else found])
-        above = found
-    return Table([name, "section", "what the report says", "measured"], lines, 4)
 
 
 def _course(run: Run) -> list[str]:

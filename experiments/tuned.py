@@ -1,4 +1,4 @@
-"""The tuned run on the test set (report, section 5): what it confuses, how far it can be trusted, where it errs."""
+"""The tuned run on the test set (original study, section 5): its mistakes, and how far it can be trusted."""
 
 import sys
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ from experiments.common import Options, Run, run_all, trained
 from experiments.figures import subtitle as trained_on
 from experiments.names import display
 from experiments.publish import Report, conduct
-from experiments.reported import AS_PUBLISHED, TUNED
+from experiments.reported import TUNED
 from experiments.tables import NOTHING, Row, Table, beside, reading, results_table, runs_table, spread
 
 NAME = "tuned"
-TITLE = "The tuned run (report, section 5)"
+TITLE = "The tuned run"
 MISTAKES = 24
 
 
@@ -130,7 +130,7 @@ def notes(options: Options) -> list[str]:
         f"|accuracy - confidence| over {BINS} bins of equal width, weighted by their images (Guo et al., 2017)."
     )
     first = [] if options.seeds == 1 else ["Pictures are of the first seed; confusions in the table are of all."]
-    return [*reading(options, f"The report's are those of {TUNED.source}: {AS_PUBLISHED}."), calibrated, *first]
+    return [*reading(options, f"The original study's numbers are from {TUNED.source}."), calibrated, *first]
 
 
 def figures(options: Options, found: Sequence[Answers]) -> dict[str, Figure | bytes]:

@@ -154,7 +154,7 @@ def test_a_diverged_run_is_told_of_and_the_others_go_on(runs, output):
     assert table["diverges", "train"] == ["-", "-"]
     losses = [run.summary["train"]["loss"] for run in runs["learns"]]
     spread = abs(losses[0] - losses[1]) / 2**0.5
-    assert table["learns", "train"][0] == f"{sum(losses) / 2:.4f} ± {spread:.4f}"
+    assert table["learns", "train"][1] == f"{sum(losses) / 2:.4f} ± {spread:.4f}"
     summary = summarise(options(output, seeds=2), Report("trial", "Trial", rows, [], {}, {}))
     assert summary["rows"][0]["mean"]["seeds"] == 0
     assert summary["rows"][0]["mean"]["test"] == {"loss": None, "accuracy": None}
@@ -236,6 +236,7 @@ def test_the_command_line_becomes_options_and_options_the_default_run():
         "precision": "bf16",
         "limit": 200,
         "reuse": "same-code",
+        "only_finished": False,
     }
     assert given.config() == RunConfig(
         protocol=PROTOCOLS["published"], dataset="digits", limit=200, epochs=3, precision="bf16"
@@ -259,7 +260,7 @@ def test_help_explains_every_option_and_both_protocols(capsys):
     assert "What the trial does." in text
     for option in ("dataset", "data-dir", "output", "epochs", "seeds", "protocol", "limit"):
         assert f"--{option} " in text
-    assert "corrected does what the report's text says; published repeats the defects of its program" in text
+    assert "corrected does what the study's text says; published repeats the defects of its program" in text
     assert "(default: TFDS_DATA_DIR, else ~/tensorflow_datasets)" in text
 
 

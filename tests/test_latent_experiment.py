@@ -203,13 +203,6 @@ def test_seeds_are_summed_up_by_stage(tmp_path):
     np.testing.assert_allclose(np.asarray(line.get_ydata()), [0.2, 0.5, 0.8])
 
 
-def test_the_reports_words_stand_beside_its_own_data_alone(tmp_path):
-    options = digits_options(tmp_path, epochs=1)
-    space = Space(options, fabricate(options, 1, best=0))
-    assert "better representations" not in " ".join(notes(options, space))
-    assert "better representations" in " ".join(notes(Options(), space))
-
-
 # The command
 
 
@@ -233,7 +226,7 @@ def test_from_the_command_line_to_the_files(tmp_path, monkeypatch, capsys):
         numbers = " | ".join(f"{one[score]:.4f}" for score in ("neighbours", "probe", "silhouette"))
         assert f"| {name} | {numbers} |" in text
     assert "the middle is epoch 1 instead" in text
-    assert "The report has no numbers of digits" in text
+    assert "original study" not in text
 
     for name in ("tsne", "scores", "load"):
         monkeypatch.setattr(experiment, name, None)

@@ -7,10 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnn3 import RunConfig
+from cnn3 import PROTOCOLS, RunConfig
 from experiments.common import Options
-from experiments.reported import ARCHITECTURE, IMPROVEMENTS, Accuracy, Reported
-from experiments.tables import Row, beside, count, endings, measured, reading, results_table, spread, words_table
+from experiments.reported import IMPROVEMENTS, Accuracy, Reported
+from experiments.tables import (
+    Row,
+    Table,
+    beside,
+    count,
+    endings,
+    measured,
+    reading,
+    results_table,
+    spread,
+    without_empty,
+)
 from tests import fabricated
 
 
@@ -50,27 +61,27 @@ def test_measured_leaves_out_what_diverged_at_once():
 
 
 def test_an_accuracy_printed_without_its_loss_has_a_dash_for_it():
-    row = Row("a", [fabricated.run(RunConfig(), [0.6])], Reported("figure 15", validation=Accuracy(0.8346)))
+    row = Row("a", [fabricated.run(RunConfig(), [0.6])], Reported("figure 15", 64, validation=Accuracy(0.8346)))
     lines = {line[1]: line[2:] for line in results_table([row], "setting").rows}
-    assert lines["validation"] == ["0.4000", "-", "0.6000", "0.8346"]
-    assert lines["test"] == ["0.4100", "-", "0.5900", "-"]
+    assert lines["validation"] == ["0.8346", "0.8440", "0.6000", "-24.40", "-", "0.4000"]
+    assert lines["test"] == ["-", "-", "0.5900", "-", "-", "0.4100"]
 
 
-def test_the_report_stands_beside_its_own_data_set_alone():
+def test_runs_that_divide_as_the_original_program_are_compared_with_the_printed_number():
+    config = RunConfig(protocol=PROTOCOLS["published"])
+    row = Row("baseline", [fabricated.run(config, [0.8])], IMPROVEMENTS["baseline"])
+    assert results_table([row], "variant").rows[1][2:6] == ["0.8014", "0.8206", "0.8000", "-0.14"]
+
+
+def test_original_numbers_stand_beside_their_own_data_set_alone():
     digits = Options(dataset="digits")
     assert beside(Options(), IMPROVEMENTS) == IMPROVEMENTS
     assert beside(digits, IMPROVEMENTS) == {}
-    assert reading(Options(), "One.", "Two.")[1:] == ["One.", "Two."]
-    assert reading(replace(digits, seeds=2), "One.")[1:] == [
-        "± is the standard deviation over the seeds.",
-        "The report has no numbers of digits: its own are of CIFAR-10.",
-    ]
+    assert "0.8014 of 5,120 is 0.8206 of 5,000" in reading(Options(), "One.")[1]
+    assert reading(Options(), "One.", "Two.")[2:] == ["One.", "Two."]
+    assert reading(replace(digits, seeds=2), "One.")[1:] == ["± is the standard deviation over the seeds."]
 
 
-def test_what_was_measured_of_statements_is_said_once():
-    one, two = ARCHITECTURE["improvements"]
-    table = words_table([("a", one, "0.8"), ("a", two, "0.8"), ("b", one, "0.9")], "choice")
-    assert table.header == ["choice", "section", "what the report says", "measured"]
-    assert [line[0] for line in table.rows] == ["a", "a", "b"]
-    assert [line[3] for line in table.rows] == ["0.8", "as above", "0.9"]
-    assert table.rows[0][1:3] == ["4", one.text]
+def test_columns_with_nothing_in_them_are_left_out():
+    table = Table(["a", "b", "c", "d"], [["x", "-", "1", ""], ["y", "-", "-", "-"]], 2, cards=True)
+    assert without_empty(table) == Table(["a", "c"], [["x", "1"], ["y", "-"]], 1, cards=True)

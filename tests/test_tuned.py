@@ -138,9 +138,9 @@ def test_the_json_tells_which_images_were_mistaken():
         assert mistake["confidence"] == probabilities.max()
 
 
-def test_the_reports_number_is_named_for_its_own_data_alone():
+def test_the_original_number_is_named_for_its_own_data_alone():
     assert "section 5" in " ".join(notes(Options()))
-    assert "no numbers of digits" in " ".join(notes(Options(dataset="digits")))
+    assert "original" not in " ".join(notes(Options(dataset="digits")))
 
 
 # Figures
