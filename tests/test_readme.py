@@ -35,7 +35,7 @@ def test_the_main_job_runs_on_cifar10(tmp_path: Path) -> None:
     done = python("-c", FEW, *few, env=QUICK_TO_COMPILE | {"TFDS_DATA_DIR": str(DATA)})
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert f"wrote {tmp_path / 'cifar10' / 'improvements' / 'comparison.png'}" in done.stdout
+    assert f"wrote {tmp_path / 'cifar10' / 'improvements' / 'table.md'}" in done.stdout
 
 
 def test_the_main_job_is_shown_on_both_data_sets() -> None:
