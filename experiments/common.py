@@ -197,7 +197,7 @@ def run_all(options: Options, experiment: str, configs: Mapping[str, RunConfig])
     seeds = range(SEED, SEED + options.seeds)
     jobs = {(name, seed): replace(config, seed=seed) for seed in seeds for name, config in configs.items()}
     done = {config: _read(options, runs / run_name(config), config) for config in jobs.values()}
-    _tell(runs, done)
+    _tell(runs, done, "left out" if options.only_finished else "trained again")
     if options.only_finished:
         return only_finished(jobs, done)
     for wait in (False, True):  # for what other processes train, once the rest is done
@@ -225,8 +225,8 @@ def _check_limit(options: Options, configs: Mapping[str, RunConfig]) -> None:
             raise UsageError(f"limit must be at least {config.batch_size}, a batch of {name}, not {options.limit}")
 
 
-def _tell(runs: Path, done: Mapping[RunConfig, Run | None]) -> None:
-    """Say which runs are done, with which other versions, and which are trained again since the code has changed."""
+def _tell(runs: Path, done: Mapping[RunConfig, Run | None], others_are: str) -> None:
+    """Say which runs are done, with which other versions, and what becomes of those of other code."""
     found = [run for run in done.values() if run is not None]
     if found:
         print(f"{len(found)} of {len(done)} runs are done")
@@ -236,9 +236,7 @@ def _tell(runs: Path, done: Mapping[RunConfig, Run | None]) -> None:
     for config in (config for config, run in done.items() if run is None):
         outcome = finished(config, runs / run_name(config), "any-version")
         if outcome is not None and (code := other_code(outcome.record, current_record(config))) is not None:
-            print(
-                f"{run_name(config)} was made with {code}: it is trained again; --reuse any-version takes it as it is"
-            )
+            print(f"{run_name(config)} was made with {code}: it is {others_are}; --reuse any-version takes it as it is")
 
 
 def _train(
