@@ -17,6 +17,7 @@ from experiments.verdict_tables import interval, sample
 from experiments.verdicts import Verdict
 
 TESTS, SETTINGS = "Test accuracy", "Validation accuracy by learning rate and batch size"
+COMPARABLE = "The original study's accuracies are made comparable: correct answers by images."
 GRID = {setting_name(*setting): f"{setting[0]:g}, {setting[1]}" for setting in HYPERPARAMETERS}
 IN_GRID = {"batch_norm": GRID[setting_name(0.001, 128)]}  # the run of figure 6 is one of figure 15's
 
@@ -42,8 +43,9 @@ def glance(whole: Options, sweeps: Options, reports: Reports, judged: Sequence[V
             groups[TESTS][display(rule.row)] = row
         elif rule.split == "validation" and rule.row in GRID | IN_GRID:
             groups[SETTINGS][(GRID | IN_GRID)[rule.row]] = row
+    groups[SETTINGS] = {name: groups[SETTINGS][name] for name in GRID.values()}
     title = f"Accuracy here and in the original study, on {display(whole.dataset)}"
-    return plots.beside(groups, "Accuracy", title, _subtitle(whole, sweeps))
+    return plots.beside(groups, "Accuracy", title, f"{_subtitle(whole, sweeps)} {COMPARABLE}")
 
 
 def measured_glance(whole: Options, reports: Reports) -> Figure:

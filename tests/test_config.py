@@ -61,15 +61,22 @@ def test_the_digest_tells_configurations_apart(a: RunConfig, b: RunConfig) -> No
     assert (a.digest() == b.digest()) == (a == b)
 
 
-RUNS = sorted((Path(__file__).parent.parent / "docs" / "cifar10" / "runs").iterdir())
+EARLIER = [
+    *sorted((Path(__file__).parent / "golden" / "configs").glob("*.json")),  # by cnn3 0.1 and 0.2
+    *sorted((Path(__file__).parent.parent / "docs" / "cifar10" / "runs").glob("*/config.json")),  # by 0.4
+]
 
 
-@pytest.mark.parametrize("folder", RUNS, ids=lambda folder: folder.name)
-def test_configurations_of_earlier_versions_read_as_what_they_meant(folder: Path) -> None:
-    """Written by cnn3 0.1 and 0.2, whose digest is in the folder's name; the augmentation was the original study's."""
-    text = (folder / "config.json").read_text()
+def run_name(path: Path) -> str:
+    return path.parent.name if path.stem == "config" else path.stem
+
+
+@pytest.mark.parametrize("path", EARLIER, ids=run_name)
+def test_configurations_of_earlier_versions_read_as_what_they_meant(path: Path) -> None:
+    """A run's name ends in the digest that its version gave it."""
+    name, text = run_name(path), path.read_text()
     config = RunConfig.from_json(text)
-    assert folder.name.endswith(f"-{config.digest()}")
+    assert name.endswith(f"-{config.digest()}")
     assert config.augment == AugmentConfig(padding=4, flip=0.5, rotation=10, shear=10, scale=(0.8, 1.2))
     written, read = json.loads(text), json.loads(config.to_json())
     assert {name: read[name] for name in written} == written

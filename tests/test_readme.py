@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,30 @@ def test_links_lead_to_files(document: str) -> None:
     local = [target for target in targets if not target.startswith("https://")]
     assert local
     assert [target for target in local if not (ROOT / target).is_file()] == []
+
+
+def test_the_answer_is_that_of_the_results() -> None:
+    (answer,) = re.findall(r"of (\d+) claims, (\d+) hold, (\d+) do not, and (\d+)", (ROOT / "README.md").read_text())
+    first = "Of {} claims, {} hold, {} do not, and {} are undecided.".format(*answer)
+    assert first in (ROOT / "RESULTS.md").read_text()
+
+
+PUBLISHED = {"experiments.improvements": 4, "experiments.hyperparameters": 9, "experiments.optimizers": 5}
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("module", PUBLISHED)
+def test_the_published_runs_are_read_and_none_is_trained(module: str, tmp_path: Path) -> None:
+    if not DATA.is_dir():
+        pytest.skip(f"CIFAR-10 is not at {DATA}; TFDS_DATA_DIR says where it is")
+    shutil.copytree(ROOT / "docs" / "cifar10" / "runs", tmp_path / "cifar10" / "runs")
+    options = ["--output", str(tmp_path), "--only-finished", "--reuse", "any-version"]
+    done = python("-m", module, *options, env={"TFDS_DATA_DIR": str(DATA)})
+    assert done.returncode == 0, done.stderr
+    count = PUBLISHED[module]
+    assert done.stdout.startswith(
+        f"{count} of {count} runs are done\n{count} of {count} runs were made with cnn3 0.4.0"
+    )
 
 
 @pytest.mark.whole
