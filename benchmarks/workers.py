@@ -31,9 +31,15 @@ class WorkerError(RuntimeError):
 class Worker:
     """A worker's process, seen from outside."""
 
-    def __init__(self, job: Job, env: Mapping[str, str] | None = None, seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        job: Job,
+        env: Mapping[str, str] | None = None,
+        seconds: float | None = None,
+        python: str | Path = sys.executable,
+    ) -> None:
         """Start it, with these variables beside the environment's; an answer that takes more seconds ends it."""
-        command = [sys.executable, "-m", "benchmarks.workers", json.dumps(vars(job))]
+        command = [str(python), "-m", "benchmarks.workers", json.dumps(vars(job))]
         self._seconds, self._late = seconds, Event()
         self._folder = tempfile.TemporaryDirectory(prefix="cnn3-worker-")  # for what torch.compile keeps
         environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": self._folder.name, **(env or {})}

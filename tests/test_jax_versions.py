@@ -1,0 +1,12 @@
+"""The table of speeds by version of JAX."""
+
+from benchmarks.jax_versions import table
+
+
+def test_ratios_are_to_the_first_version():
+    old = {"compile": 4.0, "train": 1000.0, "evaluate": 3000.0}
+    new = {"compile": 8.04, "train": 500.0, "evaluate": 3300.0}
+    assert table("dense", {"jax 1": old, "jax 2": new}) == [
+        "| dense | jax 1 | 4.0 | 1000 | 1.00 | 3000 | 1.00 |",
+        "| dense | jax 2 | 8.0 | 500 | 0.50 | 3300 | 1.10 |",
+    ]
