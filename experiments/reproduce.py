@@ -3,7 +3,7 @@
 Runs each experiment in turn, as its own command does; a run that several need is trained once, finished runs are
 reused, and interrupted ones resumed. Ends in `report.html`, one file that opens anywhere, and the same in Markdown: a
 verdict on every claim of the original study, and each of its numbers and figures beside what was measured. The runs of
-the sweeps (hyperparameters, optimizers, architecture, audit) are 28 of the 31, so they can be shortened on their own.
+the sweeps (hyperparameters, optimizers, architecture, audit) are most of them, so they can be shortened on their own.
 """
 
 import sys

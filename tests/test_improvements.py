@@ -111,8 +111,7 @@ def test_table_shows_the_numbers_of_the_summary(output, summary):
         assert [shown(row["name"]), "3136", "all epochs done", "1", "1", speed] in cells
     assert "Data set digits, the first 128 training images; 1 epoch; 1 seed (3136); protocol corrected." in text
     assert "original study" not in text
-    for name in FIGURES:
-        assert f"({name})" in text
+    assert ".png" not in text  # one epoch draws no curves
 
 
 @pytest.mark.whole
