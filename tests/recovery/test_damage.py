@@ -24,13 +24,16 @@ from typing import Any
 
 import pytest
 
-from cnn3 import Dataset, OptimizerConfig, OutputError, RunConfig, files, fit, record
+from cnn3 import Dataset, OptimizerConfig, OutputError, RunConfig, files, fit, load, record
 from cnn3.checkpoint import read_outcome
+from cnn3.layers import KERNELS
+from cnn3.record import cores
 from experiments import common
 from experiments.common import Options, run_all, run_name
 from tests.folders import SUMS, content
 from tests.processes import ROOT
 from tests.recovery.run import CONFIG
+from tests.tiny_experiment import few
 
 fitting = importlib.import_module("cnn3.fit")  # the package exports a function of this name
 
@@ -225,6 +228,43 @@ def test_a_run_that_other_versions_began_is_refused(
     assert not lines
     assert json.loads((tmp_path / "versions.json").read_text())["jax"] == "9.9"
     assert {**content(tmp_path), "versions.json": None} == {**content(ended), "versions.json": None}
+
+
+def test_a_run_that_other_kernels_began_is_refused(
+    cut_off: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(cut_off, tmp_path, dirs_exist_ok=True)
+    begun = json.loads((tmp_path / "versions.json").read_text())["kernels"]
+    other = next(name for name in KERNELS if name != begun)
+    monkeypatch.setenv("CNN3_KERNELS", other)
+    with pytest.raises(OutputError, match=f"was begun with kernels {begun}, not {other}: delete "):
+        fit(CONFIG, digits, tmp_path)
+
+
+def test_a_run_moves_to_another_number_of_cores_and_says_so(
+    cut_off: Path, ended: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(cut_off, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr(record, "cores", lambda: set(range(99)))
+    with told() as lines:
+        fit(CONFIG, digits, tmp_path)
+    assert [line.split(": ")[0] for line in lines] == [f"{tmp_path} was begun with cores {len(cores())}, not 99"]
+    assert content(tmp_path) == content(ended)
+
+
+@pytest.mark.parametrize("which", ["ended", "cut_off"])
+def test_a_run_of_other_images_is_refused_by_name(
+    which: str, digits: Dataset, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """The same configuration on other images, and on the same images with another split."""
+    shutil.copytree(request.getfixturevalue(which), tmp_path, dirs_exist_ok=True)
+    before = contents(tmp_path)
+    swapped = replace(digits, validation=digits.test, test=digits.validation)
+    brighter = replace(digits, train=digits.train._replace(images=digits.train.images | 1))
+    for other in (swapped, brighter, few(load("digits", limit=CONFIG.limit, seed=1))):
+        with pytest.raises(OutputError, match=f"data {digits.digest}, not {other.digest}"):
+            fit(CONFIG, other, tmp_path)
+    assert contents(tmp_path) == before
 
 
 def test_a_run_that_other_versions_ended_is_used_and_they_are_told(
