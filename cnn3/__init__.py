@@ -17,6 +17,7 @@ from cnn3.fit import Result, fit
 from cnn3.layers import default_block
 from cnn3.model import CNN3
 from cnn3.predict import predict
+from cnn3.pretrained import pretrained
 from cnn3.train import TrainState, Weights, evaluate, train_epoch, train_step
 from cnn3.weights import WeightsError, load_model, load_weights, save_weights
 
@@ -46,6 +47,7 @@ __all__ = [
     "load_model",
     "load_weights",
     "predict",
+    "pretrained",
     "save_weights",
     "train_epoch",
     "train_step",

@@ -1,8 +1,8 @@
 """Runs end as they did in version 0.4.0: histories recorded before the augmentation became part of the configuration.
 
 `golden/history/*.jsonl` were written by cnn3 0.4.0 (commit 5086be6) with jax and jaxlib 0.10.1 on two cores of an AMD
-EPYC with AVX2; the code after it gave the same files bit for bit there. Another CPU sums in another order, so here they
-are compared to within what rounding makes of it in three epochs.
+EPYC with AVX2; the code after it gave the same files bit for bit there. Another CPU or another jaxlib sums in another
+order, so here they are compared to within what rounding makes of it in three epochs.
 """
 
 import json
@@ -30,13 +30,19 @@ RUNS = {
 }
 
 
+# Relative for losses, absolute for accuracies. With SSE4.2, AVX and AVX2, jaxlib 0.10.1 and 0.12.0.1, Adam's losses lay
+# within 0.006 and its accuracies within 0.063 of the file, momentum's within 0.0003 and 0.014. Each of the seeds 1 to 3
+# has a loss 0.019 (Adam) or 0.02 (momentum) away or further.
+LOSS = {"adam": 0.01, "momentum": 0.002}
+ACCURACY = {"adam": 0.1, "momentum": 0.02}
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_ends_as_it_did(name: str) -> None:
-    """Losses to 2e-3 of themselves and accuracies to two images of a hundred; another seed is further off."""
     config = replace(RUNS[name], limit=500, snapshots=())
     golden = [json.loads(line) for line in (FOLDER / f"{name}.jsonl").read_text().splitlines()]
     history = fit(config, load("digits", limit=500)).history
     for ours, theirs in zip(history, golden, strict=True):
         for split in ("train", "validation"):
-            np.testing.assert_allclose(ours[split]["loss"], theirs[split]["loss"], rtol=2e-3)
-            assert abs(ours[split]["accuracy"] - theirs[split]["accuracy"]) <= 0.02
+            np.testing.assert_allclose(ours[split]["loss"], theirs[split]["loss"], rtol=LOSS[name])
+            assert abs(ours[split]["accuracy"] - theirs[split]["accuracy"]) <= ACCURACY[name]

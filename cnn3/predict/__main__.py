@@ -1,4 +1,4 @@
-"""Classify image files with trained weights: a line for each, with its most probable classes and their probabilities.
+"""Classify image files: a line for each, with its most probable classes and their probabilities.
 
 An image is cropped to the square in its centre and resized to 32x32, so what is to be recognised should fill it. One
 that cannot be read is told of; the others go on, and the exit status is then 1.
@@ -24,6 +24,7 @@ from cnn3.images import ImageError, read_image
 from cnn3.jax_settings import check_jax
 from cnn3.layers import default_block
 from cnn3.model import CLASSES
+from cnn3.pretrained import TUNED
 from cnn3.train import EVALUATION_BATCH, predict
 from cnn3.weights import Saved, WeightsError, load_model
 
@@ -31,6 +32,7 @@ PROGRAM = "python -m cnn3.predict"
 
 Image = UInt8[np.ndarray, "32 32 3"]
 _IMAGES = tyro.conf.arg(metavar="IMAGE...", help_behavior_hint="")
+_SHIPPED = tyro.conf.arg(metavar="FILE", help_behavior_hint="")
 _FROM_FILE = tyro.conf.arg(help_behavior_hint="(default: what the file says)")
 
 
@@ -40,14 +42,15 @@ class Options:
 
     Args:
         images: the files, of any size and common format.
-        weights: a safetensors file, as best.safetensors in a run's folder.
+        weights: a safetensors file, as best.safetensors in a run's folder; by default those of CIFAR-10 that come with
+            cnn3.
         top: how many classes to print, the most probable first.
         dataset: names the classes, of weights that do not do so themselves.
         protocol: of the training, of weights that do not tell it: published throws the last norm away.
     """
 
     images: Annotated[tuple[Path, ...], tyro.conf.Positional, _IMAGES]
-    weights: Annotated[Path, tyro.conf.arg(metavar="FILE")]
+    weights: Annotated[Path, _SHIPPED] = TUNED
     top: Annotated[int, COUNT] = 3
     dataset: Annotated[Literal["cifar10", "digits"] | None, _FROM_FILE] = None
     protocol: Annotated[ProtocolName | None, _FROM_FILE] = None

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+import cnn3
 from cnn3 import cifar10_tfds
 from cnn3.data import CIFAR10_CLASSES, Dataset, Split
 from tests.cifar10.archive import folder_in, make_archive, put_by_hand, register
@@ -38,6 +39,14 @@ def test_cifar10_has_all_images_of_all_classes(whole: Dataset, tfds_dir: Path) -
     names = (folder_in(tfds_dir) / "label.labels.txt").read_text().split()
     short = {"airplane": "plane", "automobile": "car"}
     assert whole.classes == CIFAR10_CLASSES == tuple(short.get(name, name) for name in names)
+
+
+def test_the_weights_that_come_with_cnn3_are_as_good_as_their_card_says(whole: Dataset) -> None:
+    model, weights, classes = cnn3.pretrained()
+    assert classes == whole.classes
+    parts = [cnn3.predict(model, 500, weights, part).logits.argmax(-1) for part in np.split(whole.test.images, 20)]
+    right = int(np.sum(np.concatenate(parts) == whole.test.labels))
+    assert abs(right - 8275) <= 3  # of 10,000; another machine rounds otherwise
 
 
 def test_prepared_records_are_as_tfds_prepares_them(
