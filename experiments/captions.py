@@ -2,7 +2,7 @@
 
 from experiments.reported import FIGURES
 
-PLACES = {  # in the original study; the audit has no counterpart there
+PLACES = {  # in the original study; audit and differences have no counterpart there
     "setup": "sections 1 to 3",
     "improvements": "sections 3 and 4",
     "hyperparameters": "section 5",

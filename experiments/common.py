@@ -16,6 +16,7 @@ from cnn3 import (
     VARIANTS,
     ConfigError,
     DataError,
+    Dataset,
     OutputError,
     RunConfig,
     WeightsError,
@@ -176,13 +177,20 @@ def parse(kind: type[Given], name: str, about: str, args: Sequence[str] | None =
     return options
 
 
-def run_all(options: Options, experiment: str, configs: Mapping[str, RunConfig]) -> dict[str, list[Run]]:
+def run_all(
+    options: Options,
+    experiment: str,
+    configs: Mapping[str, RunConfig],
+    *,
+    prepare: Callable[[Dataset], Dataset] = lambda dataset: dataset,
+) -> dict[str, list[Run]]:
     """Train each configuration with each seed; what is done is only read, what was cut off goes on.
 
     Args:
         options: the command line.
         experiment: whose results the output folder is to take.
         configs: what to run, by the names of the table's rows; their seed is replaced.
+        prepare: makes the data set of the configurations from that of the options.
 
     Returns:
         the runs of each row, one a seed.
@@ -203,7 +211,7 @@ def run_all(options: Options, experiment: str, configs: Mapping[str, RunConfig])
     for wait in (False, True):  # for what other processes train, once the rest is done
         for seed in seeds:
             todo = {config: name for (name, _), config in jobs.items() if config.seed == seed and done[config] is None}
-            for config, run in _train(options, runs, seed, todo, wait):
+            for config, run in _train(options, runs, seed, todo, wait, prepare):
                 done[config] = run
     return {name: [run for seed in seeds if (run := done[jobs[name, seed]])] for name in configs}
 
@@ -240,7 +248,12 @@ def _tell(runs: Path, done: Mapping[RunConfig, Run | None], others_are: str) -> 
 
 
 def _train(
-    options: Options, runs: Path, seed: int, todo: Mapping[RunConfig, str], wait: bool
+    options: Options,
+    runs: Path,
+    seed: int,
+    todo: Mapping[RunConfig, str],
+    wait: bool,
+    prepare: Callable[[Dataset], Dataset],
 ) -> Iterator[tuple[RunConfig, Run]]:
     """Do a seed's runs, but those of other processes if not to wait for them.
 
@@ -248,7 +261,7 @@ def _train(
     """
     if not todo:
         return
-    dataset = load(options.dataset, options.data_dir, seed=seed, limit=options.limit)
+    dataset = prepare(load(options.dataset, options.data_dir, seed=seed, limit=options.limit))
     for config, name in todo.items():
         try:
             check(config, dataset)

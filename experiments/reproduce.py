@@ -18,7 +18,17 @@ import tyro
 
 from cnn3 import files
 from cnn3.cli import COUNT, UsageError
-from experiments import architecture, audit, hyperparameters, improvements, latent, optimizers, setup, tuned
+from experiments import (
+    architecture,
+    audit,
+    differences,
+    hyperparameters,
+    improvements,
+    latent,
+    optimizers,
+    setup,
+    tuned,
+)
 from experiments.captions import title
 from experiments.common import Options, command
 from experiments.comparison import Reports, runs_of
@@ -58,6 +68,7 @@ EXPERIMENTS = (
     Experiment(tuned.NAME, tuned.TITLE, tuned.__doc__ or "", tuned.tuned),
     Experiment(latent.NAME, latent.TITLE, latent.__doc__ or "", latent.latent),
     Experiment(audit.NAME, audit.TITLE, audit.__doc__ or "", audit.audit),
+    Experiment(differences.NAME, differences.TITLE, differences.__doc__ or "", differences.differences),
 )
 SWEEPS = (hyperparameters.NAME, optimizers.NAME, architecture.NAME, audit.NAME)
 
@@ -99,8 +110,9 @@ def reproduce(options: Reproduction) -> list[Path]:
     _check(options)
     written: list[Path] = []
     reports: dict[str, Report] = {}
-    for number, experiment in enumerate(EXPERIMENTS, 1):
-        print(f"\n[{number} of {len(EXPERIMENTS)}] {experiment.name}")
+    experiments = experiments_on(options.dataset)
+    for number, experiment in enumerate(experiments, 1):
+        print(f"\n[{number} of {len(experiments)}] {experiment.name}")
         given = options.of(experiment.name)
         try:
             report = experiment.work(given)
@@ -111,6 +123,11 @@ def reproduce(options: Reproduction) -> list[Path]:
             written += publish(given, report)
         reports[experiment.name] = report
     return [*written, *write(options, compose(options, reports))]
+
+
+def experiments_on(dataset: str) -> list[Experiment]:
+    """Return the experiments on a data set: only on its own can results differ from the original study's."""
+    return [experiment for experiment in EXPERIMENTS if dataset == "cifar10" or experiment.name != differences.NAME]
 
 
 def unfinished(experiment: Experiment, error: UnfinishedError) -> Report:
@@ -131,7 +148,7 @@ def compose(options: Reproduction, reports: Reports) -> list[Section]:
     whole, sweeps = options.of(improvements.NAME), options.of(hyperparameters.NAME)
     parts = [overview(whole, sweeps, reports, settings(options))]
     said = {*parts[0].paragraphs, *parts[0].notes}
-    for experiment in EXPERIMENTS:
+    for experiment in experiments_on(options.dataset):
         part = experiment_section(options.of(experiment.name), reports[experiment.name], experiment)
         parts.append(part._replace(paragraphs=[words for words in part.paragraphs if words not in said]))
         said |= set(part.paragraphs)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from cnn3 import Dataset, RunConfig, load, plots
 from cnn3.data import CIFAR10_CLASSES
-from experiments import architecture, common, publish, reported, reproduce, setup
+from experiments import architecture, common, differences, publish, reported, reproduce, setup
 from experiments.claims import STATEMENTS
 from experiments.common import Run
 from experiments.publish import Report
@@ -78,7 +78,7 @@ def untrained() -> Iterator[None]:
     stand_ins = {"tuned": answered, "latent": mapped}
     experiments = [e._replace(work=stand_ins.get(e.name, e.work)) for e in EXPERIMENTS]
     with ExitStack() as stack:
-        for module in (common, setup):
+        for module in (common, differences, setup):
             stack.enter_context(patch.object(module, "load", pretended))
         stack.enter_context(patch.object(common, "fit", fabricated.fit))
         stack.enter_context(patch.object(publish, "provenance", lambda *_: "Its images passed through JPEG once."))
@@ -248,7 +248,7 @@ def test_at_full_length_the_answer_comes_first(tmp_path):
     assert [verdicts.count(of) for of in ("holds", "does not hold", "undecided")] == outcomes
     assert sum(outcomes) == judged == 66
     assert said.index("## Verdicts by kind of claim") < said.index("## The verdict on each statement") < 4000
-    assert "This rests on 30 runs with 1 seed" in said
+    assert "This rests on 32 runs with 1 seed" in said
 
 
 def test_what_has_not_finished_is_left_out_and_said(tmp_path):

@@ -1,0 +1,103 @@
+"""What can explain where results differ from the original study's: short runs, JPEG, and the tables."""
+
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_sample_image
+
+from cnn3 import Dataset, load
+from cnn3.data import CIFAR10_CLASSES
+from experiments import common, differences, publish
+from experiments.common import Options
+from experiments.differences import AGAIN, DENSE, DENSE_SLOWER, ONCE, jpeg_again, late, main, through_jpeg
+from tests import fabricated
+
+MEASURED = {
+    "once": 0.83,
+    "same grid": 0.829,
+    "other grid": 0.82,
+    "same grid changed": 0.08,
+    "other grid changed": 0.9,
+    "inference": 0.84,
+    "training": 0.81,
+}
+
+
+def pretended(name: str, *args, **kwargs) -> Dataset:
+    """Return digits under the name of CIFAR-10."""
+    digits = load("digits")
+    return Dataset(name, CIFAR10_CLASSES, digits.train, digits.validation, digits.test)
+
+
+def tiles() -> np.ndarray:
+    photo = load_sample_image("china.jpg")
+    return np.stack([photo[y : y + 32, x : x + 32] for y in range(0, 320, 32) for x in range(0, 640, 32)])
+
+
+def test_a_second_pass_on_the_same_grid_changes_little_and_on_another_as_much_as_the_first() -> None:
+    images = tiles()
+    first = through_jpeg(images, 0)
+    same, other = through_jpeg(first, 0), through_jpeg(first, 4)
+
+    def distance(a: np.ndarray, b: np.ndarray) -> float:
+        return float(np.abs(a.astype(int) - b).mean())
+
+    assert first.shape == other.shape == images.shape
+    assert distance(first, images) > 4
+    assert distance(same, first) < 0.1 * distance(first, images)
+    assert 0.5 < distance(other, first) / distance(first, images) < 1.5
+
+
+def test_the_data_set_that_passes_again_keeps_its_labels_and_has_a_name_of_its_own() -> None:
+    given = pretended("cifar10")
+    again = jpeg_again(given)
+    assert again.name == "cifar10_again"
+    for name in ("train", "validation", "test"):
+        ours, theirs = getattr(again, name), getattr(given, name)
+        assert np.array_equal(ours.labels, theirs.labels)
+        assert 0 < np.abs(ours.images.astype(int) - theirs.images).mean() < 8
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    with (
+        patch.object(common, "load", pretended),
+        patch.object(common, "fit", fabricated.fit),
+        patch.object(publish, "provenance", lambda *_: "Its images passed through JPEG once."),
+        patch.object(differences, "measure", lambda options: MEASURED),
+    ):
+        assert main(["--output", str(tmp_path)]) == 0
+    return tmp_path / "cifar10" / "differences"
+
+
+def test_tables_and_notes_have_the_first_epochs(folder: Path) -> None:
+    options = Options()
+    dense, tuned = options.config(model=differences.VARIANTS["dense"]), options.tuned()
+    configs = {
+        DENSE: dense,
+        DENSE_SLOWER: differences.short(options.config(model=dense.model, optimizer=tuned.optimizer)),
+        ONCE: tuned,
+        AGAIN: differences.short(options.tuned(dataset="cifar10_again")),
+    }
+    lines = {line[0]: line for line in fabricated.cells(folder) if len(line) == 6}
+    courses = {name: fabricated.learning(config) for name, config in configs.items()}
+    for name, accuracies in courses.items():
+        assert lines[name][2:] == [f"{accuracies[epoch - 1] / 2:.4f}" for epoch in (1, 2, 5, 10)]
+    means = {name: np.mean(accuracies[5:10]) for name, accuracies in courses.items()}
+    for name, config in configs.items():
+        assert late([fabricated.run(config, courses[name])]) == pytest.approx(means[name])
+    text = (folder / "table.md").read_text()
+    assert f"{100 * (means[DENSE_SLOWER] - means[DENSE]):+.2f} points away" in text
+    assert f"{100 * (means[AGAIN] - means[ONCE]):+.2f} points of validation accuracy away" in text
+    assert "takes 1.00 points of test accuracy" in text
+    assert "by -3.00 points" in text
+    assert "ends at 0.7616." in text
+
+
+def test_there_is_nothing_to_differ_from_on_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--dataset", "digits", "--output", str(tmp_path)]) == 2
+    message = "error: the original study has results on CIFAR-10 only; leave --dataset out\n"
+    assert capsys.readouterr().err == message
+    assert list(tmp_path.iterdir()) == []
