@@ -15,6 +15,7 @@ from experiments.verdict_tables import counts_table, failing, headline, numbers_
 
 NAME, TITLE, PICTURE = "overview", "The answer", "glance.png"
 FOLDER = "reproduce"
+DIFFERENCES = "differences"  # an experiment that explains and judges nothing
 QUESTION = (
     "How far does a convolutional network get on CIFAR-10 with exactly three convolutions? The original study "
     f"({CITATION}) asked that in PyTorch; here it is repeated in JAX."
@@ -60,7 +61,8 @@ def _answer(whole: Options, sweeps: Options, reports: Reports, settings: Sequenc
         apart(whole, " ".join(settings)),
         *settings,
     ]
-    paragraphs = [*headline(found), compute(runs_of(reports)), *failing(found), QUESTION]
+    judging = {name: report for name, report in reports.items() if name != DIFFERENCES}
+    paragraphs = [*headline(found), compute(runs_of(judging)), *failing(found), QUESTION]
     return Section(NAME, TITLE, paragraphs, tables, [Picture(path, picture.get_suptitle())], notes)
 
 
