@@ -175,7 +175,8 @@ def notes(runs: Mapping[str, Sequence[Run]], measured: Measured) -> list[str]:
     return [
         "Dense block. The original study does not say at which learning rate it trained the dense block; 0.001, its "
         f"default, is used here. With 0.0001, validation accuracy is {100 * (slower - dense):+.2f} points away: "
-        f"{slower:.4f}, not {dense:.4f}, {last}. The original study ends at {target}.",
+        f"{slower:.4f}, not {dense:.4f}, {last}. The original study ends at {target}. "
+        "The network itself is not the cause: in PyTorch it has the same outputs and gradients (docs/pytorch.md).",
         f"JPEG. The images used here have passed through JPEG once (quality {QUALITY}, chroma {SUBSAMPLING}); those of "
         "the original study have not. A second pass on the same grid of blocks rounds what has been rounded and says "
         f"nothing. On a shifted grid it takes {lost:.2f} points of test accuracy from weights trained without it; a "

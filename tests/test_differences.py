@@ -93,7 +93,7 @@ def test_tables_and_notes_have_the_first_epochs(folder: Path) -> None:
     assert f"{100 * (means[AGAIN] - means[ONCE]):+.2f} points of validation accuracy away" in text
     assert "takes 1.00 points of test accuracy" in text
     assert "by -3.00 points" in text
-    assert "ends at 0.7616." in text
+    assert "ends at 0.7616. " in text
 
 
 def test_there_is_nothing_to_differ_from_on_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
