@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import re
+import shutil
 import socket
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ from filelock import FileLock, Timeout
 
 LOCK, HOLDER = ".lock", ".process"
 POLL = 0.2  # seconds between looks at a lock that is waited for
+REMEDY = "ask its owner for permission, or name another folder with --output"
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +85,50 @@ def read(path: Path) -> bytes:
         raise OutputError(f"cannot read {path}, which was just written: {error.strerror}; start again") from None
 
 
+def read_kept(folder: Path, name: str) -> bytes:
+    """Return what a file in a folder holds, which another process, and another user, may have written.
+
+    Raises:
+        DamagedError: it is missing.
+        OutputError: it cannot be read, so that nobody knows whether it is damaged.
+    """
+    try:
+        return (folder / name).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise DamagedError(f"{name} is missing") from None
+    except OSError as error:
+        raise OutputError(f"cannot read {folder / name}: {error.strerror}; {REMEDY}") from None
+
+
+def listing(folder: Path) -> list[str]:
+    """Return the names in a folder, none if it is missing.
+
+    Raises:
+        OutputError: it cannot be read.
+    """
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise OutputError(f"cannot read {folder}: {error.strerror}; {REMEDY}") from None
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it; it may be missing.
+
+    Raises:
+        OutputError: it cannot be removed.
+    """
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot remove {path}: {error.strerror}; {REMEDY}") from None
+
+
 def checksums(folder: Path, names: Iterable[str]) -> str:
     """Return what `sha256sum` prints, in the folder, of files in it.
 
@@ -96,12 +142,10 @@ def read_checksums(path: Path) -> dict[str, str]:
     """Return the SHA-256 of each name in a file of checksums.
 
     Raises:
-        DamagedError: it cannot be read or is malformed.
+        DamagedError: it is missing or malformed.
+        OutputError: it cannot be read.
     """
-    try:
-        *lines, rest = path.read_bytes().decode(errors="replace").split("\n")
-    except OSError as error:
-        raise DamagedError(f"{path.name} cannot be read ({error.strerror})") from None
+    *lines, rest = read_kept(path.parent, path.name).decode(errors="replace").split("\n")
     matches = [re.fullmatch(r"([0-9a-f]{64})  ([\w./-]+)", line, re.ASCII) for line in lines]
     if rest or not lines or not all(matches):
         raise DamagedError(f"{path.name} is malformed")
@@ -112,17 +156,12 @@ def verify(folder: Path, sums: Path) -> set[str]:
     """Return the names in a file of checksums, once the folder's files are known to have them.
 
     Raises:
-        DamagedError: a file is missing, cannot be read or has another checksum, or the checksums are damaged.
+        DamagedError: a file is missing or has another checksum, or the checksums are damaged.
+        OutputError: a file cannot be read.
     """
     expected = read_checksums(sums)
     for name, wanted in expected.items():
-        try:
-            found = digest((folder / name).read_bytes())
-        except FileNotFoundError:
-            raise DamagedError(f"{name} is missing") from None
-        except OSError as error:
-            raise DamagedError(f"{name} cannot be read ({error.strerror})") from None
-        if found != wanted:
+        if digest(read_kept(folder, name)) != wanted:
             raise DamagedError(f"{name} is damaged: its checksum is not that in {sums.name}")
     return set(expected)
 

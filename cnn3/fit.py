@@ -12,8 +12,8 @@ import jax
 import numpy as np
 
 from cnn3 import files
-from cnn3.checkpoint import BEST, INITIAL, WEIGHTS, RunFolder, open_run
-from cnn3.claim import claim
+from cnn3.checkpoint import RunFolder, open_run
+from cnn3.claim import BEST, INITIAL, WEIGHTS, claim
 from cnn3.compilation import Compiled, compile_run
 from cnn3.config import ConfigError, RunConfig
 from cnn3.data import Dataset
@@ -118,8 +118,8 @@ def fit(
 
     Raises:
         ConfigError: the data set does not fit the configuration, or JAX's settings do not fit cnn3.
-        OutputError: the folder cannot be written, holds another run, one of other data, or one that was begun by other
-            code or with other versions or settings.
+        OutputError: the folder cannot be read or written, holds another run, one of other data, or one that was begun
+            by other code or with other versions or settings.
         BusyError: another process trains the run and is not waited for.
     """
     check(config, dataset)
