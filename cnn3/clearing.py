@@ -10,6 +10,7 @@ from pathlib import Path
 from cnn3 import files
 from cnn3.claim import BEST, CHECKPOINTS, CONFIG, HISTORY, INITIAL, SUMMARY, SUMS, VERSIONS, WEIGHTS
 from cnn3.files import OutputError
+from cnn3.locks import HOLDER, LOCK
 
 
 def set_aside(path: Path, label: str) -> Path:
@@ -25,7 +26,7 @@ def set_aside(path: Path, label: str) -> Path:
     copy = path.with_name(f".{target.name}.copy")
     try:
         shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(path, copy, ignore=shutil.ignore_patterns(files.LOCK, files.HOLDER))
+        shutil.copytree(path, copy, ignore=shutil.ignore_patterns(LOCK, HOLDER))
         os.rename(copy, target)
     except OSError as error:
         reason = error.strerror or error.args[0][0][2]  # copytree collects (from, to, why)

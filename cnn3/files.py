@@ -1,24 +1,16 @@
-"""Durable files: written whole or not at all, known by their checksums, and a folder's lock."""
+"""Durable files: written whole or not at all, and known by their checksums."""
 
 import hashlib
-import logging
 import os
 import re
 import shutil
-import socket
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-from filelock import FileLock, Timeout
-
-LOCK, HOLDER = ".lock", ".process"
-POLL = 0.2  # seconds between looks at a lock that is waited for
 REMEDY = "ask its owner for permission, or name another folder with --output"
-
-log = logging.getLogger(__name__)
 
 
 class OutputError(Exception):
@@ -27,10 +19,6 @@ class OutputError(Exception):
 
 class DamagedError(Exception):
     """A file that is not as it was written; the message names it and what is wrong."""
-
-
-class BusyError(Exception):
-    """A folder in which another process works; the message says which."""
 
 
 def make_folder(folder: Path) -> Path:
@@ -169,43 +157,3 @@ def verify(folder: Path, sums: Path) -> set[str]:
 def digest(content: bytes) -> str:
     """Return the SHA-256 of what a file holds."""
     return hashlib.sha256(content).hexdigest()
-
-
-@contextmanager
-def locked(folder: Path, wait: bool) -> Iterator[None]:
-    """Keep other processes out of a folder; the system lets go of the lock when the process ends, however it does.
-
-    Args:
-        folder: which is there.
-        wait: whether to wait while another process has it, saying so.
-
-    Raises:
-        BusyError: another process has it and is not waited for.
-        OutputError: the folder cannot be written.
-    """
-    lock, holder = FileLock(folder / LOCK), folder / HOLDER
-    try:
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            busy = f"{folder} is being trained by {_read_holder(holder)}"
-            if not wait:
-                raise BusyError(busy) from None
-            log.warning("%s: waiting for it", busy)
-            lock.acquire(poll_interval=POLL)
-    except OSError as error:
-        raise OutputError(f"cannot lock {folder}: {error.strerror}; name another folder with --output") from None
-    try:
-        write(holder, f"process {os.getpid()} on {socket.gethostname()}\n")
-        yield
-    finally:
-        with suppress(OSError):
-            holder.unlink()
-        lock.release()
-
-
-def _read_holder(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace").strip()
-    except FileNotFoundError:  # it has just begun or is about to end
-        return "another process"

@@ -20,6 +20,7 @@ from cnn3.data import Dataset
 from cnn3.device import Device, evaluated_size, filled_up, to_device
 from cnn3.jax_settings import check_jax
 from cnn3.layers import default_block
+from cnn3.locks import locked
 from cnn3.memory import check_memory, temporaries
 from cnn3.metrics import NEVER, Metrics, Sums, best_epoch, divide, out_of_patience
 from cnn3.progress import show
@@ -129,7 +130,7 @@ def fit(
     path, record = Path(folder), make_record(config, dataset)
     outcome = finished(config, path, reuse, dataset.digest)
     if outcome is None:
-        with files.locked(files.make_folder(path), wait):
+        with locked(files.make_folder(path), wait):
             outcome = make_room(config, path, record, reuse)  # another process may have trained it meanwhile
             if outcome is None:
                 claim(path, config, record)

@@ -32,9 +32,9 @@ from cnn3.cli import COUNT, UsageError, one_line
 from cnn3.compilation import cache_compilations
 from cnn3.config import SEED, ModelConfig, Precision, ProtocolName
 from cnn3.data import identify
-from cnn3.files import BusyError
 from cnn3.fit import check
 from cnn3.jax_settings import check_jax
+from cnn3.locks import BusyError
 from cnn3.model import CNN3
 from cnn3.record import Record, current_record, other_code, other_settings
 from cnn3.reuse import Reuse, finished
