@@ -111,6 +111,8 @@ def is_writable(folder: Path) -> bool:
 
 
 def _check_readable(root: Path) -> None:
+    if files.is_address(root):
+        raise DataError(f"the data folder {root} is an address, not a folder of this machine: {ELSEWHERE}")
     try:
         with os.scandir(root):
             pass

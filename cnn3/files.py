@@ -10,8 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-REMEDY = "ask its owner for permission, or name another folder with --output"
-
 
 class OutputError(Exception):
     """An output folder or file that cannot be used; the message names it and the remedy."""
@@ -25,8 +23,10 @@ def make_folder(folder: Path) -> Path:
     """Make `folder` if it is not there, and make sure that files can be written to it.
 
     Raises:
-        OutputError: it cannot be made or written.
+        OutputError: it cannot be made or written, or is no folder but an address such as gs://bucket.
     """
+    if is_address(folder):
+        raise OutputError(f"{folder} is an address, not a folder of this machine; name a folder with --output")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -34,6 +34,11 @@ def make_folder(folder: Path) -> Path:
     except OSError as error:
         raise OutputError(f"cannot write to {folder}: {error.strerror}; name another folder with --output") from None
     return folder
+
+
+def is_address(path: Path) -> bool:
+    """Whether a path is, or has in it, an address such as gs://bucket, which libraries take for a place elsewhere."""
+    return any(re.fullmatch(r"[A-Za-z][\w+.-]+:", part) for part in path.parts)  # a drive of Windows is one letter
 
 
 def write(path: Path, content: bytes | str) -> None:
@@ -85,7 +90,7 @@ def read_kept(folder: Path, name: str) -> bytes:
     except (FileNotFoundError, NotADirectoryError):
         raise DamagedError(f"{name} is missing") from None
     except OSError as error:
-        raise OutputError(f"cannot read {folder / name}: {error.strerror}; {REMEDY}") from None
+        raise _refused("read", folder / name, error) from None
 
 
 def listing(folder: Path) -> list[str]:
@@ -99,7 +104,7 @@ def listing(folder: Path) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise OutputError(f"cannot read {folder}: {error.strerror}; {REMEDY}") from None
+        raise _refused("read", folder, error) from None
 
 
 def remove(path: Path) -> None:
@@ -114,7 +119,12 @@ def remove(path: Path) -> None:
         else:
             path.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot remove {path}: {error.strerror}; {REMEDY}") from None
+        raise _refused("remove", path, error) from None
+
+
+def _refused(what: str, path: Path, error: OSError) -> OutputError:
+    ask = "ask its owner for permission, or " if isinstance(error, PermissionError) else ""
+    return OutputError(f"cannot {what} {path}: {error.strerror}; {ask}name another folder with --output")
 
 
 def checksums(folder: Path, names: Iterable[str]) -> str:

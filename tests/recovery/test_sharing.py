@@ -3,9 +3,8 @@
 import errno
 import importlib
 import os
-import pwd
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,26 +14,13 @@ import pytest
 from cnn3 import Dataset, OutputError, fit
 from tests.folders import SUMS
 from tests.recovery.run import CONFIG
+from tests.users import as_root, nobody
 
 fitting = importlib.import_module("cnn3.fit")  # the package exports a function of this name
 
 pytestmark = pytest.mark.usefixtures("quick_to_compile")
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
-ASK = "ask its owner for permission, or name another folder with --output"
-
-
-@contextmanager
-def another_user() -> Iterator[None]:
-    """Be a user without rights, as far as files are concerned."""
-    group, user = os.getegid(), os.geteuid()
-    nobody = pwd.getpwnam("nobody")
-    os.setegid(nobody.pw_gid)
-    os.seteuid(nobody.pw_uid)
-    try:
-        yield
-    finally:
-        os.seteuid(user)
-        os.setegid(group)
+NAME_ANOTHER = "name another folder with --output"
+ASK = f"ask its owner for permission, or {NAME_ANOTHER}"
 
 
 @contextmanager
@@ -53,12 +39,12 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
-def refused(folder: Path, dataset: Dataset, message: str, user: Callable = another_user) -> None:
+def refused(folder: Path, dataset: Dataset, message: str) -> None:
     """Make sure that a run is refused with a message before an epoch is trained, and loses nothing."""
     before = contents(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fitting, "_epoch", None)
-        with user(), pytest.raises(OutputError) as error:
+        with nobody(), pytest.raises(OutputError) as error:
             fit(CONFIG, dataset, folder)
     assert str(error.value) == message
     assert contents(folder) == before
@@ -89,7 +75,7 @@ def test_a_disk_that_fails_is_no_damage(
     with pytest.raises(OutputError) as error:
         fit(CONFIG, digits, folder)
     monkeypatch.undo()
-    assert str(error.value) == f"cannot read {folder / name}: {os.strerror(number)}; {ASK}"
+    assert str(error.value) == f"cannot read {folder / name}: {os.strerror(number)}; {NAME_ANOTHER}"
     assert contents(folder) == before
 
 
@@ -113,7 +99,7 @@ def test_a_run_that_was_cut_off_and_cannot_be_read_is_kept(name: str, cut_off: P
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(fitting, "_epoch", None)
             before = contents(folder)
-            with another_user(), pytest.raises(OutputError, match=f"cannot read {path}.*: Permission denied; {ASK}"):
+            with nobody(), pytest.raises(OutputError, match=f"cannot read {path}.*: Permission denied; {ASK}"):
                 fit(CONFIG, digits, folder)
             assert contents(folder) == before
 
@@ -128,5 +114,22 @@ def test_a_checkpoint_folder_that_cannot_be_written_or_removed_is_known_before_t
         (left / "state").touch()
         refused(folder, digits, f"cannot remove {left}: Permission denied; {ASK}")
         (folder / "checkpoints").chmod(0o755)
-        remedy = "name another folder with --output"
-        refused(folder, digits, f"cannot write to {folder / 'checkpoints'}: Permission denied; {remedy}")
+        refused(folder, digits, f"cannot write to {folder / 'checkpoints'}: Permission denied; {NAME_ANOTHER}")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("x" * 300, "cannot read {}: File name too long; name another folder with --output"),
+        ("gs://bucket/run", "{} is an address, not a folder of this machine; name a folder with --output"),
+    ],
+)
+def test_a_folder_that_cannot_be_is_refused_before_anything_is_made(
+    name: str, message: str, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in (Path(name), tmp_path / name):
+        with pytest.raises(OutputError) as error:
+            fit(CONFIG, digits, folder)
+        assert str(error.value) == message.format(folder)
+    assert list(tmp_path.iterdir()) == []
