@@ -163,7 +163,7 @@ class RunFolder:
     def _tidy(self, newest: int) -> None:
         """Leave the checkpoints up to one, and make sure before an epoch is trained that others can be written."""
         kept = {str(epoch) for epoch in _epochs(self.path) if epoch <= newest}
-        folder = files.make_folder(self.path / CHECKPOINTS)
+        folder = files.make_folder(self.path / CHECKPOINTS, "--output or --runs")
         surplus = (name for name in files.listing(folder) if name.partition(".")[0] not in kept)
         for name in sorted(surplus, key=lambda name: not name.endswith(SUFFIX)):  # checksums first, as in `_remove`
             files.remove(folder / name)

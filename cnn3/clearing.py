@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cnn3 import files
 from cnn3.claim import BEST, CHECKPOINTS, CONFIG, HISTORY, INITIAL, SUMMARY, SUMS, VERSIONS, WEIGHTS
-from cnn3.files import OutputError
+from cnn3.files import RUN_ELSEWHERE, OutputError
 from cnn3.locks import HOLDER, LOCK
 
 
@@ -30,7 +30,7 @@ def set_aside(path: Path, label: str) -> Path:
         os.rename(copy, target)
     except OSError as error:
         reason = error.strerror or error.args[0][0][2]  # copytree collects (from, to, why)
-        raise OutputError(f"cannot move {path} aside: {reason}; name another folder with --output") from None
+        raise OutputError(f"cannot move {path} aside: {reason}; {RUN_ELSEWHERE}") from None
     clear(path)
     return target
 

@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
+RUN_ELSEWHERE = "name another folder with --output or --runs"
+
 
 class OutputError(Exception):
     """An output folder or file that cannot be used; the message names it and the remedy."""
@@ -19,20 +21,24 @@ class DamagedError(Exception):
     """A file that is not as it was written; the message names it and what is wrong."""
 
 
-def make_folder(folder: Path) -> Path:
+def make_folder(folder: Path, option: str = "--output") -> Path:
     """Make `folder` if it is not there, and make sure that files can be written to it.
+
+    Args:
+        folder: to make.
+        option: of the command line that names another.
 
     Raises:
         OutputError: it cannot be made or written, or is no folder but an address such as gs://bucket.
     """
     if is_address(folder):
-        raise OutputError(f"{folder} is an address, not a folder of this machine; name a folder with --output")
+        raise OutputError(f"{folder} is an address, not a folder of this machine; name a folder with {option}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise OutputError(f"cannot write to {folder}: {error.strerror}; name another folder with --output") from None
+        raise OutputError(f"cannot write to {folder}: {error.strerror}; name another folder with {option}") from None
     return folder
 
 
@@ -124,7 +130,7 @@ def remove(path: Path) -> None:
 
 def _refused(what: str, path: Path, error: OSError) -> OutputError:
     ask = "ask its owner for permission, or " if isinstance(error, PermissionError) else ""
-    return OutputError(f"cannot {what} {path}: {error.strerror}; {ask}name another folder with --output")
+    return OutputError(f"cannot {what} {path}: {error.strerror}; {ask}{RUN_ELSEWHERE}")
 
 
 def checksums(folder: Path, names: Iterable[str]) -> str:

@@ -130,7 +130,7 @@ def fit(
     path, record = Path(folder), make_record(config, dataset)
     outcome = finished(config, path, reuse, dataset.digest)
     if outcome is None:
-        with locked(files.make_folder(path), wait):
+        with locked(files.make_folder(path, "--output or --runs"), wait):
             outcome = make_room(config, path, record, reuse)  # another process may have trained it meanwhile
             if outcome is None:
                 claim(path, config, record)

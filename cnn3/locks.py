@@ -17,7 +17,7 @@ from threading import Event, Thread
 import psutil
 from filelock import FileLock, Timeout
 
-from cnn3.files import OutputError
+from cnn3.files import RUN_ELSEWHERE, OutputError
 
 LOCK, HOLDER = ".lock", ".process"
 POLL = 0.2  # seconds between looks at a lock that is waited for
@@ -46,9 +46,9 @@ def locked(folder: Path, wait: bool) -> Iterator[None]:
     try:
         _acquire(lock, folder, wait)
     except OSError as error:
-        raise OutputError(f"cannot lock {folder}: {error.strerror}; name another folder with --output") from None
+        raise OutputError(f"cannot lock {folder}: {error.strerror}; {RUN_ELSEWHERE}") from None
     except NotImplementedError:  # of filelock's older versions
-        raise OutputError(f"{folder} is on a file system without locks; name another folder with --output") from None
+        raise OutputError(f"{folder} is on a file system without locks; {RUN_ELSEWHERE}") from None
     try:
         _sign(folder)
         with _signs_of_life(folder / HOLDER):
@@ -87,11 +87,11 @@ def _sign(folder: Path) -> None:
             file.write(f"{_name()}\n")
     except FileExistsError:
         raise OutputError(
-            f"{folder} is being trained by {other}, and its file system keeps nobody out: name another folder with "
-            f"--output, or delete {path} once that process has ended"
+            f"{folder} is being trained by {other}, and its file system keeps nobody out: "
+            f"{RUN_ELSEWHERE}, or delete {path} once that process has ended"
         ) from None
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}; name another folder with --output") from None
+        raise OutputError(f"cannot write {path}: {error.strerror}; {RUN_ELSEWHERE}") from None
 
 
 @contextmanager

@@ -65,8 +65,8 @@ def test_a_process_that_no_lock_keeps_out_is_told_of_until_it_is_killed(
                 pass
             assert str(error.value) == (
                 f"{tmp_path} is being trained by process {process.pid} on {socket.gethostname()}, and its file system "
-                f"keeps nobody out: name another folder with --output, or delete {tmp_path / HOLDER} once that process "
-                "has ended"
+                f"keeps nobody out: name another folder with --output or --runs, or delete {tmp_path / HOLDER} once "
+                "that process has ended"
             )
         process.kill()
         time.sleep(0.2)  # it has ended, but its parent has not asked how

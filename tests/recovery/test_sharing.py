@@ -19,7 +19,7 @@ from tests.users import as_root, nobody
 fitting = importlib.import_module("cnn3.fit")  # the package exports a function of this name
 
 pytestmark = pytest.mark.usefixtures("quick_to_compile")
-NAME_ANOTHER = "name another folder with --output"
+NAME_ANOTHER = "name another folder with --output or --runs"
 ASK = f"ask its owner for permission, or {NAME_ANOTHER}"
 
 
@@ -120,8 +120,8 @@ def test_a_checkpoint_folder_that_cannot_be_written_or_removed_is_known_before_t
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("x" * 300, "cannot read {}: File name too long; name another folder with --output"),
-        ("gs://bucket/run", "{} is an address, not a folder of this machine; name a folder with --output"),
+        ("x" * 300, "cannot read {}: File name too long; name another folder with --output or --runs"),
+        ("gs://bucket/run", "{} is an address, not a folder of this machine; name a folder with --output or --runs"),
     ],
 )
 def test_a_folder_that_cannot_be_is_refused_before_anything_is_made(
