@@ -229,12 +229,17 @@ def open_run(path: Path, record: Record) -> Iterator[RunFolder]:
     """Open the checkpoints in a run's folder, which has been claimed with a record."""
     import orbax.checkpoint as ocp
 
-    logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax reports every save, and a failed one in many lines
+    def critical(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.CRITICAL
+
+    orbax_log = logging.getLogger("absl")
+    orbax_log.addFilter(critical)  # every save is reported, and a failed one in many lines
     checkpointer = ocp.Checkpointer(ocp.StandardCheckpointHandler())
     try:
         yield RunFolder(path, record, checkpointer)
     finally:
         checkpointer.close()
+        orbax_log.removeFilter(critical)
 
 
 def read_outcome(path: Path, config: RunConfig) -> Outcome | None:

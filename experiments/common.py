@@ -145,7 +145,7 @@ def command(
 ) -> int:
     """Run an experiment from the command line.
 
-    SIGINT and SIGTERM end the process, with status 130 and 143.
+    SIGINT and SIGTERM end the process, with status 130 and 143, if this is its main thread.
 
     Args:
         kind: of its options.

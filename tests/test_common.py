@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -337,6 +338,14 @@ def test_paths_are_printed_and_signals_are_left_as_they_were(capsys):
     assert capsys.readouterr().out == "wrote c/a\nwrote b\n"
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
     assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_a_command_in_a_thread_leaves_signals_alone(capsys):
+    with ThreadPoolExecutor(1) as thread:
+        assert (
+            thread.submit(command, Options, lambda given: [given.output], "trial", "", ["--output", "c"]).result() == 0
+        )
+    assert capsys.readouterr().out == "wrote c\n"
 
 
 def test_a_message_goes_without_the_name_of_its_logger():
