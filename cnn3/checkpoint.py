@@ -23,21 +23,33 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
 from cnn3 import files
-from cnn3.claim import CHECKPOINTS, CONFIG, SUFFIX, SUMS, VERSIONS, check_owner, read_record, write_record
+from cnn3.claim import (
+    BEST,
+    CHECKPOINTS,
+    CONFIG,
+    HISTORY,
+    INITIAL,
+    SUFFIX,
+    SUMMARY,
+    SUMS,
+    VERSIONS,
+    WEIGHTS,
+    check_owner,
+    read_record,
+    write_record,
+)
+from cnn3.clearing import clear
 from cnn3.config import RunConfig
 from cnn3.files import DamagedError, OutputError
 from cnn3.record import DATA, MACHINE, Record, other_code, other_data, other_settings
 from cnn3.train import TrainState
 
-HISTORY, SUMMARY, WEIGHTS = "history.jsonl", "summary.json", ".safetensors"
-INITIAL, BEST = "initial", "best"
 KEPT = 2  # checkpoints; one more than needed, in case the newest is damaged
 SPARE = 2**20  # bytes that a checkpoint takes beside its arrays, at most
 
@@ -76,10 +88,10 @@ class RunFolder:
         The rest of the folder is made what it was at that checkpoint. `like` has the state's shapes and types.
 
         Raises:
-            OutputError: the run was begun with another record, or the folder cannot be written.
+            OutputError: the run was begun with another record, or the folder cannot be read or written.
         """
         for file in files.leftovers(self.path):
-            file.unlink()
+            files.remove(file)
         epoch, damage = self._newest()
         if epoch is None:
             if any((self.path / name).exists() for name in (CHECKPOINTS, SUMMARY)):
@@ -89,8 +101,7 @@ class RunFolder:
         self._check_record()
         if damage is not None:
             log.warning("%s: %s; this run goes on from the checkpoint of epoch %d", self.path, damage, epoch + 1)
-        for later in (of for of in _epochs(self.path) if of > epoch):
-            self._remove(later)
+        self._tidy(epoch)
         step = self._step(epoch)
         for name in (HISTORY, BEST + WEIGHTS):
             files.write(self.path / name, (step / name).read_bytes())
@@ -117,7 +128,7 @@ class RunFolder:
         """
         epoch = history[-1]["epoch"]
         step = self._step(epoch)
-        shutil.rmtree(step, ignore_errors=True)  # what a save left that was cut off
+        files.remove(step)  # what a save left that was cut off
         self._save(step, state)
         files.write(step / HISTORY, _lines(history))
         files.write(step / (BEST + WEIGHTS), files.read(self.path / (BEST + WEIGHTS)))
@@ -148,6 +159,14 @@ class RunFolder:
             else:
                 return epoch, damages[0] if damages else None
         return None, damages[0] if damages else DamagedError("there are no checksums")
+
+    def _tidy(self, newest: int) -> None:
+        """Leave the checkpoints up to one, and make sure before an epoch is trained that others can be written."""
+        kept = {str(epoch) for epoch in _epochs(self.path) if epoch <= newest}
+        folder = files.make_folder(self.path / CHECKPOINTS, "--output or --runs")
+        surplus = (name for name in files.listing(folder) if name.partition(".")[0] not in kept)
+        for name in sorted(surplus, key=lambda name: not name.endswith(SUFFIX)):  # checksums first, as in `_remove`
+            files.remove(folder / name)
 
     def _begin(self) -> None:
         """Leave nothing of a run that was begun but its configuration."""
@@ -210,12 +229,17 @@ def open_run(path: Path, record: Record) -> Iterator[RunFolder]:
     """Open the checkpoints in a run's folder, which has been claimed with a record."""
     import orbax.checkpoint as ocp
 
-    logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax reports every save, and a failed one in many lines
+    def critical(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.CRITICAL
+
+    orbax_log = logging.getLogger("absl")
+    orbax_log.addFilter(critical)  # every save is reported, and a failed one in many lines
     checkpointer = ocp.Checkpointer(ocp.StandardCheckpointHandler())
     try:
         yield RunFolder(path, record, checkpointer)
     finally:
         checkpointer.close()
+        orbax_log.removeFilter(critical)
 
 
 def read_outcome(path: Path, config: RunConfig) -> Outcome | None:
@@ -229,9 +253,9 @@ def read_outcome(path: Path, config: RunConfig) -> Outcome | None:
 
     Raises:
         DamagedError: a file is not as the run left it.
-        OutputError: the folder holds another run.
+        OutputError: the folder holds another run, or a file cannot be read.
     """
-    if not (path / SUMS).exists():
+    if SUMS not in files.listing(path):
         return None
     check_owner(path, config)
     if missing := leaves([]) - files.verify(path, path / SUMS):
@@ -242,47 +266,6 @@ def read_outcome(path: Path, config: RunConfig) -> Outcome | None:
 def leaves(weights: Iterable[str]) -> set[str]:
     """Return the names of the files that a run with these weights leaves."""
     return {CONFIG, VERSIONS, HISTORY, SUMMARY, *(name + WEIGHTS for name in weights)}
-
-
-def set_aside(path: Path, label: str) -> Path:
-    """Move what a run has left, but for the lock, into a new folder beside its own, and return that folder.
-
-    Raises:
-        OutputError: it cannot be moved.
-    """
-    first = path.with_name(f"{path.name}.{label}")
-    target = next(
-        of for n in count(1) if not (of := first if n == 1 else first.with_name(f"{first.name}-{n}")).exists()
-    )
-    copy = path.with_name(f".{target.name}.copy")
-    try:
-        shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(path, copy, ignore=shutil.ignore_patterns(files.LOCK, files.HOLDER))
-        os.rename(copy, target)
-    except OSError as error:
-        reason = error.strerror or error.args[0][0][2]  # copytree collects (from, to, why)
-        raise OutputError(f"cannot move {path} aside: {reason}; name another folder with --output") from None
-    clear(path)
-    return target
-
-
-def clear(path: Path, but: Iterable[str] = ()) -> None:
-    """Remove what a run has left in its folder, its checksums first, and nothing else.
-
-    Raises:
-        OutputError: it cannot be removed.
-    """
-    try:
-        for name in (SUMS, SUMMARY, HISTORY, VERSIONS, CONFIG):
-            if name not in but:
-                (path / name).unlink(missing_ok=True)
-        weights = (file for file in path.glob(f"*{WEIGHTS}") if re.fullmatch(rf"{INITIAL}|{BEST}|epoch\d+", file.stem))
-        for file in (*weights, *files.leftovers(path)):
-            file.unlink()
-        if (path / CHECKPOINTS).exists():
-            shutil.rmtree(path / CHECKPOINTS)
-    except OSError as error:
-        raise OutputError(f"cannot clear {path}: {error.strerror}; name another folder with --output") from None
 
 
 def read_history(path: Path) -> History:
@@ -296,4 +279,5 @@ def _lines(history: Sequence[Mapping[str, Any]]) -> str:
 
 def _epochs(path: Path) -> list[int]:
     """Return the epochs, in rising order, whose checkpoints have their checksums."""
-    return sorted(int(file.stem) for file in (path / CHECKPOINTS).glob(f"*{SUFFIX}") if file.stem.isdecimal())
+    stems = (name.removesuffix(SUFFIX) for name in files.listing(path / CHECKPOINTS) if name.endswith(SUFFIX))
+    return sorted(int(stem) for stem in stems if stem.isdecimal())

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save
 
-from cnn3 import files
+from cnn3 import files, safetensors_file
 from cnn3.data import DataError, Source, Split, digest_splits
 
 VERSION = "3.0.2"
@@ -66,11 +66,10 @@ def kept_digest(data_dir: str | os.PathLike | None) -> str | None:
         state = _state({part: sorted(folder.glob(f"cifar10-{part}.array_record-*")) for part in PER_CLASS})
         for path in (folder / CACHE_NAME, _user_cache(folder)):
             if path.exists():
-                with safe_open(path, framework="np") as file:
-                    metadata = file.metadata() or {}
+                metadata = safetensors_file.read_metadata(path)
                 if metadata.get("records") == state:
                     return metadata.get("sha256")
-    except (OSError, SafetensorError):
+    except (OSError, ValueError):
         pass  # `read` will say what is wrong with them
     return None
 
@@ -111,6 +110,8 @@ def is_writable(folder: Path) -> bool:
 
 
 def _check_readable(root: Path) -> None:
+    if files.is_address(root):
+        raise DataError(f"the data folder {root} is an address, not a folder of this machine: {ELSEWHERE}")
     try:
         with os.scandir(root):
             pass
@@ -163,12 +164,11 @@ def _user_cache(folder: Path) -> Path:
 def _read_cache(path: Path, state: str) -> Source | None:
     """Return the images kept in `path`, or None if there are none, or they are damaged or of other records."""
     try:
-        with safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("records") != state:
-                log.info("%s was made from other record files: making it anew", path)
-                return None
-            splits = {part: Split(*(file.get_tensor(f"{part}.{name}") for name in Split._fields)) for part in PER_CLASS}
+        tensors, metadata = safetensors_file.read(path)
+        if metadata.get("records") != state:
+            log.info("%s was made from other record files: making it anew", path)
+            return None
+        splits = {part: Split(*(tensors[f"{part}.{name}"] for name in Split._fields)) for part in PER_CLASS}
         digest = digest_splits(splits)
         if digest != metadata.get("sha256"):
             raise ValueError("its checksum is wrong")
@@ -176,7 +176,7 @@ def _read_cache(path: Path, state: str) -> Source | None:
             _check_counts(part, split)
     except FileNotFoundError:
         return None
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
         log.warning("%s cannot be used (%s): making it anew", path, error)
         return None
     return Source(**splits, digest=digest)

@@ -16,13 +16,15 @@ from cnn3.record import Record
 
 CONFIG, VERSIONS, SUMS = "config.json", "versions.json", "SHA256SUMS"
 CHECKPOINTS, SUFFIX = "checkpoints", ".sha256sums"
+HISTORY, SUMMARY, WEIGHTS = "history.jsonl", "summary.json", ".safetensors"
+INITIAL, BEST = "initial", "best"
 
 
 def claim(path: Path, config: RunConfig, record: Record) -> None:
     """Write a run's configuration and record into its folder where they are not, or are damaged.
 
     Raises:
-        OutputError: the folder cannot be written, or holds another run.
+        OutputError: the folder cannot be read or written, or holds another run.
     """
     check_owner(path, config)
     if _read_config(path) != config:
@@ -41,10 +43,14 @@ def write_record(path: Path, record: Record) -> None:
 
 
 def read_record(path: Path) -> Record:
-    """Return the record in a folder; it is empty if there is none or it is damaged."""
+    """Return the record in a folder; it is empty if there is none or it is damaged.
+
+    Raises:
+        OutputError: it cannot be read.
+    """
     try:
-        record = json.loads((path / VERSIONS).read_text())
-    except (OSError, ValueError):
+        record = json.loads(files.read_kept(path, VERSIONS))
+    except (DamagedError, ValueError):
         return {}
     valid = isinstance(record, dict) and all(isinstance(value, str) for value in record.values())
     return record if valid else {}
@@ -54,7 +60,7 @@ def check_owner(path: Path, config: RunConfig) -> None:
     """Make sure that what a folder holds, damaged as it may be, is of this run.
 
     Raises:
-        OutputError: it is of another.
+        OutputError: it is of another, or cannot be read.
     """
     there, recorded = _read_config(path), _recorded(path, CONFIG)
     if there == config or files.digest(config.to_json().encode()) in recorded:
@@ -72,15 +78,16 @@ def _text(record: Record) -> str:
 def _read_config(path: Path) -> RunConfig | None:
     """Return the configuration in a folder, or None if there is none or it is damaged."""
     try:
-        return RunConfig.from_json((path / CONFIG).read_text())
-    except (OSError, ConfigError, UnicodeDecodeError):
+        return RunConfig.from_json(files.read_kept(path, CONFIG).decode())
+    except (DamagedError, ConfigError, UnicodeDecodeError):
         return None
 
 
 def _recorded(path: Path, name: str) -> set[str]:
     """Return the digests that a folder's checksums, of the end and of checkpoints, have of a file."""
     digests: set[str] = set()
-    for sums in (path / SUMS, *(path / CHECKPOINTS).glob(f"*{SUFFIX}")):
+    checkpoints = path / CHECKPOINTS
+    for sums in (path / SUMS, *(checkpoints / file for file in files.listing(checkpoints) if file.endswith(SUFFIX))):
         with suppress(DamagedError):
             digests |= {digest for of, digest in files.read_checksums(sums).items() if of == name}
     return digests

@@ -2,11 +2,14 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from filelock import FileLock, Timeout
 from jaxlib.utils import absl_set_min_log_level
 from platformdirs import user_cache_path
 
@@ -26,6 +29,8 @@ from cnn3.train import (
 from cnn3.weights import weight_shapes
 
 MOST_BYTES = 2**30  # of the folder; what was used least recently goes first
+PROGRAM, LAST_USE, JAXS_LOCK = "-cache", "-atime", ".lockfile"  # how JAX names the folder's files
+JAXS_PATIENCE = 10.0  # seconds that JAX, too, waits for its lock
 WORTHWHILE = 0.1  # seconds; a program quicker to compile is not kept
 JAXS_LOG_LEVEL, FATAL = "1", 3  # of XLA's own log: what JAX sets if the user does not, and that of what ends a process
 
@@ -45,13 +50,33 @@ def cache_compilations() -> None:
     `JAX_ENABLE_COMPILATION_CACHE=false` turns the cache off.
     """
     if jax.config.values["jax_compilation_cache_dir"] is None:
-        jax.config.update("jax_compilation_cache_dir", str(user_cache_path("cnn3") / "compiled"))
+        folder = user_cache_path("cnn3") / "compiled"
+        _remove_orphans(folder)
+        jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_compilation_cache_max_size", MOST_BYTES)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", WORTHWHILE)
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == JAXS_LOG_LEVEL:
         # For each program from the cache XLA warns of another CPU: it takes a preference of this one for a feature that
         # is missing (openxla/xla#44565). JAX gives each CPU programs of its own, and raises what XLA fails at.
         absl_set_min_log_level(FATAL)
+
+
+def _remove_orphans(folder: Path) -> None:
+    """Remove the programs that lack the time of their last use, as of a process that was killed between writing both.
+
+    Where JAX finds one, it keeps no other (jax-ml/jax#39880).
+    """
+    orphans = (path for path in folder.glob(f"*{PROGRAM}") if not _time_of(path).exists())
+    if next(orphans, None) is None:
+        return
+    with suppress(OSError, Timeout), FileLock(folder / JAXS_LOCK, timeout=JAXS_PATIENCE):
+        for path in folder.glob(f"*{PROGRAM}"):
+            if not _time_of(path).exists():
+                path.unlink()
+
+
+def _time_of(program: Path) -> Path:
+    return program.with_name(program.name.removesuffix(PROGRAM) + LAST_USE)
 
 
 def compile_run(config: RunConfig, program: Program, train: int, validation: int, evaluated: int) -> Compiled:

@@ -1,22 +1,16 @@
-"""Durable files: written whole or not at all, known by their checksums, and a folder's lock."""
+"""Durable files: written whole or not at all, and known by their checksums."""
 
 import hashlib
-import logging
 import os
 import re
-import socket
+import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-from filelock import FileLock, Timeout
-
-LOCK, HOLDER = ".lock", ".process"
-POLL = 0.2  # seconds between looks at a lock that is waited for
-
-log = logging.getLogger(__name__)
+RUN_ELSEWHERE = "name another folder with --output or --runs"
 
 
 class OutputError(Exception):
@@ -27,23 +21,30 @@ class DamagedError(Exception):
     """A file that is not as it was written; the message names it and what is wrong."""
 
 
-class BusyError(Exception):
-    """A folder in which another process works; the message says which."""
-
-
-def make_folder(folder: Path) -> Path:
+def make_folder(folder: Path, option: str = "--output") -> Path:
     """Make `folder` if it is not there, and make sure that files can be written to it.
 
+    Args:
+        folder: to make.
+        option: of the command line that names another.
+
     Raises:
-        OutputError: it cannot be made or written.
+        OutputError: it cannot be made or written, or is no folder but an address such as gs://bucket.
     """
+    if is_address(folder):
+        raise OutputError(f"{folder} is an address, not a folder of this machine; name a folder with {option}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise OutputError(f"cannot write to {folder}: {error.strerror}; name another folder with --output") from None
+        raise OutputError(f"cannot write to {folder}: {error.strerror}; name another folder with {option}") from None
     return folder
+
+
+def is_address(path: Path) -> bool:
+    """Whether a path is, or has in it, an address such as gs://bucket, which libraries take for a place elsewhere."""
+    return any(re.fullmatch(r"[A-Za-z][\w+.-]+:", part) for part in path.parts)  # a drive of Windows is one letter
 
 
 def write(path: Path, content: bytes | str) -> None:
@@ -83,6 +84,55 @@ def read(path: Path) -> bytes:
         raise OutputError(f"cannot read {path}, which was just written: {error.strerror}; start again") from None
 
 
+def read_kept(folder: Path, name: str) -> bytes:
+    """Return what a file in a folder holds, which another process, and another user, may have written.
+
+    Raises:
+        DamagedError: it is missing.
+        OutputError: it cannot be read, so that nobody knows whether it is damaged.
+    """
+    try:
+        return (folder / name).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise DamagedError(f"{name} is missing") from None
+    except OSError as error:
+        raise _refused("read", folder / name, error) from None
+
+
+def listing(folder: Path) -> list[str]:
+    """Return the names in a folder, none if it is missing.
+
+    Raises:
+        OutputError: it cannot be read.
+    """
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise _refused("read", folder, error) from None
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it; it may be missing.
+
+    Raises:
+        OutputError: it cannot be removed.
+    """
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise _refused("remove", path, error) from None
+
+
+def _refused(what: str, path: Path, error: OSError) -> OutputError:
+    ask = "ask its owner for permission, or " if isinstance(error, PermissionError) else ""
+    return OutputError(f"cannot {what} {path}: {error.strerror}; {ask}{RUN_ELSEWHERE}")
+
+
 def checksums(folder: Path, names: Iterable[str]) -> str:
     """Return what `sha256sum` prints, in the folder, of files in it.
 
@@ -96,12 +146,10 @@ def read_checksums(path: Path) -> dict[str, str]:
     """Return the SHA-256 of each name in a file of checksums.
 
     Raises:
-        DamagedError: it cannot be read or is malformed.
+        DamagedError: it is missing or malformed.
+        OutputError: it cannot be read.
     """
-    try:
-        *lines, rest = path.read_bytes().decode(errors="replace").split("\n")
-    except OSError as error:
-        raise DamagedError(f"{path.name} cannot be read ({error.strerror})") from None
+    *lines, rest = read_kept(path.parent, path.name).decode(errors="replace").split("\n")
     matches = [re.fullmatch(r"([0-9a-f]{64})  ([\w./-]+)", line, re.ASCII) for line in lines]
     if rest or not lines or not all(matches):
         raise DamagedError(f"{path.name} is malformed")
@@ -112,17 +160,12 @@ def verify(folder: Path, sums: Path) -> set[str]:
     """Return the names in a file of checksums, once the folder's files are known to have them.
 
     Raises:
-        DamagedError: a file is missing, cannot be read or has another checksum, or the checksums are damaged.
+        DamagedError: a file is missing or has another checksum, or the checksums are damaged.
+        OutputError: a file cannot be read.
     """
     expected = read_checksums(sums)
     for name, wanted in expected.items():
-        try:
-            found = digest((folder / name).read_bytes())
-        except FileNotFoundError:
-            raise DamagedError(f"{name} is missing") from None
-        except OSError as error:
-            raise DamagedError(f"{name} cannot be read ({error.strerror})") from None
-        if found != wanted:
+        if digest(read_kept(folder, name)) != wanted:
             raise DamagedError(f"{name} is damaged: its checksum is not that in {sums.name}")
     return set(expected)
 
@@ -130,43 +173,3 @@ def verify(folder: Path, sums: Path) -> set[str]:
 def digest(content: bytes) -> str:
     """Return the SHA-256 of what a file holds."""
     return hashlib.sha256(content).hexdigest()
-
-
-@contextmanager
-def locked(folder: Path, wait: bool) -> Iterator[None]:
-    """Keep other processes out of a folder; the system lets go of the lock when the process ends, however it does.
-
-    Args:
-        folder: which is there.
-        wait: whether to wait while another process has it, saying so.
-
-    Raises:
-        BusyError: another process has it and is not waited for.
-        OutputError: the folder cannot be written.
-    """
-    lock, holder = FileLock(folder / LOCK), folder / HOLDER
-    try:
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            busy = f"{folder} is being trained by {_read_holder(holder)}"
-            if not wait:
-                raise BusyError(busy) from None
-            log.warning("%s: waiting for it", busy)
-            lock.acquire(poll_interval=POLL)
-    except OSError as error:
-        raise OutputError(f"cannot lock {folder}: {error.strerror}; name another folder with --output") from None
-    try:
-        write(holder, f"process {os.getpid()} on {socket.gethostname()}\n")
-        yield
-    finally:
-        with suppress(OSError):
-            holder.unlink()
-        lock.release()
-
-
-def _read_holder(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace").strip()
-    except FileNotFoundError:  # it has just begun or is about to end
-        return "another process"

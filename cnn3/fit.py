@@ -12,14 +12,15 @@ import jax
 import numpy as np
 
 from cnn3 import files
-from cnn3.checkpoint import BEST, INITIAL, WEIGHTS, RunFolder, open_run
-from cnn3.claim import claim
+from cnn3.checkpoint import RunFolder, open_run
+from cnn3.claim import BEST, INITIAL, WEIGHTS, claim
 from cnn3.compilation import Compiled, compile_run
 from cnn3.config import ConfigError, RunConfig
 from cnn3.data import Dataset
 from cnn3.device import Device, evaluated_size, filled_up, to_device
 from cnn3.jax_settings import check_jax
 from cnn3.layers import default_block
+from cnn3.locks import locked
 from cnn3.memory import check_memory, temporaries
 from cnn3.metrics import NEVER, Metrics, Sums, best_epoch, divide, out_of_patience
 from cnn3.progress import show
@@ -118,8 +119,8 @@ def fit(
 
     Raises:
         ConfigError: the data set does not fit the configuration, or JAX's settings do not fit cnn3.
-        OutputError: the folder cannot be written, holds another run, one of other data, or one that was begun by other
-            code or with other versions or settings.
+        OutputError: the folder cannot be read or written, holds another run, one of other data, or one that was begun
+            by other code or with other versions or settings.
         BusyError: another process trains the run and is not waited for.
     """
     check(config, dataset)
@@ -129,7 +130,7 @@ def fit(
     path, record = Path(folder), make_record(config, dataset)
     outcome = finished(config, path, reuse, dataset.digest)
     if outcome is None:
-        with files.locked(files.make_folder(path), wait):
+        with locked(files.make_folder(path, "--output or --runs"), wait):
             outcome = make_room(config, path, record, reuse)  # another process may have trained it meanwhile
             if outcome is None:
                 claim(path, config, record)

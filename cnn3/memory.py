@@ -3,6 +3,7 @@
 import jax
 import psutil
 
+from cnn3.cgroup import memory_left
 from cnn3.config import ConfigError
 
 GIB = 2**30
@@ -33,6 +34,9 @@ def temporaries(compiled: jax.stages.Compiled) -> int:
 
 
 def _free() -> int:
-    """Return the bytes that the device, or else the system, has left."""
+    """Return the bytes that the device has left or, on a CPU, the system and the limits of this process."""
     stats = jax.devices()[0].memory_stats()
-    return stats["bytes_limit"] - stats["bytes_in_use"] if stats else psutil.virtual_memory().available
+    if stats:
+        return stats["bytes_limit"] - stats["bytes_in_use"]
+    available, limited = psutil.virtual_memory().available, memory_left()
+    return available if limited is None else min(available, limited)

@@ -4,7 +4,8 @@ import logging
 from pathlib import Path
 from typing import Literal
 
-from cnn3.checkpoint import Outcome, clear, read_outcome, set_aside
+from cnn3.checkpoint import Outcome, read_outcome
+from cnn3.clearing import clear, set_aside
 from cnn3.config import RunConfig
 from cnn3.files import DamagedError, OutputError
 from cnn3.record import CODE, DATA, Record, current_record, other_code, other_data
@@ -26,7 +27,7 @@ def finished(config: RunConfig, path: Path, reuse: Reuse = "same-code", digest: 
         digest: of the data set, None if not known.
 
     Raises:
-        OutputError: the folder holds another run, or one of other data.
+        OutputError: the folder holds another run, or one of other data, or cannot be read.
     """
     try:
         outcome = read_outcome(path, config)
@@ -42,7 +43,7 @@ def make_room(config: RunConfig, path: Path, record: Record, reuse: Reuse) -> Ou
     """Return what the run in a folder has left; if it is to be trained again, say why and make room for it.
 
     Raises:
-        OutputError: the folder cannot be changed, or holds another run or one of other data.
+        OutputError: the folder cannot be read or changed, or holds another run or one of other data.
     """
     try:
         outcome = read_outcome(path, config)

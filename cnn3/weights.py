@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save
 
-from cnn3 import files
+from cnn3 import files, safetensors_file
 from cnn3.config import ConfigError, ModelConfig
 from cnn3.layers import Block, plain
 from cnn3.model import CNN3
@@ -226,13 +226,14 @@ def _in_order(content: bytes) -> bytes:
 def _read(path: str | Path) -> tuple[Tensors, str | None]:
     """Return the tensors of a safetensors file, and its description if it has one."""
     try:
-        with safe_open(path, framework="np") as file:
-            names = file.keys()
-            return {name: file.get_tensor(name) for name in names}, (file.metadata() or {}).get(KEY)
-    except (OSError, SafetensorError) as error:
+        tensors, metadata = safetensors_file.read(path)
+    except OSError as error:
+        raise WeightsError(f"cannot load weights from {path}: {error.strerror}") from None
+    except SafetensorError as error:
         raise WeightsError(f"cannot load weights from {path}: {error}") from None
-    except (AttributeError, TypeError) as error:  # the library's answer to types that NumPy has not, as of 8 bits
-        raise WeightsError(f"cannot load weights from {path}: {error}; save them as float32") from None
+    except KeyError as error:
+        raise WeightsError(f"cannot load weights from {path}: their type is {error}; save them as float32") from None
+    return tensors, metadata.get(KEY)
 
 
 def _flat_shape(model: CNN3) -> tuple[int, int, int]:

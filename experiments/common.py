@@ -32,9 +32,9 @@ from cnn3.cli import COUNT, UsageError, one_line
 from cnn3.compilation import cache_compilations
 from cnn3.config import SEED, ModelConfig, Precision, ProtocolName
 from cnn3.data import identify
-from cnn3.files import BusyError
 from cnn3.fit import check
 from cnn3.jax_settings import check_jax
+from cnn3.locks import BusyError
 from cnn3.model import CNN3
 from cnn3.record import Record, current_record, other_code, other_settings
 from cnn3.reuse import Reuse, finished
@@ -45,6 +45,7 @@ from experiments.interruption import interruptible
 MOST_SEEDS = 1000
 TUNED_SNAPSHOTS = (0, 1, 2, 4, 9, 20, 49, 99)  # 20 is the original study's
 _DATA_DIR = tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: TFDS_DATA_DIR, else ~/tensorflow_datasets)")
+_RUNS = tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: <output>/<dataset>/runs)")
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,9 @@ class Options:
     Args:
         dataset: cifar10, or digits: 1,797 handwritten digits that come with scikit-learn and need no download.
         data_dir: TFDS's folder, where CIFAR-10 is or is to be prepared.
-        output: folder for runs, tables and figures; what is done there is only read, what was cut off goes on.
+        output: folder for tables and figures.
+        runs: folder of the runs, each in a folder of its own; what is done there is only read, what was cut off goes
+            on. It is written only if a run is to be trained, so that the runs of others can be tabulated.
         epochs: the most epochs of a run; it stops earlier once validation accuracy has not risen for 10.
         seeds: runs of each row, with seeds 3136, 3137, ...; tables then give mean and standard deviation.
         protocol: corrected does what the study's text says; published repeats the defects of its program: last norm
@@ -69,6 +72,7 @@ class Options:
     dataset: Literal["cifar10", "digits"] = "cifar10"
     data_dir: Annotated[Path | None, _DATA_DIR] = None
     output: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("results")
+    runs: Annotated[Path | None, _RUNS] = None
     epochs: Annotated[int, COUNT] = 150
     seeds: Annotated[int, COUNT] = 1
     protocol: ProtocolName = "corrected"
@@ -102,6 +106,10 @@ class Options:
     def folder(self, experiment: str) -> Path:
         """Return where an experiment's results lie."""
         return self.output / self.dataset / experiment
+
+    def runs_folder(self) -> Path:
+        """Return where the folders of the runs lie."""
+        return self.folder("runs") if self.runs is None else self.runs
 
     def describe(self) -> str:
         """Return in words what a table must say of its numbers."""
@@ -137,7 +145,7 @@ def command(
 ) -> int:
     """Run an experiment from the command line.
 
-    SIGINT and SIGTERM end the process, with status 130 and 143.
+    SIGINT and SIGTERM end the process, with status 130 and 143, if this is its main thread.
 
     Args:
         kind: of its options.
@@ -201,13 +209,15 @@ def run_all(
     """
     _check_limit(options, configs)
     files.make_folder(options.folder(experiment))
-    runs = files.make_folder(options.folder("runs"))
+    runs = options.runs_folder()
     seeds = range(SEED, SEED + options.seeds)
     jobs = {(name, seed): replace(config, seed=seed) for seed in seeds for name, config in configs.items()}
     done = {config: _read(options, runs / run_name(config), config) for config in jobs.values()}
     _tell(runs, done, "left out" if options.only_finished else "trained again")
     if options.only_finished:
         return only_finished(jobs, done)
+    if None in done.values():
+        files.make_folder(runs, "--output" if options.runs is None else "--runs")
     for wait in (False, True):  # for what other processes train, once the rest is done
         for seed in seeds:
             todo = {config: name for (name, _), config in jobs.items() if config.seed == seed and done[config] is None}

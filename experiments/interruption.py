@@ -3,9 +3,9 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Thread
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -14,14 +14,18 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def interruptible() -> Iterator[None]:
     """Let SIGINT and SIGTERM end the process at once, though a compiled epoch keeps the main thread busy for minutes.
 
-    Nothing is lost: files are written whole or not at all, and a run goes on after its last epoch.
+    Nothing is lost: files are written whole or not at all, and a run goes on after its last epoch. In a thread nothing
+    is done: signals are the main thread's, whose program decides about them.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     read, write = os.pipe()
     os.set_blocking(write, False)
     heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     handlers = {number: signal.signal(number, lambda *_: None) for number in heeded}
     before = signal.set_wakeup_fd(write)
-    Thread(target=_end_on_signal, args=(read,), daemon=True).start()
+    threading.Thread(target=_end_on_signal, args=(read,), daemon=True).start()
     try:
         yield
     finally:

@@ -7,9 +7,11 @@ import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import jax
 import pytest
@@ -31,6 +33,7 @@ from experiments.common import Options, UsageError, command, parse, run_all, run
 from experiments.publish import Report, other_versions, summarise
 from experiments.tables import Row, mean, results_table, runs_table
 from tests.processes import python
+from tests.users import as_root, nobody
 
 ROOT = Path(__file__).parent.parent
 TINY = ModelConfig(channels=(2, 2, 2), hidden=(128,))
@@ -125,6 +128,29 @@ def test_runs_of_other_data_are_refused(runs, output, monkeypatch):
     monkeypatch.setattr(common, "identify", lambda *args, **rest: "another")
     with pytest.raises(OutputError, match=r"on other images \(data [0-9a-f]{16}, not another\)"):
         run_all(options(output), "trial", configs(options(output)))
+
+
+@as_root
+def test_runs_of_others_that_may_only_be_read_are_tabulated_elsewhere(runs, output, monkeypatch):
+    monkeypatch.setattr(common, "fit", None)
+    with TemporaryDirectory() as scratch:  # pytest's own folders are its user's
+        theirs = Path(shutil.copytree(output / "digits" / "runs", Path(scratch) / "theirs"))
+        mine = Path(scratch) / "mine"
+        for folder, mode in ((scratch, 0o755), (theirs, 0o555)):
+            os.chmod(folder, mode)
+        mine.mkdir()
+        mine.chmod(0o777)
+        before = {path: path.stat().st_mtime_ns for path in theirs.rglob("*")}
+        given = options(mine, seeds=2, runs=theirs)
+        with nobody():
+            read = run_all(given, "trial", configs(given))
+            with pytest.raises(OutputError, match=f"cannot write to {theirs}: Permission denied; .* --runs"):
+                run_all(replace(given, seeds=3), "trial", configs(given))
+        assert [[run.summary for run in of] for of in read.values()] == [
+            [run.summary for run in of] for of in runs.values()
+        ]
+        assert {path: path.stat().st_mtime_ns for path in theirs.rglob("*")} == before
+        assert [path.relative_to(mine) for path in mine.rglob("*")] == [Path("digits"), Path("digits/trial")]
 
 
 def test_another_seed_trains_only_itself_on_its_own_split(runs, output, monkeypatch):
@@ -224,12 +250,13 @@ def test_folders_tell_runs_apart_in_words_and_by_digest():
 
 def test_the_command_line_becomes_options_and_options_the_default_run():
     assert parse(Options, "trial", "", []) == Options()
-    text = "--dataset digits --data-dir a/b --output c --epochs 3 --seeds 2 --protocol published --limit 200"
+    text = "--dataset digits --data-dir a/b --output c --runs d --epochs 3 --seeds 2 --protocol published --limit 200"
     given = parse(Options, "trial", "", [*text.split(), "--precision", "bf16"])
     assert asdict(given) == {
         "dataset": "digits",
         "data_dir": Path("a/b"),
         "output": Path("c"),
+        "runs": Path("d"),
         "epochs": 3,
         "seeds": 2,
         "protocol": "published",
@@ -258,7 +285,7 @@ def test_help_explains_every_option_and_both_protocols(capsys):
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "python -m experiments.trial" in text
     assert "What the trial does." in text
-    for option in ("dataset", "data-dir", "output", "epochs", "seeds", "protocol", "limit"):
+    for option in ("dataset", "data-dir", "output", "runs", "epochs", "seeds", "protocol", "limit"):
         assert f"--{option} " in text
     assert "corrected does what the study's text says; published repeats the defects of its program" in text
     assert "(default: TFDS_DATA_DIR, else ~/tensorflow_datasets)" in text
@@ -311,6 +338,14 @@ def test_paths_are_printed_and_signals_are_left_as_they_were(capsys):
     assert capsys.readouterr().out == "wrote c/a\nwrote b\n"
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
     assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_a_command_in_a_thread_leaves_signals_alone(capsys):
+    with ThreadPoolExecutor(1) as thread:
+        assert (
+            thread.submit(command, Options, lambda given: [given.output], "trial", "", ["--output", "c"]).result() == 0
+        )
+    assert capsys.readouterr().out == "wrote c\n"
 
 
 def test_a_message_goes_without_the_name_of_its_logger():

@@ -37,6 +37,17 @@ def files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no XDG_CACHE_HOME")
+def test_what_a_killed_process_left_keeps_none_from_keeping_programs(tmp_path: Path) -> None:
+    folder = tmp_path / "cnn3" / "compiled"
+    folder.mkdir(parents=True)
+    (folder / "jit_killed-cache").write_bytes(b"a part")
+    assert compile_once(tmp_path) == 0
+    assert {path.name.rpartition("-")[2] for path in files(folder)} == {"cache", "atime", ".lockfile"}
+    assert not (folder / "jit_killed-cache").exists()
+    assert compile_once(tmp_path) >= 1
+
+
 @pytest.mark.whole
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no XDG_CACHE_HOME")
 def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:

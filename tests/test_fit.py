@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import json
+import logging
 import signal
 from pathlib import Path
 from typing import Any
@@ -186,7 +187,10 @@ def test_what_cannot_be_run_is_refused_before_anything_is_written(digits: Datase
 
 
 def test_a_folder_with_another_run_is_refused(digits: Dataset, tmp_path: Path) -> None:
+    absl = logging.getLogger("absl")
+    before = absl.level, list(absl.filters)
     fit(dataclasses.replace(CONFIG, epochs=1), digits, tmp_path)
+    assert (absl.level, absl.filters) == before  # which Orbax logs to
     with pytest.raises(OutputError, match="another run"):
         fit(CONFIG, digits, tmp_path)
 

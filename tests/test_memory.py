@@ -5,7 +5,7 @@ import importlib
 import psutil
 import pytest
 
-from cnn3 import ConfigError, RunConfig, load
+from cnn3 import ConfigError, RunConfig, load, memory
 from cnn3.compilation import compile_epoch
 from cnn3.layers import plain
 from cnn3.memory import GIB, check_memory, temporaries
@@ -20,6 +20,12 @@ def test_what_does_not_fit_is_refused_in_words():
     with pytest.raises(ConfigError, match=r"batch_size 4096 needs 1048576\.0 GiB of memory .* choose a smaller one"):
         check_memory(2**20 * GIB, 4096)
     assert psutil.virtual_memory().total < 2**20 * GIB
+
+
+def test_a_limit_of_the_process_counts(monkeypatch):
+    monkeypatch.setattr(memory, "memory_left", lambda: GIB // 2)
+    with pytest.raises(ConfigError, match=r"needs 1\.0 GiB of memory .* 0\.5 GiB are free"):
+        check_memory(GIB, 128)
 
 
 def test_temporaries_are_at_least_a_batch_and_grow_with_it(quick_to_compile):

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import logging
-import os
 import resource
 import tarfile
 from collections.abc import Iterator
@@ -102,16 +101,3 @@ def file_size_limit(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@contextmanager
-def nobody() -> Iterator[None]:
-    """Be a user without privileges, if the tests run as the superuser."""
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if user == 0:
-            os.seteuid(user)

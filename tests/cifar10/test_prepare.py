@@ -21,12 +21,12 @@ from tests.cifar10.archive import (
     file_size_limit,
     files_in,
     folder_in,
-    nobody,
     one_line,
     put_by_hand,
     register,
     same,
 )
+from tests.users import nobody
 
 
 @pytest.mark.parametrize("by", ["argument", "environment", "home"])
@@ -240,6 +240,13 @@ def test_data_dir_is_unreadable(tmp_path: Path) -> None:
     path.mkdir(mode=0)
     with nobody(), pytest.raises(DataError, match=f"cannot read the data folder {path} .Permission denied."):
         load("cifar10", path)
+
+
+def test_data_dir_is_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="the data folder gs:/bucket is an address, not a folder of this machine"):
+        load("cifar10", "gs://bucket")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_data_dir_is_read_only_and_empty(tmp_path: Path) -> None:

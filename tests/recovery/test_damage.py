@@ -293,8 +293,8 @@ def test_no_time_of_a_file_counts(cut_off: Path, ended: Path, digits: Dataset, t
 HOLDER = """
 import sys
 from pathlib import Path
-from cnn3 import files
-with files.locked(Path(sys.argv[1]), wait=False):
+from cnn3.locks import locked
+with locked(Path(sys.argv[1]), wait=False):
     print("locked", flush=True)
     sys.stdin.read()
 """
