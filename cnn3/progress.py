@@ -58,7 +58,7 @@ def shown(console: Console | None = None, total: int | None = None) -> Iterator[
     counts = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn()
     with Progress(*counts, TimeElapsedColumn(), TextColumn("{task.fields[text]}"), console=console) as progress:
         runs = progress.add_task("all runs", total=total, visible=total is not None, text="")
-        yield Shown(partial(_bars, progress), lambda: progress.advance(runs), True)
+        yield Shown(partial(_bars, progress, total is None), lambda: progress.advance(runs), True)
 
 
 def time_left(seconds: float, epochs: float) -> str:
@@ -67,23 +67,27 @@ def time_left(seconds: float, epochs: float) -> str:
 
 
 @contextmanager
-def _bars(progress: Progress, label: str, done: int, epochs: int) -> Iterator[Report]:
-    """Show a bar of the run, and one of the steps of the epoch in progress once they are told of."""
+def _bars(progress: Progress, stays: bool, label: str, done: int, epochs: int) -> Iterator[Report]:
+    """Show a bar of the run, and one of the steps of the epoch in progress once they are told of.
+
+    In the end the run's bar stays, or becomes a line above those of other runs.
+    """
     run = progress.add_task(label, total=epochs, completed=done, text="compiling")
     epoch = progress.add_task("", total=None, visible=False, text="")
     seconds: float | None = None  # of the last epoch
+    numbers = ""  # its
     begun = 0.0  # the epoch in progress
 
     def report_epoch(record: dict[str, Any]) -> None:
-        nonlocal done, seconds
+        nonlocal done, seconds, numbers
         done, seconds = record["epoch"] + 1, record["seconds"]
         train, validation = record["train"], record["validation"]
-        text = (
+        numbers = (
             f"loss {train['loss']:.3f}/{validation['loss']:.3f} "
             f"accuracy {train['accuracy']:.3f}/{validation['accuracy']:.3f} "
-            f"{record['images_per_second']:.0f} images/s, {time_left(record['seconds'], epochs - done)}"
+            f"{record['images_per_second']:.0f} images/s"
         )
-        progress.update(run, completed=done, text=text)
+        progress.update(run, completed=done, text=f"{numbers}, {time_left(record['seconds'], epochs - done)}")
 
     def report_steps(step: int, steps: int) -> None:
         nonlocal begun
@@ -98,6 +102,10 @@ def _bars(progress: Progress, label: str, done: int, epochs: int) -> Iterator[Re
 
     yield Report(report_epoch, report_steps)
     progress.remove_task(epoch)
+    if not stays:
+        progress.remove_task(run)
+        said = " ".join(filter(None, (f"{label}: {done}/{epochs}", numbers)))
+        progress.console.print(said, soft_wrap=True, highlight=False)
 
 
 @contextmanager

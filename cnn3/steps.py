@@ -4,6 +4,7 @@ The call updates the state in the memory that it is given, so a thread can see e
 and its place in the cache of compiled programs stay as they are. Were XLA to work elsewhere, no step would be seen.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ctypes import c_uint32
@@ -13,7 +14,8 @@ import jax
 
 from cnn3.train import TrainState
 
-POLL = 0.01  # seconds between looks; a step of less is missed, but then an epoch is short
+LOOKS = 6  # a step, so that none is missed
+SHORTEST, LONGEST = 0.01, 0.25  # seconds between looks; shorter steps are missed, but then an epoch is short, too
 
 Steps = Callable[[int, int], None]  # takes the steps that are done, and how many there are
 
@@ -35,10 +37,12 @@ def watched(state: TrainState, total: int, report: Steps | None) -> Iterator[Non
     ended = Event()
 
     def look() -> None:
+        begun, pause = time.perf_counter(), SHORTEST
         seen, done = memory.value, 0
-        while not ended.wait(POLL):
+        while not ended.wait(pause):
             if memory.value != seen and done < total:
                 seen, done = memory.value, done + 1
+                pause = min(max(SHORTEST, (time.perf_counter() - begun) / done / LOOKS), LONGEST)
                 report(done, total)
 
     thread = Thread(target=look, daemon=True)

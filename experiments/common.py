@@ -46,7 +46,7 @@ from experiments.places import places, share_gpus
 from experiments.run_name import run_name
 from experiments.worker import Job
 
-MOST_SEEDS = 1000
+MOST_SEEDS = MOST_JOBS = 1000
 TUNED_SNAPSHOTS = (0, 1, 2, 4, 9, 20, 49, 99)  # 20 is the original study's
 _DATA_DIR = tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: TFDS_DATA_DIR, else ~/tensorflow_datasets)")
 
@@ -182,8 +182,8 @@ def parse(kind: type[Given], name: str, about: str, args: Sequence[str] | None =
     options = cli.parse(kind, f"python -m experiments.{name}", about, args)
     if not 1 <= options.seeds <= MOST_SEEDS:
         raise UsageError(f"seeds must be a whole number from 1 to {MOST_SEEDS}, not {options.seeds}")
-    if options.jobs != "auto" and options.jobs < 1:
-        raise UsageError(f"jobs must be auto or a whole number from 1, not {options.jobs}")
+    if options.jobs != "auto" and not 1 <= options.jobs <= MOST_JOBS:
+        raise UsageError(f"jobs must be auto or a whole number from 1 to {MOST_JOBS}, not {options.jobs}")
     return options
 
 

@@ -1,12 +1,16 @@
 """Several runs at a time: the same as each by itself, whatever becomes of the processes."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from multiprocessing import active_children
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cnn3 import OutputError, RunConfig
@@ -18,7 +22,7 @@ from experiments.places import Place, inherited, share_gpus
 from experiments.worker import Job
 from tests import pretended_work
 from tests.processes import QUICK_TO_COMPILE, ROOT
-from tests.test_kills import COMMAND
+from tests.test_kills import COMMAND, left
 
 HERE = Place(frozenset(sorted(cores())[:1]), {"WHERE": "here"})
 
@@ -101,3 +105,48 @@ def start(output: Path, *args: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", script, *COMMAND[2:], "--output", str(output), *args]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=ROOT, env=os.environ | QUICK_TO_COMPILE, stdout=pipe, stderr=pipe, text=True)
+
+
+def until(process: subprocess.Popen[str], happened: Callable[[], bool]) -> None:
+    while not happened():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+
+
+def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return [of for of in psutil.Process(process.pid).children() if "spawn_main" in " ".join(of.cmdline())]
+
+
+@pytest.mark.whole
+@pytest.mark.skipif(sys.platform != "linux", reason="a process cannot be kept to some cores")
+def test_interrupted_killed_and_resumed_two_at_a_time_each_run_is_as_by_itself(tmp_path: Path) -> None:
+    def epochs(output: Path) -> int:
+        return sum(len(path.read_text().splitlines()) for path in output.glob("digits/runs/*/history.jsonl"))
+
+    together, alone = tmp_path / "together", tmp_path / "alone"
+    process = start(together, "--jobs", "2")
+    until(process, lambda: epochs(together) > 0)
+    orphans = workers(process)
+    assert len(orphans) == 2
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130
+    assert said.strip() == "interrupted; the same command goes on where it stopped"
+    assert psutil.wait_procs(orphans, timeout=10)[1] == []
+    behind = epochs(together)
+    assert behind < 8
+
+    process = start(together, "--jobs", "2")
+    until(process, lambda: epochs(together) > behind)
+    workers(process)[0].kill()
+    printed, said = process.communicate()
+    assert process.returncode == 0, said
+    killed, _ = said.splitlines()
+    assert re.fullmatch(r"(plain|batch_norm), seed 3136: its process was killed \(SIGKILL\); it is tried again", killed)
+    assert "going on after epoch" in printed
+
+    with inherited(Place(HERE.cores, {})):
+        process = start(alone)
+    process.communicate()
+    assert process.returncode == 0
+    assert left(together) == left(alone)

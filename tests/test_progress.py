@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from cnn3 import progress
-from cnn3.progress import show
+from cnn3.progress import show, shown
 from tests.fabricated import history
 
 
@@ -62,3 +62,15 @@ def test_a_terminal_shows_the_last_epochs_numbers_and_its_time():
         report.steps(5, 10)
     text = written(console)
     assert "loss 1.750/0.750 accuracy 0.125/0.250 500 images/s, at most 0:00:04 left" in text
+
+
+def test_of_several_runs_each_that_has_ended_becomes_a_line():
+    console = screen(terminal=True)
+    with shown(console, total=2) as display:
+        with display.run("plain", 0, 3) as report, display.run("dense", 1, 3):
+            report.epoch(history([0.25])[0])
+        display.end()
+    text = written(console)
+    assert re.search(r"[\r\n]plain: 1/3 loss 1.750/0.750 accuracy 0.125/0.250 500 images/s\n", text)
+    assert re.search(r"[\r\n]dense: 1/3\n", text)
+    assert re.search(r"all runs .* 1/2", text)
