@@ -4,7 +4,7 @@ import io
 from collections.abc import Sequence
 from contextlib import redirect_stderr
 from itertools import groupby
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import tyro
 
@@ -27,6 +27,14 @@ COUNT = tyro.constructors.PrimitiveConstructorSpec[int | None](  # annotates an 
     metavar="N",
     instance_from_str=lambda args: _whole(args[0]),
     is_instance=lambda value: value is None or isinstance(value, int),
+    str_from_instance=lambda value: [str(value)],
+)
+
+JOBS = tyro.constructors.PrimitiveConstructorSpec[int | Literal["auto"]](  # annotates one that may also be "auto"
+    nargs=1,
+    metavar="N|auto",
+    instance_from_str=lambda args: "auto" if args[0] == "auto" else _whole(args[0]),
+    is_instance=lambda value: value == "auto" or isinstance(value, int),
     str_from_instance=lambda value: [str(value)],
 )
 

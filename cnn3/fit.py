@@ -23,9 +23,10 @@ from cnn3.layers import default_block
 from cnn3.locks import locked
 from cnn3.memory import check_memory, temporaries
 from cnn3.metrics import NEVER, Metrics, Sums, best_epoch, divide, out_of_patience
-from cnn3.progress import show
+from cnn3.progress import Show, show
 from cnn3.record import MACHINE, SETTINGS, make_record, other_code, other_settings
 from cnn3.reuse import Reuse, finished, make_room
+from cnn3.steps import Steps, watched
 from cnn3.train import (
     EVALUATION_BATCH,
     Program,
@@ -104,6 +105,7 @@ def fit(
     label: str | None = None,
     wait: bool = True,
     reuse: Reuse = "same-code",
+    show: Show = show,
 ) -> Result:
     """Train, stop early, and measure the best epoch's weights once on the test set.
 
@@ -116,6 +118,7 @@ def fit(
         wait: whether to wait while another process trains the run in the folder.
         reuse: "same-code" trains a run again that other code has finished, whose files are kept beside the folder;
             "any-version" takes it as it is.
+        show: the progress display.
 
     Raises:
         ConfigError: the data set does not fit the configuration, or JAX's settings do not fit cnn3.
@@ -126,7 +129,7 @@ def fit(
     check(config, dataset)
     program = make_program(config, default_block(config.precision))
     if folder is None:
-        return _run(config, program, dataset, None, label)
+        return _run(config, program, dataset, None, label, show)
     path, record = Path(folder), make_record(config, dataset)
     outcome = finished(config, path, reuse, dataset.digest)
     if outcome is None:
@@ -135,7 +138,7 @@ def fit(
             if outcome is None:
                 claim(path, config, record)
                 with open_run(path, record) as opened:
-                    return _run(config, program, dataset, opened, label)
+                    return _run(config, program, dataset, opened, label, show)
     others = other_code(outcome.record, record), other_settings(outcome.record, record, SETTINGS + MACHINE)
     if any(others):
         log.warning("%s was made with %s; it is used as it is", path, " and ".join(filter(None, others)))
@@ -167,7 +170,9 @@ def _load(config: RunConfig, program: Program, path: Path, history: list[dict[st
     return {name: load_weights(path / f"{name}{WEIGHTS}", program.model) for name in names}
 
 
-def _run(config: RunConfig, program: Program, dataset: Dataset, folder: RunFolder | None, label: str | None) -> Result:
+def _run(
+    config: RunConfig, program: Program, dataset: Dataset, folder: RunFolder | None, label: str | None, show: Show
+) -> Result:
     """Train from where the folder stands to the end, and write the outcome."""
     device = to_device(config, dataset)
     state = init_state(program, device.seed)
@@ -192,11 +197,12 @@ def _run(config: RunConfig, program: Program, dataset: Dataset, folder: RunFolde
         report = stack.enter_context(show(label, len(history), config.epochs)) if label else None
         counts = len(dataset.train.labels), len(dataset.validation.labels), evaluated_size(dataset)
         compiled = compile_run(config, program, *counts)
+        steps = report.steps if report and jax.default_backend() == "cpu" else None  # elsewhere an epoch is short
         check_memory(temporaries(compiled.train_epoch), config.batch_size)
         due = time.perf_counter()
         while not diverged and not _stopped(config, history):
             epoch = len(history)
-            state, record, diverged = _epoch(config, compiled, state, device, epoch)
+            state, record, diverged = _epoch(config, compiled, state, device, epoch, steps)
             if diverged:
                 break
             history.append(record)
@@ -210,7 +216,7 @@ def _run(config: RunConfig, program: Program, dataset: Dataset, folder: RunFolde
                     folder.save(state, history, map(snapshot_name, _kept(config, history)))
                     due = time.perf_counter() + CHECKPOINT_SECONDS
             if report is not None:
-                report(record)
+                report.epoch(record)
     test = _test(config, compiled, dataset, weights[BEST]) if history else None
     summary = _summarise(config, history, test, diverged)
     if folder is not None:
@@ -230,13 +236,15 @@ def _stopped(config: RunConfig, history: list[dict[str, Any]]) -> str | None:
 
 
 def _epoch(
-    config: RunConfig, compiled: Compiled, state: TrainState, device: Device, epoch: int
+    config: RunConfig, compiled: Compiled, state: TrainState, device: Device, epoch: int, steps: Steps | None
 ) -> tuple[TrainState, dict[str, Any], Diverged | None]:
-    """Train and validate one epoch; the state given is used up."""
+    """Train and validate one epoch, and tell `steps` of its own; the state given is used up."""
     count = len(device.train.labels)
     index = jax.device_put(np.int32(epoch))
     start = time.perf_counter()
-    state, train = jax.block_until_ready(compiled.train_epoch(state, device.hyper, *device.train, device.seed, index))
+    with watched(state, -(-count // config.batch_size), steps):
+        ended = compiled.train_epoch(state, device.hyper, *device.train, device.seed, index)
+        state, train = jax.block_until_ready(ended)
     trained = time.perf_counter()
     state, validation = _validate(config, compiled, state, device, index)
     record = {
@@ -246,8 +254,8 @@ def _epoch(
         "seconds": time.perf_counter() - start,
         "images_per_second": count / (trained - start),
     }
-    steps = {"training": int(train.diverged_at), "validation": int(validation.diverged_at)}
-    diverged = [Diverged(epoch, during, step) for during, step in steps.items() if step != NEVER]
+    first = {"training": int(train.diverged_at), "validation": int(validation.diverged_at)}
+    diverged = [Diverged(epoch, during, step) for during, step in first.items() if step != NEVER]
     return state, record, diverged[0] if diverged else None
 
 

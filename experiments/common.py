@@ -28,9 +28,9 @@ from cnn3 import (
     load_weights,
 )
 from cnn3.claim import read_record
-from cnn3.cli import COUNT, UsageError, one_line
+from cnn3.cli import COUNT, JOBS, UsageError, one_line
 from cnn3.compilation import cache_compilations
-from cnn3.config import SEED, ModelConfig, Precision, ProtocolName
+from cnn3.config import SEED, Precision, ProtocolName
 from cnn3.data import identify
 from cnn3.fit import check
 from cnn3.jax_settings import check_jax
@@ -41,8 +41,12 @@ from cnn3.reuse import Reuse, finished
 from cnn3.train import Weights, make_program
 from experiments.finished import only_finished
 from experiments.interruption import interruptible
+from experiments.jobs import train
+from experiments.places import places, share_gpus
+from experiments.run_name import run_name
+from experiments.worker import Job
 
-MOST_SEEDS = 1000
+MOST_SEEDS = MOST_JOBS = 1000
 TUNED_SNAPSHOTS = (0, 1, 2, 4, 9, 20, 49, 99)  # 20 is the original study's
 _DATA_DIR = tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: TFDS_DATA_DIR, else ~/tensorflow_datasets)")
 _RUNS = tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: <output>/<dataset>/runs)")
@@ -67,6 +71,7 @@ class Options:
         reuse: finished runs that other code has made: same-code trains them again and keeps the old ones beside them,
             any-version takes them as they are, and the tables say so.
         only_finished: train nothing, and use only the runs that have finished.
+        jobs: runs at a time, each with its share of the cores or a GPU; auto is one a GPU or, without, one a core.
     """
 
     dataset: Literal["cifar10", "digits"] = "cifar10"
@@ -80,6 +85,7 @@ class Options:
     limit: Annotated[int | None, COUNT, tyro.conf.arg(help_behavior_hint="(default: all)")] = None
     reuse: Reuse = "same-code"
     only_finished: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    jobs: Annotated[int | Literal["auto"], JOBS] = 1
 
     def config(self, **changes: Any) -> RunConfig:
         """Return the original study's default run under these options, with some fields changed.
@@ -161,6 +167,8 @@ def command(
         options = parse(kind, name, about, args)
         logging.basicConfig(format="%(message)s")
         with interruptible():
+            if options.jobs != 1:
+                share_gpus()
             check_jax()
             cache_compilations()
             paths = work(options)
@@ -182,7 +190,14 @@ def parse(kind: type[Given], name: str, about: str, args: Sequence[str] | None =
     options = cli.parse(kind, f"python -m experiments.{name}", about, args)
     if not 1 <= options.seeds <= MOST_SEEDS:
         raise UsageError(f"seeds must be a whole number from 1 to {MOST_SEEDS}, not {options.seeds}")
+    if options.jobs != "auto" and not 1 <= options.jobs <= MOST_JOBS:
+        raise UsageError(f"jobs must be auto or a whole number from 1 to {MOST_JOBS}, not {options.jobs}")
     return options
+
+
+def as_it_is(dataset: Dataset) -> Dataset:
+    """Return the data set."""
+    return dataset
 
 
 def run_all(
@@ -190,7 +205,7 @@ def run_all(
     experiment: str,
     configs: Mapping[str, RunConfig],
     *,
-    prepare: Callable[[Dataset], Dataset] = lambda dataset: dataset,
+    prepare: Callable[[Dataset], Dataset] = as_it_is,
 ) -> dict[str, list[Run]]:
     """Train each configuration with each seed; what is done is only read, what was cut off goes on.
 
@@ -218,6 +233,9 @@ def run_all(
         return only_finished(jobs, done)
     if None in done.values():
         files.make_folder(runs, "--output" if options.runs is None else "--runs")
+    if options.jobs != 1:
+        todo = {config: f"{name}, seed {seed}" for (name, seed), config in jobs.items() if done[config] is None}
+        done |= _train_at_once(options, runs, todo, prepare)
     for wait in (False, True):  # for what other processes train, once the rest is done
         for seed in seeds:
             todo = {config: name for (name, _), config in jobs.items() if config.seed == seed and done[config] is None}
@@ -271,13 +289,7 @@ def _train(
     """
     if not todo:
         return
-    dataset = prepare(load(options.dataset, options.data_dir, seed=seed, limit=options.limit))
-    for config, name in todo.items():
-        try:
-            check(config, dataset)
-        except ConfigError as error:
-            remedy = "" if options.limit is None else "; on the command line, another --limit"
-            raise ConfigError(f"{name}: {error}{remedy}") from None
+    dataset = _load(options, seed, todo, prepare)
     for config, name in todo.items():
         folder = runs / run_name(config)
         try:
@@ -287,32 +299,38 @@ def _train(
         yield config, Run(config, folder, result.history, result.summary, read_record(folder))
 
 
+def _train_at_once(
+    options: Options, runs: Path, todo: Mapping[RunConfig, str], prepare: Callable[[Dataset], Dataset]
+) -> dict[RunConfig, Run]:
+    """Do runs in processes of their own, which are called as `todo` says."""
+    if not todo:
+        return {}
+    _load(options, SEED, todo, prepare)  # what the processes read, once it has been decoded here
+    data = options.dataset, options.data_dir, options.limit, prepare, options.reuse
+    tasks = [Job(config, runs / run_name(config), label, *data) for config, label in todo.items()]
+    done: dict[RunConfig, Run] = {}
+    for job in train(tasks, places(options.jobs)):
+        run = _read(options, job.folder, job.config)
+        if run is None:
+            raise OutputError(f"{job.folder} was changed by another process; start again")
+        done[job.config] = run
+    return done
+
+
+def _load(options: Options, seed: int, todo: Mapping[RunConfig, str], prepare: Callable[[Dataset], Dataset]) -> Dataset:
+    """Return the data set of a seed, once all runs are known to be possible on it."""
+    dataset = prepare(load(options.dataset, options.data_dir, seed=seed, limit=options.limit))
+    for config, name in todo.items():
+        try:
+            check(config, dataset)
+        except ConfigError as error:
+            remedy = "" if options.limit is None else "; on the command line, another --limit"
+            raise ConfigError(f"{name}: {error}{remedy}") from None
+    return dataset
+
+
 def _read(options: Options, folder: Path, config: RunConfig) -> Run | None:
     """Return the run in a folder, or None if it is to be trained, as `fit` will say why."""
     digest = identify(config.dataset, options.data_dir, seed=config.seed, limit=config.limit)
     outcome = finished(config, folder, options.reuse, digest)
     return outcome and Run(config, folder, *outcome)
-
-
-def run_name(config: RunConfig) -> str:
-    """Return the name of a run's folder: what a reader wants to know, and the digest that tells it from all others."""
-    optimizer, protocols = config.optimizer, {value: name for name, value in PROTOCOLS.items()}
-    parts = [
-        _model_name(config.model),
-        optimizer.name,
-        f"lr{optimizer.learning_rate:g}",
-        f"batch{config.batch_size}",
-        protocols.get(config.protocol, "mixed"),
-        f"seed{config.seed}",
-    ]
-    return "-".join([*parts, config.digest()])
-
-
-def _model_name(model: ModelConfig) -> str:
-    variants = {value: name for name, value in VARIANTS.items()}
-    if model in variants:
-        return variants[model]
-    switches = {"batch_norm": model.batch_norm, "dropout": model.dropout > 0, "dense": model.dense}
-    on = [name for name, value in switches.items() if value] or ["baseline"]
-    widths = ["x".join(map(str, model.channels)), "x".join(map(str, model.hidden))]
-    return "_".join([*on, *widths, model.pool])

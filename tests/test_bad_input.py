@@ -124,7 +124,7 @@ def test_whatever_is_accepted_trains_a_step(config):
     trains_a_step(config)
 
 
-OPTIONS = ("dataset", "data-dir", "output", "epochs", "seeds", "protocol", "precision", "limit")
+OPTIONS = ("dataset", "data-dir", "output", "epochs", "seeds", "protocol", "precision", "limit", "jobs")
 words = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])) | st.sampled_from(
     [
         "",

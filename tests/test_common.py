@@ -264,7 +264,9 @@ def test_the_command_line_becomes_options_and_options_the_default_run():
         "limit": 200,
         "reuse": "same-code",
         "only_finished": False,
+        "jobs": 1,
     }
+    assert [parse(Options, "trial", "", ["--jobs", count]).jobs for count in ("3", "auto")] == [3, "auto"]
     assert given.config() == RunConfig(
         protocol=PROTOCOLS["published"], dataset="digits", limit=200, epochs=3, precision="bf16"
     )

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from cnn3 import Dataset, Split, load
-from experiments import common, improvements
+from experiments import common, improvements, worker
 from tests.tiny import TINY
 
 OPERATIONS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir"}  # as Python's audit events call them
@@ -39,17 +39,24 @@ class Killer:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
+def make_quick() -> None:
+    """Take few images and write a checkpoint after each epoch, in this process."""
+    common.load = worker.load = lambda *args, **rest: few(load(*args, **rest))
+    fitting: Any = importlib.import_module("cnn3.fit")  # the package exports a function of this name
+    fitting.CHECKPOINT_SECONDS = 0.0
+
+
 def main(args: list[str]) -> int:
     killer = Killer(args[args.index("--output") + 1], int(os.environ.get("KILL_AT", "0")))
     sys.addaudithook(killer)
-    common.load = lambda *args, **rest: few(load(*args, **rest))
-    fitting: Any = importlib.import_module("cnn3.fit")  # the package exports a function of this name
-    fitting.CHECKPOINT_SECONDS = 0.0  # a checkpoint after each epoch
+    make_quick()
     improvements.VARIANTS = {"plain": replace(TINY, batch_norm=False), "batch_norm": TINY}
     status = improvements.main(args)
     print(f"{killer.count} operations", file=sys.stderr)
     return status
 
 
+if __name__ == "__mp_main__":  # in a process of --jobs
+    make_quick()
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
