@@ -1,5 +1,6 @@
 """What can explain where results differ from the original study's: short runs, JPEG, and the tables."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
 
@@ -7,10 +8,10 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_sample_image
 
-from cnn3 import Dataset, load
+from cnn3 import Dataset, RunConfig, load
 from cnn3.data import CIFAR10_CLASSES
 from experiments import common, differences, publish
-from experiments.common import Options
+from experiments.common import Options, Run
 from experiments.differences import AGAIN, DENSE, DENSE_SLOWER, ONCE, jpeg_again, late, main, through_jpeg
 from tests import fabricated
 
@@ -61,18 +62,19 @@ def test_the_data_set_that_passes_again_keeps_its_labels_and_has_a_name_of_its_o
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """The experiment's folder; its runs are made up, and nothing is measured."""
     with (
         patch.object(common, "load", pretended),
         patch.object(common, "fit", fabricated.fit),
         patch.object(publish, "provenance", lambda *_: "Its images passed through JPEG once."),
         patch.object(differences, "measure", lambda options: MEASURED),
     ):
-        assert main(["--output", str(tmp_path)]) == 0
-    return tmp_path / "cifar10" / "differences"
+        yield tmp_path / "cifar10" / "differences"
 
 
-def test_tables_and_notes_have_the_first_epochs(folder: Path) -> None:
+def test_tables_and_notes_have_the_first_epochs(folder: Path, tmp_path: Path) -> None:
+    assert main(["--output", str(tmp_path)]) == 0
     options = Options()
     dense, tuned = options.config(model=differences.VARIANTS["dense"]), options.tuned()
     configs = {
@@ -94,6 +96,19 @@ def test_tables_and_notes_have_the_first_epochs(folder: Path) -> None:
     assert "takes 1.00 points of test accuracy" in text
     assert "by -3.00 points" in text
     assert "ends at 0.7616. " in text
+
+
+def test_without_the_run_on_such_images_the_rest_is_there(folder: Path, tmp_path: Path) -> None:
+    def read(options: Options, folder: Path, config: RunConfig) -> Run | None:
+        there = config.dataset == "cifar10"
+        return fabricated.run(config, fabricated.learning(config)) if there else None
+
+    with patch.object(common, "_read", read):
+        assert main(["--output", str(tmp_path), "--only-finished"]) == 0
+    text = (folder / "table.md").read_text()
+    assert DENSE_SLOWER in text
+    assert AGAIN not in text
+    assert "No model has been trained on such images yet." in text
 
 
 def test_there_is_nothing_to_differ_from_on_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

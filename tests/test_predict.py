@@ -241,7 +241,7 @@ def test_weights_of_a_diverged_run_are_told_of(model, weights, picture, tmp_path
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ([], "--weights"),
+        ([], "name at least one image"),
         (["--weights", "a"], "name at least one image"),
         (["a.png", "--weights", "a", "--top", "0"], "--top must be a whole number from 1 to 10, not 0"),
         (["a.png", "--weights", "a", "--top", "11"], "not 11"),
