@@ -87,7 +87,7 @@ def train(jobs: Sequence[Job], places: Sequence[Place]) -> Iterator[Job]:
 
 def _start(job: Job, place: Place) -> Worker:
     ours, theirs = SPAWN.Pipe()
-    process = SPAWN.Process(target=work, args=(job, theirs), name=job.label)
+    process = SPAWN.Process(target=work, args=(job, theirs), daemon=True)
     with inherited(place):
         process.start()
     theirs.close()  # so that ours tells when the process has ended

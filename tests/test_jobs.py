@@ -141,8 +141,9 @@ def test_interrupted_killed_and_resumed_two_at_a_time_each_run_is_as_by_itself(t
     workers(process)[0].kill()
     printed, said = process.communicate()
     assert process.returncode == 0, said
-    killed, _ = said.splitlines()
-    assert re.fullmatch(r"(plain|batch_norm), seed 3136: its process was killed \(SIGKILL\); it is tried again", killed)
+    killed = r"^(plain|batch_norm), seed 3136: its process was killed \(SIGKILL\); it is tried again$"
+    assert len(re.findall(killed, said, re.MULTILINE)) == 1  # others may tell of a checkpoint that was cut off
+    assert "Traceback" not in said
     assert "going on after epoch" in printed
 
     with inherited(Place(HERE.cores, {})):
