@@ -75,11 +75,12 @@ def test_a_process_that_no_lock_keeps_out_is_told_of_until_it_is_killed(
     assert not (tmp_path / HOLDER).exists()
 
 
-@pytest.mark.parametrize("name", ["process 1 on elsewhere", f"process {os.getpid()} on {socket.gethostname()}", ""])
+@pytest.mark.parametrize("name", ["process 1 on elsewhere", "process {} on {}", ""])
 def test_a_process_of_another_machine_lives_while_it_touches_its_file(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So may one of this name, as of a container whose processes have the same numbers."""
+    name = name.format(os.getpid(), socket.gethostname())
     (tmp_path / HOLDER).write_text(name)
     monkeypatch.setattr(locks, "BEAT", 0.1)
     refused = pytest.raises(OutputError, match=f"is being trained by {name or 'another process'}, and")
