@@ -202,7 +202,7 @@ def _run(
         due = time.perf_counter()
         while not diverged and not _stopped(config, history):
             epoch = len(history)
-            state, record, diverged = _epoch(config, compiled, state, device, epoch, steps)
+            state, record, diverged = _epoch(config, compiled, state, device, steps, epoch)
             if diverged:
                 break
             history.append(record)
@@ -236,7 +236,7 @@ def _stopped(config: RunConfig, history: list[dict[str, Any]]) -> str | None:
 
 
 def _epoch(
-    config: RunConfig, compiled: Compiled, state: TrainState, device: Device, epoch: int, steps: Steps | None
+    config: RunConfig, compiled: Compiled, state: TrainState, device: Device, steps: Steps | None, epoch: int
 ) -> tuple[TrainState, dict[str, Any], Diverged | None]:
     """Train and validate one epoch, and tell `steps` of its own; the state given is used up."""
     count = len(device.train.labels)
