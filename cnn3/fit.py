@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from cnn3 import files
@@ -187,7 +188,8 @@ def _run(
 
     saved = folder.restore(state) if folder is not None else None
     if saved is not None and folder is not None:
-        state, history = saved
+        restored, history = saved
+        state = jax.tree.map(jnp.copy, restored)  # into memory of XLA's own: only there can an epoch work in place
         weights = _load(config, program, folder.path, history)
     else:
         keep(INITIAL, state)
