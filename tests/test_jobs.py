@@ -38,6 +38,7 @@ def nothing_trained(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("nothing_trained")
+@pytest.mark.whole
 def test_a_killed_run_is_tried_again_and_a_busy_one_at_the_end(capfd, caplog):
     done = [job.label for job in train(pretended("busy", "killed once", "well"), [HERE])]
     assert done == ["killed once", "well", "busy"]
@@ -51,6 +52,7 @@ def test_a_killed_run_is_tried_again_and_a_busy_one_at_the_end(capfd, caplog):
 
 
 @pytest.mark.usefixtures("nothing_trained")
+@pytest.mark.whole
 def test_a_run_that_is_killed_twice_is_told_of_once_the_others_have_ended():
     done: list[str] = []
     with pytest.raises(KilledError, match=r"processes of killed twice were killed twice: .* fewer --jobs"):

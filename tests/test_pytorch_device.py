@@ -109,6 +109,7 @@ def test_evaluation_takes_whole_batches_of_the_test_images():
 
 
 @pytest.mark.usefixtures("torch")
+@pytest.mark.whole
 def test_a_worker_answers_or_says_why_it_cannot(tmp_path):
     worker = Worker(job(), {"JAX_PLATFORMS": "cpu"})
     said = worker.prepare()
