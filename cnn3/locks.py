@@ -12,12 +12,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Event, Thread
 
 import psutil
 from filelock import FileLock, Timeout
 
 from cnn3.files import RUN_ELSEWHERE, OutputError
+from cnn3.repeating import repeating
 
 LOCK, HOLDER = ".lock", ".process"
 POLL = 0.2  # seconds between looks at a lock that is waited for
@@ -97,20 +97,16 @@ def _sign(folder: Path) -> None:
 @contextmanager
 def _signs_of_life(path: Path) -> Iterator[None]:
     """Touch a file again and again, and remove it at the end."""
-    ended = Event()
 
-    def beat() -> None:
-        while not ended.wait(BEAT):
-            with suppress(OSError):
-                os.utime(path)
+    def touch() -> float:
+        with suppress(OSError):
+            os.utime(path)
+        return BEAT
 
-    thread = Thread(target=beat, daemon=True)
-    thread.start()
     try:
-        yield
+        with repeating(touch, BEAT):
+            yield
     finally:
-        ended.set()
-        thread.join()
         with suppress(OSError):
             path.unlink()
 

@@ -1,15 +1,12 @@
-"""Safetensors files, read as any other: the library maps them into memory, which some file systems cannot do."""
+"""Safetensors files: mapped into memory, and where a file system cannot do that read as any other."""
 
 import json
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
-from safetensors import deserialize
+from safetensors import safe_open
+from safetensors.numpy import load
 
-SIZED = {"F": "float", "I": "int", "U": "uint"}
-TYPES = {f"{letter}{bits}": np.dtype(f"{name}{bits}") for letter, name in SIZED.items() for bits in (16, 32, 64)}
-TYPES |= {"I8": np.dtype("int8"), "U8": np.dtype("uint8"), "BOOL": np.dtype("bool"), "BF16": jnp.dtype("bfloat16")}
 LONGEST_HEADER = 100_000_000  # bytes; the library takes no longer one
 
 
@@ -19,14 +16,14 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     Raises:
         OSError: it cannot be read.
         SafetensorError: it is no safetensors file.
-        KeyError: a tensor is of a type that is not read here, as one of 8 bits.
+        AttributeError, KeyError: a tensor is of a type that NumPy has not, as one of 8 bits.
     """
-    content = Path(path).read_bytes()
-    tensors = {
-        name: np.frombuffer(tensor["data"], TYPES[tensor["dtype"]]).reshape(tensor["shape"])
-        for name, tensor in deserialize(content)
-    }
-    return tensors, _metadata(content[8 : 8 + _header_length(content)])
+    try:
+        with safe_open(path, framework="np") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except OSError:  # the library does not tell one that cannot be mapped from one that cannot be read
+        content = Path(path).read_bytes()
+        return load(content), _metadata(content[8 : 8 + _header_length(content)])
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:

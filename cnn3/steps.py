@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ctypes import c_uint32
-from threading import Event, Thread
 
 import jax
 
+from cnn3.repeating import repeating
 from cnn3.train import TrainState
 
 LOOKS = 6  # a step, so that none is missed
@@ -34,24 +34,17 @@ def watched(state: TrainState, total: int, report: Steps | None) -> Iterator[Non
         return
     report(0, total)
     memory = c_uint32.from_address(_changing(state).unsafe_buffer_pointer())
-    ended = Event()
+    begun, seen, done = time.perf_counter(), memory.value, 0
 
-    def look() -> None:
-        begun, pause = time.perf_counter(), SHORTEST
-        seen, done = memory.value, 0
-        while not ended.wait(pause):
-            if memory.value != seen and done < total:
-                seen, done = memory.value, done + 1
-                pause = min(max(SHORTEST, (time.perf_counter() - begun) / done / LOOKS), LONGEST)
-                report(done, total)
+    def look() -> float:
+        nonlocal seen, done
+        if memory.value != seen and done < total:
+            seen, done = memory.value, done + 1
+            report(done, total)
+        return min(max(SHORTEST, (time.perf_counter() - begun) / done / LOOKS), LONGEST) if done else SHORTEST
 
-    thread = Thread(target=look, daemon=True)
-    thread.start()
-    try:
+    with repeating(look, SHORTEST):
         yield
-    finally:
-        ended.set()
-        thread.join()
     report(total, total)
 
 

@@ -231,8 +231,8 @@ def _read(path: str | Path) -> tuple[Tensors, str | None]:
         raise WeightsError(f"cannot load weights from {path}: {error.strerror}") from None
     except SafetensorError as error:
         raise WeightsError(f"cannot load weights from {path}: {error}") from None
-    except KeyError as error:
-        raise WeightsError(f"cannot load weights from {path}: their type is {error}; save them as float32") from None
+    except (AttributeError, KeyError) as error:  # the libraries' answers to types that NumPy has not, as of 8 bits
+        raise WeightsError(f"cannot load weights from {path}: {error}; save them as float32") from None
     return tensors, metadata.get(KEY)
 
 

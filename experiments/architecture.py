@@ -22,8 +22,9 @@ from cnn3.config import SEED
 from cnn3.cost import parameters, training_flops
 from experiments import figures, reported
 from experiments.cache import cached
-from experiments.common import Options, Run, run_all
+from experiments.common import Run, run_all
 from experiments.names import display, shown
+from experiments.options import Options
 from experiments.publish import Report, conduct
 from experiments.tables import (
     NOTHING,

@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from cnn3 import PROTOCOLS, Protocol, plots
+from cnn3.cli import UsageError
 from experiments import figures
-from experiments.common import Options, Run, UsageError, run_all
+from experiments.common import Run, run_all
 from experiments.names import display
+from experiments.options import Options
 from experiments.publish import Report, conduct
 from experiments.reported import TUNED
 from experiments.tables import (

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from experiments.common import Options, Run
+from experiments.common import Run
 from experiments.machines import devices
 from experiments.names import number_of
+from experiments.options import Options
 from experiments.publish import Report
 from experiments.tables import Row
 from experiments.verdicts import Verdict, judge_all

@@ -1,7 +1,7 @@
 """Where results differ from the original study's, and what can explain it.
 
-The dense block at another learning rate, images that pass through JPEG once more, and validation in either mode: each
-alone, with all else as in the runs that differ. New runs are short, five epochs: the learning rate is constant, so they
+The dense block at another learning rate, images that pass through JPEG, and validation in either mode: each alone, with
+all else as in the runs that differ. New runs are short, five epochs: the learning rate is constant, so they
 can be compared with the first five epochs of longer ones.
 """
 
@@ -18,15 +18,19 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from cnn3 import OPTIMIZERS, VARIANTS, Dataset, RunConfig, Split, evaluate, load, pretrained
+from cnn3.cli import UsageError
 from cnn3.config import SEED
+from cnn3.data import provenance
 from cnn3.pretrained import TUNED as WEIGHTS
 from cnn3.train import EVALUATION_BATCH, evaluate_in_training_mode
 from experiments.cache import cached, file_digest
-from experiments.common import Options, Run, UsageError, run_all
+from experiments.common import Run, run_all
 from experiments.finished import UnfinishedError
+from experiments.options import Options
+from experiments.outcomes import points
 from experiments.publish import Report, conduct
 from experiments.reported import IMPROVEMENTS
-from experiments.tables import NOTHING, Row, Table
+from experiments.tables import NOTHING, Row, Table, spread
 
 NAME = "differences"
 TITLE = "Where it differs"
@@ -36,7 +40,7 @@ LATE = 2  # last epochs of the short runs that are averaged
 QUALITY, SUBSAMPLING = 75, "4:2:0"
 SHIFT = 4  # pixels, half a block
 DENSE, DENSE_SLOWER = "dense block, learning rate 0.001", "dense block, learning rate 0.0001"
-ONCE, AGAIN = "tuned model", "tuned model, images through JPEG again"
+TUNED, THROUGH_JPEG = "tuned model", "tuned model, images through JPEG"
 
 Images = UInt8[np.ndarray, "n 32 32 3"]
 
@@ -55,16 +59,17 @@ def differences(options: Options) -> Report:
         {
             DENSE: options.config(model=VARIANTS["dense"]),
             DENSE_SLOWER: short(options.config(model=VARIANTS["dense"], optimizer=OPTIMIZERS["adam"])),
-            ONCE: options.tuned(),
+            TUNED: options.tuned(),
         },
     )
-    again = {AGAIN: short(options.tuned(dataset="cifar10_again"))}
+    compressed = {THROUGH_JPEG: short(options.tuned(dataset="cifar10_jpeg"))}
     with suppress(UnfinishedError):  # the rest says something without it
-        runs |= run_all(options, NAME, again, prepare=jpeg_again)
-    measured = measure(options)
+        runs |= run_all(options, NAME, compressed, prepare=shifted_jpeg)
+    source = provenance(options.dataset, options.data_dir)
+    measured = measure(options, source)
     rows = [Row(name, of, None) for name, of in runs.items()]
     tables = {"First epochs": epochs_table(runs), "The tuned model's weights": weights_table(measured)}
-    return Report(NAME, TITLE, rows, notes(runs, measured), tables, {})
+    return Report(NAME, TITLE, rows, notes(runs, measured, source), tables, {})
 
 
 def short(config: RunConfig) -> RunConfig:
@@ -72,13 +77,13 @@ def short(config: RunConfig) -> RunConfig:
     return replace(config, epochs=min(config.epochs, SHORT), snapshots=())
 
 
-def jpeg_again(dataset: Dataset) -> Dataset:
-    """Return a data set whose images have passed through JPEG once more, on another grid of blocks."""
+def shifted_jpeg(dataset: Dataset) -> Dataset:
+    """Return a data set whose images have passed through JPEG, on a grid of blocks of its own."""
     train, validation, test = (
         Split(through_jpeg(part.images, SHIFT), part.labels)
         for part in (dataset.train, dataset.validation, dataset.test)
     )
-    return Dataset("cifar10_again", dataset.classes, train, validation, test)
+    return Dataset("cifar10_jpeg", dataset.classes, train, validation, test)
 
 
 def through_jpeg(images: Images, shift: int) -> Images:
@@ -100,12 +105,15 @@ def _through_jpeg(image: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarra
 Measured = Mapping[str, float]
 
 
-def measure(options: Options) -> Measured:
-    """Return accuracies of the weights that come with cnn3: of test images by their way through JPEG, and by mode."""
+def measure(options: Options, source: str) -> Measured:
+    """Return accuracies of the weights that come with cnn3: of test images by their way through JPEG, and by mode.
+
+    `source` says where the images come from.
+    """
 
     def compute() -> dict[str, np.ndarray]:
         dataset = load("cifar10", options.data_dir)
-        print("the tuned model's weights on images through JPEG again, and in training mode")
+        print("the tuned model's weights on images through JPEG, and in training mode")
         model, weights, _ = pretrained()
 
         def accuracy(images: Images, labels: np.ndarray) -> float:
@@ -115,7 +123,7 @@ def measure(options: Options) -> Measured:
         same, other = (through_jpeg(test.images, shift) for shift in (0, SHIFT))
         _, training = evaluate_in_training_mode(model, 64, weights, *validation, jnp.int32(SEED), jnp.int32(0))
         values = {
-            "once": accuracy(*test),
+            "as they are": accuracy(*test),
             "same grid": accuracy(same, test.labels),
             "other grid": accuracy(other, test.labels),
             "same grid changed": float(np.mean(same != test.images)),
@@ -125,7 +133,7 @@ def measure(options: Options) -> Measured:
         }
         return {name: np.array(value) for name, value in values.items()}
 
-    key = {"weights": file_digest(WEIGHTS), "quality": QUALITY, "shift": SHIFT}
+    key = {"weights": file_digest(WEIGHTS), "images": source, "quality": QUALITY, "shift": SHIFT}
     found = cached(options.folder(NAME) / "cache", "weights", key, compute)
     return {name: float(value) for name, value in found.items()}
 
@@ -141,8 +149,7 @@ def epochs_table(runs: Mapping[str, Sequence[Run]]) -> Table:
 
 
 def _at(runs: Sequence[Run], split: str, epoch: int) -> str:
-    values = [run.history[epoch - 1][split]["accuracy"] for run in runs if len(run.history) >= epoch]
-    return f"{fmean(values):.4f}" if values else NOTHING
+    return spread([run.history[epoch - 1][split]["accuracy"] if len(run.history) >= epoch else None for run in runs])
 
 
 def late(runs: Sequence[Run]) -> float:
@@ -155,9 +162,9 @@ def late(runs: Sequence[Run]) -> float:
 def weights_table(measured: Measured) -> Table:
     """Return what one set of weights reaches on each kind of images, and in each mode."""
     lines = [
-        ["test", "as they are, through JPEG once", NOTHING, "once"],
-        ["test", "through JPEG again, on the same grid of blocks", "same grid changed", "same grid"],
-        ["test", f"through JPEG again, on a grid shifted by {SHIFT} pixels", "other grid changed", "other grid"],
+        ["test", "as they are", NOTHING, "as they are"],
+        ["test", "through JPEG", "same grid changed", "same grid"],
+        ["test", f"through JPEG, blocks shifted by {SHIFT} pixels", "other grid changed", "other grid"],
         ["validation", "in inference mode", NOTHING, "inference"],
         ["validation", "in training mode, in batches of 64", NOTHING, "training"],
     ]
@@ -168,30 +175,35 @@ def weights_table(measured: Measured) -> Table:
     return Table(["images", "how", "values changed", "accuracy"], rows, 2)
 
 
-def notes(runs: Mapping[str, Sequence[Run]], measured: Measured) -> list[str]:
-    """Return what follows from the tables, cause by cause."""
+def notes(runs: Mapping[str, Sequence[Run]], measured: Measured, source: str) -> list[str]:
+    """Return what follows from the tables, cause by cause; `source` says where the images come from."""
     dense, slower = late(runs[DENSE]), late(runs[DENSE_SLOWER])
-    lost = 100 * (measured["once"] - measured["other grid"])
-    mode = 100 * (measured["training"] - measured["inference"])
-    last = f"on average over epochs {SHORT - LATE + 1} and {SHORT}"
+    lost = measured["other grid"] - measured["as they are"]
+    mode = measured["training"] - measured["inference"]
+    last = f"On average over epochs {SHORT - LATE + 1} and {SHORT}"
     target = IMPROVEMENTS["dense"].comparable("validation")
-    trained = (
-        f"A model trained on such images is {100 * (late(runs[AGAIN]) - late(runs[ONCE])):+.2f} points of validation "
-        f"accuracy away, {last}. "
-        if AGAIN in runs
-        else "No model has been trained on such images yet. "
+    again = (
+        "A second pass on the same grid of blocks rounds what has been rounded and says nothing of the first. "
+        if "JPEG" in source
+        else ""
     )
+    trained = (
+        f"{last} validation accuracy of a model trained on such images is "
+        f"{points(late(runs[THROUGH_JPEG]) - late(runs[TUNED]))} that of one trained on images as they are."
+        if THROUGH_JPEG in runs
+        else "No model has been trained on such images yet."
+    )
+    explains = "may explain" if mode > 0 else "does not explain"
     return [
         "Dense block. The original study does not say at which learning rate it trained the dense block; 0.001, its "
-        f"default, is used here. With 0.0001, validation accuracy is {100 * (slower - dense):+.2f} points away: "
-        f"{slower:.4f}, not {dense:.4f}, {last}. The original study ends at {target}. "
-        "The network itself is not the cause: in PyTorch it has the same outputs and gradients (docs/pytorch.md).",
-        f"JPEG. The images used here have passed through JPEG once (quality {QUALITY}, chroma {SUBSAMPLING}); those of "
-        "the original study have not. A second pass on the same grid of blocks rounds what has been rounded and says "
-        f"nothing. On a shifted grid it takes {lost:.2f} points of test accuracy from weights trained without it. "
-        f"{trained}What the first pass took cannot be measured without the original images.",
-        "Validation in training mode, as in the original program, moves the validation accuracy of the same weights by "
-        f"{mode:+.2f} points. So it does not explain why the original study's are higher.",
+        f"default, is used here. {last} validation accuracy is {slower:.4f} with 0.0001, {points(slower - dense)} "
+        f"{dense:.4f} with 0.001. The original study ends at {target}. The network itself is not the cause: in PyTorch "
+        "it has the same outputs and gradients (docs/pytorch.md).",
+        f"JPEG (quality {QUALITY}, chroma {SUBSAMPLING}). The images of the original study have not passed through it. "
+        f"{source} {again}With blocks shifted by {SHIFT} pixels, test accuracy with weights trained on other images is "
+        f"{points(lost)} that on images as they are. {trained}",
+        "Validation in training mode, as in the original program: the validation accuracy of the same weights is "
+        f"{points(mode)} that in inference mode, which {explains} why the original study's is higher.",
         "Seeds and early stopping. All runs at full length have one seed, and end when validation accuracy has not "
         "risen for ten epochs, which is partly a matter of luck. How much of a difference that explains takes several "
         "seeds at full length to know.",

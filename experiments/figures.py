@@ -6,8 +6,9 @@ from matplotlib.figure import Figure
 
 from cnn3 import plots
 from cnn3.config import SEED
-from experiments.common import Options, Run
+from experiments.common import Run
 from experiments.names import display
+from experiments.options import Options
 from experiments.reported import Reported
 from experiments.tables import Row
 

@@ -6,10 +6,10 @@ from statistics import fmean
 from matplotlib.figure import Figure
 
 from cnn3 import plots
-from experiments.common import Options
 from experiments.comparison import Reports
 from experiments.figures import subtitle
 from experiments.names import display
+from experiments.options import Options
 from experiments.printed import NUMBERS
 from experiments.reported import HYPERPARAMETERS, setting_name
 from experiments.rules import Printed

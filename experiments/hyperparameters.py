@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 
 from cnn3 import VARIANTS, OptimizerConfig, RunConfig, plots
 from experiments import figures
-from experiments.common import Options, Run, run_all
+from experiments.common import Run, run_all
 from experiments.names import display
+from experiments.options import Options
 from experiments.publish import Report, conduct
 from experiments.reported import HYPERPARAMETERS, TUNED, TUNED_SETTING, Accuracy, Reported, comparable, setting_name
 from experiments.tables import NOTHING, Row, Table, beside, measured, reading, runs_table

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 from cnn3 import VARIANTS
 from experiments import figures
-from experiments.common import Options, run_all
+from experiments.common import run_all
+from experiments.options import Options
 from experiments.publish import Report, conduct
 from experiments.reported import BASELINE_TEST_ACCURACY, IMPROVEMENTS
 from experiments.tables import Row, beside, reading, results_table, runs_table

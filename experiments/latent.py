@@ -20,9 +20,10 @@ from cnn3.data import CLASS_NAMES, Split
 from cnn3.fit import BEST, INITIAL, snapshot_name, weight_names
 from cnn3.latent import ITERATIONS, NEIGHBOURS, PERPLEXITY, WARM, Scores, latents, scores, tsne
 from experiments.cache import cached, file_digest
-from experiments.common import Options, Run, run_all, trained
+from experiments.common import Run, run_all, trained
 from experiments.figures import subtitle as trained_on
 from experiments.names import display
+from experiments.options import Options
 from experiments.publish import Report, conduct
 from experiments.tables import Row, Table, reading, results_table, runs_table, spread
 from experiments.verdict_tables import verdict_table

@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 
 from cnn3 import OPTIMIZERS, plots
 from experiments import figures, reported
-from experiments.common import Options, Run, run_all
+from experiments.common import Run, run_all
 from experiments.names import shown
+from experiments.options import Options
 from experiments.publish import Report, conduct
 from experiments.tables import (
     Row,

@@ -4,18 +4,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cnn3 import files, plots
-from experiments.common import Options
+from experiments import differences
 from experiments.comparison import Reports, apart, compute, rows_of, runs_of, verdicts
 from experiments.document import Picture, Section
 from experiments.glance import glance, measured_glance
 from experiments.names import shown
+from experiments.options import Options
 from experiments.reported import CITATION, comparable_note
 from experiments.uncertainty import EPOCHS_FACTOR, LEVEL, MARGINS, SOURCE
 from experiments.verdict_tables import counts_table, failing, headline, numbers_table, statements_table
 
 NAME, TITLE, PICTURE = "overview", "The answer", "glance.png"
 FOLDER = "reproduce"
-DIFFERENCES = "differences"  # an experiment that explains and judges nothing
 QUESTION = (
     "How far does a convolutional network get on CIFAR-10 with exactly three convolutions? The original study "
     f"({CITATION}) asked that in PyTorch; here it is repeated in JAX."
@@ -61,7 +61,8 @@ def _answer(whole: Options, sweeps: Options, reports: Reports, settings: Sequenc
         apart(whole, " ".join(settings)),
         *settings,
     ]
-    judging = {name: report for name, report in reports.items() if name != DIFFERENCES}
+    # which explains, and judges nothing
+    judging = {name: report for name, report in reports.items() if name != differences.NAME}
     paragraphs = [*headline(found), compute(runs_of(judging)), *failing(found), QUESTION]
     return Section(NAME, TITLE, paragraphs, tables, [Picture(path, picture.get_suptitle())], notes)
 

@@ -15,11 +15,11 @@ from rich.table import Table as RichTable
 from cnn3 import files, plots
 from cnn3.data import provenance
 from experiments.captions import numbered, title
-from experiments.common import Options, command
 from experiments.document import Picture, Section, markdown
 from experiments.finished import absent_seeds
 from experiments.machines import machines
 from experiments.names import display
+from experiments.options import Options, command
 from experiments.tables import Row, Table, mean
 
 
@@ -45,7 +45,7 @@ class Report:
 
 
 def conduct(work: Callable[[Options], Report], name: str, about: str, args: Sequence[str] | None = None) -> int:
-    """Run an experiment from the command line, as `common.command` does, and publish what it found."""
+    """Run an experiment from the command line, as `options.command` does, and publish what it found."""
     return command(Options, lambda options: publish(options, work(options)), name, about, args)
 
 

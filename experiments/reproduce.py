@@ -30,13 +30,13 @@ from experiments import (
     tuned,
 )
 from experiments.captions import title
-from experiments.common import Options, command
 from experiments.comparison import Reports, runs_of
 from experiments.document import Document, Section, html_document, markdown_document
 from experiments.environment import environment
 from experiments.finished import UnfinishedError
 from experiments.machines import machines
 from experiments.names import shown
+from experiments.options import Options, command
 from experiments.overview import overview
 from experiments.publish import Report, publish, section, setting
 from experiments.tables import Table

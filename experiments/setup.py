@@ -21,10 +21,10 @@ from cnn3.model import CLASSES, CNN3
 from cnn3.train import random_key
 from cnn3.weights import to_torch, weight_shapes
 from experiments.architecture import GROUPS
-from experiments.common import Options
 from experiments.hyperparameters import BATCH_SIZES, LEARNING_RATES
 from experiments.latent import MIDDLE
 from experiments.names import display
+from experiments.options import Options
 from experiments.publish import Report, conduct
 from experiments.reported import SETTINGS
 from experiments.tables import Table

@@ -6,8 +6,9 @@ from statistics import fmean, stdev
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
-from experiments.common import Options, Run
+from experiments.common import Run
 from experiments.names import shown
+from experiments.options import Options
 from experiments.reported import Reported, comparable_note
 
 SPLITS, METRICS = ("train", "validation", "test"), ("loss", "accuracy")

@@ -15,9 +15,10 @@ from cnn3.data import CLASS_NAMES
 from cnn3.fit import BEST
 from cnn3.train import EVALUATION_BATCH
 from experiments.cache import cached, file_digest
-from experiments.common import Options, Run, run_all, trained
+from experiments.common import Run, run_all, trained
 from experiments.figures import subtitle as trained_on
 from experiments.names import display
+from experiments.options import Options
 from experiments.publish import Report, conduct
 from experiments.reported import TUNED
 from experiments.tables import NOTHING, Row, Table, beside, reading, results_table, runs_table, spread

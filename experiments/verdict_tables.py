@@ -6,8 +6,8 @@ from statistics import fmean, stdev
 from scipy.stats import t as student
 
 from experiments.claims import STATEMENTS
-from experiments.common import Options
 from experiments.names import number_of, shown
+from experiments.options import Options
 from experiments.outcomes import Outcome
 from experiments.reported import comparable
 from experiments.rules import Kind, Printed

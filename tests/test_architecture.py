@@ -11,8 +11,8 @@ from experiments import architecture as experiment
 from experiments import reported
 from experiments.architecture import BASELINE, GROUPS, MODELS, drawn, epoch_seconds, group_table, main
 from experiments.claims import STATEMENTS
-from experiments.common import Options
 from experiments.names import shown
+from experiments.options import Options
 from experiments.tables import Row
 from tests import fabricated
 from tests.drawn import legend, written

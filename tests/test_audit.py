@@ -6,7 +6,7 @@ import pytest
 
 from cnn3 import PROTOCOLS, Protocol
 from experiments.audit import ALL, DEFECTS, NONE, differences, main
-from experiments.common import Options
+from experiments.options import Options
 from tests import fabricated
 
 

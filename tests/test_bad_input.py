@@ -18,7 +18,7 @@ from cnn3.config import LARGEST, SMALLEST
 from cnn3.layers import plain
 from cnn3.optim import hyperparameters
 from cnn3.train import init_state, make_program, train_step
-from experiments.common import Options, command
+from experiments.options import Options, command
 
 whole = st.integers() | st.sampled_from([2**31, 2**63, 10**400])
 anything: st.SearchStrategy[Any] = st.recursive(

@@ -27,10 +27,13 @@ from cnn3 import (
     WeightsError,
     record,
 )
+from cnn3.cli import UsageError
 from cnn3.config import SEED
 from experiments import common
-from experiments.common import Options, UsageError, command, parse, run_all, run_name
+from experiments.common import run_all
+from experiments.options import Options, command, parse
 from experiments.publish import Report, other_versions, summarise
+from experiments.run_name import run_name
 from experiments.tables import Row, mean, results_table, runs_table
 from tests.processes import python
 from tests.users import as_root, nobody
@@ -353,7 +356,7 @@ def test_a_command_in_a_thread_leaves_signals_alone(capsys):
 def test_a_message_goes_without_the_name_of_its_logger():
     script = (
         "import logging\n"
-        "from experiments.common import Options, command\n"
+        "from experiments.options import Options, command\n"
         "command(Options, lambda given: logging.getLogger('cnn3.fit').warning('damaged') or [], 'trial', '', [])\n"
     )
     done = python("-c", script)
@@ -366,7 +369,7 @@ def test_a_signal_ends_the_process_at_once_though_the_main_thread_is_busy(number
     script = (
         "import signal, time\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored, where tests run in the background
-        "from experiments.common import Options, command\n"
+        "from experiments.options import Options, command\n"
         "command(Options, lambda given: print('busy', flush=True) or time.sleep(600), 'trial', '', [])\n"
     )
     process = subprocess.Popen(

@@ -4,10 +4,10 @@ import pytest
 
 from cnn3 import OPTIMIZERS, VARIANTS, load
 from experiments import architecture, glance, hyperparameters, improvements, reported, tuned
-from experiments.common import Options
 from experiments.comparison import verdicts
 from experiments.figures import TRAINING_IMAGES, printed, subtitle
 from experiments.names import display
+from experiments.options import Options
 from experiments.publish import Report
 from experiments.tables import Row
 from tests import fabricated

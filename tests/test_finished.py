@@ -7,8 +7,9 @@ import pytest
 from cnn3 import RunConfig
 from experiments import common
 from experiments.audit import main
-from experiments.common import Options, run_all
+from experiments.common import run_all
 from experiments.finished import UnfinishedError, absent_seeds, listed, only_finished
+from experiments.options import Options
 from tests import fabricated
 
 

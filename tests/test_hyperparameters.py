@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cnn3 import VARIANTS, ModelConfig, OptimizerConfig, RunConfig
-from experiments.common import Options, run_all
+from experiments.common import run_all
 from experiments.hyperparameters import (
     SETTINGS,
     config,
@@ -19,6 +19,7 @@ from experiments.hyperparameters import (
     select,
     selected_table,
 )
+from experiments.options import Options
 from tests import fabricated
 from tests.compilations import count_compilations
 from tests.drawn import legend, lines, written

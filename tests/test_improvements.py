@@ -11,10 +11,12 @@ from cnn3 import VARIANTS, RunConfig
 from cnn3.checkpoint import read_history
 from cnn3.claim import read_record
 from experiments import common
-from experiments.common import Options, Run, run_name
+from experiments.common import Run
 from experiments.improvements import drawn, main, notes
 from experiments.names import shown
+from experiments.options import Options
 from experiments.reported import IMPROVEMENTS
+from experiments.run_name import run_name
 from experiments.tables import Row, results_table
 from tests import fabricated
 from tests.drawn import lines

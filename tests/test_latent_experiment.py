@@ -15,8 +15,10 @@ from cnn3.latent import latents, scores
 from cnn3.model import CNN3
 from cnn3.record import current_record
 from cnn3.weights import save_weights
-from experiments.common import Options, Run, run_name
+from experiments.common import Run
 from experiments.latent import Space, Stage, by_stage, figures, main, missing, notes, separability_table, shown, to_json
+from experiments.options import Options
+from experiments.run_name import run_name
 from tests.drawn import written
 from tests.processes import python
 from tests.tiny import TINY, initial_weights

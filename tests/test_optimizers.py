@@ -9,9 +9,10 @@ from cnn3 import OPTIMIZERS, RunConfig
 from cnn3.config import OptimizerName
 from experiments import reported
 from experiments.claims import STATEMENTS
-from experiments.common import Options, Run
+from experiments.common import Run
 from experiments.names import shown
 from experiments.optimizers import convergence_table, drawn, epochs_to, main, notes
+from experiments.options import Options
 from experiments.tables import Row
 from tests import fabricated
 from tests.drawn import colors, legend, lines

@@ -15,6 +15,7 @@ from cnn3.data import CIFAR10_CLASSES
 from experiments import architecture, common, differences, publish, reported, reproduce, setup
 from experiments.claims import STATEMENTS
 from experiments.common import Run
+from experiments.options import Options
 from experiments.publish import Report
 from experiments.reproduce import EXPERIMENTS, TITLES, Reproduction, main
 from experiments.tables import Row, results_table, runs_table
@@ -44,7 +45,7 @@ def pretended(name: str, *args, **kwargs) -> Dataset:
     return Dataset(name, CIFAR10_CLASSES, digits.train, digits.validation, digits.test)
 
 
-def answered(options: common.Options) -> Report:
+def answered(options: Options) -> Report:
     """Stand in for the tuned run, whose weights there are not."""
     runs = common.run_all(options, "tuned", {"tuned": options.tuned()})["tuned"]
     original = reported.TUNED if options.dataset == "cifar10" else None
@@ -52,7 +53,7 @@ def answered(options: common.Options) -> Report:
     return Report("tuned", "The tuned run", rows, [], {"Results": results_table(rows, "run")}, {})
 
 
-def mapped(options: common.Options) -> Report:
+def mapped(options: Options) -> Report:
     """Stand in for the latent space, likewise."""
     runs = common.run_all(options, "latent", {"tuned": options.tuned()})["tuned"]
     seeds = [{"epochs": 1, "neighbours": 0.25, "probe": 0.375, "silhouette": -0.125} for _ in runs]
@@ -64,7 +65,7 @@ def mapped(options: common.Options) -> Report:
 def finished_but(*parts: str):
     """Stand in for reading runs: all have finished but those whose folder's name has one of the parts."""
 
-    def read(options: common.Options, folder: Path, config: RunConfig) -> Run | None:
+    def read(options: Options, folder: Path, config: RunConfig) -> Run | None:
         if any(part in folder.name for part in parts):
             return None
         return fabricated.run(config, fabricated.learning(config))
@@ -81,7 +82,8 @@ def untrained() -> Iterator[None]:
         for module in (common, differences, setup):
             stack.enter_context(patch.object(module, "load", pretended))
         stack.enter_context(patch.object(common, "fit", fabricated.fit))
-        stack.enter_context(patch.object(publish, "provenance", lambda *_: "Its images passed through JPEG once."))
+        for module in (differences, publish):
+            stack.enter_context(patch.object(module, "provenance", lambda *_: "Its images passed through JPEG once."))
         stack.enter_context(patch.object(architecture, "training_flops", lambda config: 1e9))  # it takes seconds
         stack.enter_context(patch.object(reproduce, "EXPERIMENTS", tuple(experiments)))
         yield
@@ -221,10 +223,10 @@ def test_the_same_command_again_writes_the_same_report(output, page, tmp_path):
 def test_only_the_sweeps_are_shortened(tmp_path):
     given = Reproduction(output=tmp_path, epochs=5, protocol="published", sweep_epochs=3, sweep_limit=15_000)
     for name in ("setup", "improvements", "tuned", "latent"):
-        assert given.of(name) == common.Options(output=tmp_path, epochs=5, protocol="published")
+        assert given.of(name) == Options(output=tmp_path, epochs=5, protocol="published")
     for name in ("hyperparameters", "optimizers", "architecture"):
-        assert given.of(name) == common.Options(output=tmp_path, epochs=3, limit=15_000, protocol="published")
-    assert given.of("audit") == common.Options(output=tmp_path, epochs=3, limit=15_000)
+        assert given.of(name) == Options(output=tmp_path, epochs=3, limit=15_000, protocol="published")
+    assert given.of("audit") == Options(output=tmp_path, epochs=3, limit=15_000)
 
 
 @pytest.mark.parametrize("option", ["limit", "sweep-limit"])

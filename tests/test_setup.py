@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from cnn3 import load
-from experiments.common import Options
+from experiments.options import Options
 from experiments.publish import publish
 from experiments.reported import SETTINGS
 from experiments.setup import DEFECTS, each_class, layers_table, protocols_table, settings, setup

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnn3 import PROTOCOLS, RunConfig
-from experiments.common import Options
+from experiments.options import Options
 from experiments.reported import IMPROVEMENTS, Accuracy, Reported
 from experiments.tables import (
     Row,

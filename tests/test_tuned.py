@@ -11,7 +11,7 @@ from sklearn.metrics import confusion_matrix
 
 from cnn3 import plots
 from cnn3.analysis import BINS, calibration_error, confident_mistakes, confusion, reliability
-from experiments.common import Options
+from experiments.options import Options
 from experiments.tuned import (
     Answers,
     calibration,

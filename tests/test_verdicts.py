@@ -8,7 +8,7 @@ import pytest
 
 from cnn3 import OPTIMIZERS, PROTOCOLS, VARIANTS, RunConfig
 from experiments.claims import STATEMENTS
-from experiments.common import Options
+from experiments.options import Options
 from experiments.outcomes import Outcome
 from experiments.printed import CLAIMS, NUMBERS
 from experiments.rules import Claim

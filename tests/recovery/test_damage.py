@@ -29,7 +29,9 @@ from cnn3.checkpoint import read_outcome
 from cnn3.layers import KERNELS
 from cnn3.record import cores
 from experiments import common
-from experiments.common import Options, run_all, run_name
+from experiments.common import run_all
+from experiments.options import Options
+from experiments.run_name import run_name
 from tests.folders import SUMS, content
 from tests.processes import ROOT
 from tests.recovery.run import CONFIG
