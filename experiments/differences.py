@@ -183,9 +183,9 @@ def notes(runs: Mapping[str, Sequence[Run]], measured: Measured, source: str) ->
     last = f"On average over epochs {SHORT - LATE + 1} and {SHORT}"
     target = IMPROVEMENTS["dense"].comparable("validation")
     again = (
-        "A second pass on the same grid of blocks rounds what has been rounded and says nothing of the first. "
+        "have, once. A second pass on the same grid of blocks rounds what has been rounded and says nothing of the first. "
         if "JPEG" in source
-        else ""
+        else "have not either. "
     )
     trained = (
         f"{last} validation accuracy of a model trained on such images is "
@@ -199,8 +199,8 @@ def notes(runs: Mapping[str, Sequence[Run]], measured: Measured, source: str) ->
         f"default, is used here. {last} validation accuracy is {slower:.4f} with 0.0001, {points(slower - dense)} "
         f"{dense:.4f} with 0.001. The original study ends at {target}. The network itself is not the cause: in PyTorch "
         "it has the same outputs and gradients (docs/pytorch.md).",
-        f"JPEG (quality {QUALITY}, chroma {SUBSAMPLING}). The images of the original study have not passed through it. "
-        f"{source} {again}With blocks shifted by {SHIFT} pixels, test accuracy with weights trained on other images is "
+        f"JPEG (quality {QUALITY}, chroma {SUBSAMPLING}). The images of the original study have not passed through it; "
+        f"those used here {again}With blocks shifted by {SHIFT} pixels, test accuracy with weights trained on other images is "
         f"{points(lost)} that on images as they are. {trained}",
         "Validation in training mode, as in the original program: the validation accuracy of the same weights is "
         f"{points(mode)} that in inference mode, which {explains} why the original study's is higher.",
