@@ -183,7 +183,8 @@ def notes(runs: Mapping[str, Sequence[Run]], measured: Measured, source: str) ->
     last = f"On average over epochs {SHORT - LATE + 1} and {SHORT}"
     target = IMPROVEMENTS["dense"].comparable("validation")
     again = (
-        "have, once. A second pass on the same grid of blocks rounds what has been rounded and says nothing of the first. "
+        "have, once. A second pass on the same grid of blocks rounds what has been rounded and says nothing of the "
+        "first. "
         if "JPEG" in source
         else "have not either. "
     )
@@ -200,8 +201,8 @@ def notes(runs: Mapping[str, Sequence[Run]], measured: Measured, source: str) ->
         f"{dense:.4f} with 0.001. The original study ends at {target}. The network itself is not the cause: in PyTorch "
         "it has the same outputs and gradients (docs/pytorch.md).",
         f"JPEG (quality {QUALITY}, chroma {SUBSAMPLING}). The images of the original study have not passed through it; "
-        f"those used here {again}With blocks shifted by {SHIFT} pixels, test accuracy with weights trained on other images is "
-        f"{points(lost)} that on images as they are. {trained}",
+        f"those used here {again}With blocks shifted by {SHIFT} pixels, test accuracy with weights trained on other "
+        f"images is {points(lost)} that on images as they are. {trained}",
         "Validation in training mode, as in the original program: the validation accuracy of the same weights is "
         f"{points(mode)} that in inference mode, which {explains} why the original study's is higher.",
         "Seeds and early stopping. All runs at full length have one seed, and end when validation accuracy has not "
