@@ -1,6 +1,6 @@
 """The figures that experiments share: curves of each row, and of all in one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from matplotlib.figure import Figure
 
@@ -9,10 +9,10 @@ from cnn3.config import SEED
 from experiments.common import Run
 from experiments.names import display
 from experiments.options import Options
-from experiments.reported import Reported
-from experiments.tables import Row
+from experiments.tables import Row, target_accuracy
 
 TRAINING_IMAGES: Mapping[str, int] = {"cifar10": 45_000, "digits": 1_294}  # without those for validation
+COMPARABLE = "The original study's accuracies are made comparable: correct answers by images."
 BY: Mapping[plots.Against, str] = {"epochs": "epoch", "time": "training time"}
 
 Original = Mapping[str, plots.PrintedNumbers]  # numbers of the original study, by a row's name
@@ -42,7 +42,7 @@ def each(options: Options, rows: Sequence[Row], original: Original | None = None
     Args:
         options: the command line.
         rows: what is drawn.
-        original: what the original study has of them; None is what it prints in tables.
+        original: what the original study has of them; None is what it has in tables.
         words: that the subtitles end with.
     """
     known = originals(rows) if original is None else original
@@ -68,7 +68,8 @@ def curves(
     if not _several_epochs(runs):
         return {}
     heading = f"{title} on {display(options.dataset)}: accuracy and loss by epoch"
-    histories, under = [run.history for run in runs], f"{subtitle(options)}{words}"
+    histories = [run.history for run in runs]
+    under = f"{subtitle(options)}{words}{comparable_words(options, [original])}"
     return {f"curves_{name}.png": plots.curves(histories, heading, under, printed=original, limits=limits)}
 
 
@@ -89,23 +90,29 @@ def comparison(
     named = {display(row.name): [run.history for run in row.runs] for row in rows}
     known = originals(rows) if original is None else original
     numbers = {display(of): values for of, values in known.items()}
-    under = f"{subtitle(options)}{words}"
+    under = f"{subtitle(options)}{words}{comparable_words(options, known.values())}"
     return {name: plots.comparison(named, plots.METRICS, heading, under, against=against, printed=numbers)}
 
 
 def originals(rows: Sequence[Row]) -> Original:
-    """Return what the original study prints of the curves of rows, by their names."""
-    return {row.name: printed(row.reported) for row in rows}
+    """Return what the original study has of the curves of rows, by their names."""
+    return {row.name: original_numbers(row) for row in rows}
 
 
-def printed(reported: Reported | None) -> plots.PrintedNumbers:
-    """Return what the original study prints of curves: the numbers of the epoch that it keeps."""
-    return {
-        (split, metric): plots.Printed(value)
-        for split in plots.SPLITS
-        for metric in plots.METRICS
-        if (value := getattr(getattr(reported, split, None), metric, None)) is not None
-    }
+def original_numbers(row: Row) -> plots.PrintedNumbers:
+    """Return what the original study has of curves: numbers of the epoch that it keeps, accuracies made comparable."""
+    numbers: dict[tuple[plots.SplitName, plots.Metric], float | None] = {}
+    for split in plots.SPLITS:
+        numbers[split, "accuracy"] = target_accuracy(row, split)
+        numbers[split, "loss"] = getattr(getattr(row.reported, split, None), "loss", None)
+    return {at: plots.Printed(value) for at, value in numbers.items() if value is not None}
+
+
+def comparable_words(options: Options, original: Iterable[plots.PrintedNumbers]) -> str:
+    """Return what a subtitle adds where accuracies of the original study have been made comparable."""
+    accuracies = (number for of in original for (_, metric), number in of.items() if metric == "accuracy")
+    changed = options.protocol == "corrected" and any(number.epoch is None for number in accuracies)
+    return f" {COMPARABLE}" if changed else ""
 
 
 def _several_epochs(runs: Sequence[Run]) -> bool:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from cnn3 import plots
 from experiments.comparison import Reports
-from experiments.figures import subtitle
+from experiments.figures import COMPARABLE, subtitle
 from experiments.names import display
 from experiments.options import Options
 from experiments.printed import NUMBERS
@@ -17,7 +17,6 @@ from experiments.verdict_tables import interval, sample
 from experiments.verdicts import Verdict
 
 TESTS, SETTINGS = "Test accuracy", "Validation accuracy by learning rate and batch size"
-COMPARABLE = "The original study's accuracies are made comparable: correct answers by images."
 GRID = {setting_name(*setting): f"{setting[0]:g}, {setting[1]}" for setting in HYPERPARAMETERS}
 IN_GRID = {"batch_norm": GRID[setting_name(0.001, 128)]}  # the run of figure 6 is one of figure 15's
 

@@ -20,7 +20,7 @@ from experiments.names import display
 from experiments.options import Options
 from experiments.publish import Report, conduct
 from experiments.reported import HYPERPARAMETERS, TUNED, TUNED_SETTING, Accuracy, Reported, comparable, setting_name
-from experiments.tables import NOTHING, Row, Table, beside, measured, reading, runs_table
+from experiments.tables import NOTHING, Row, Table, beside, measured, reading, runs_table, target_accuracy
 from experiments.verdict_tables import verdict_table
 
 NAME = "hyperparameters"
@@ -124,8 +124,13 @@ def selected_table(options: Options, grid: Mapping[Setting, Sequence[Run]], best
 def drawn(options: Options, grid: Mapping[Setting, Sequence[Run]], best: Setting | None) -> dict[str, Figure]:
     """Return the plots by file name: the grid as a heat map, and the selected setting's curves."""
     panels = {"Here": _matrix({setting: accuracy(runs) for setting, runs in grid.items()})}
-    if beside(options, HYPERPARAMETERS):
-        panels["Original study"] = _matrix(HYPERPARAMETERS)
+    originals = {
+        setting: target_accuracy(Row(name(setting), grid[setting], original), "validation")
+        for setting, original in beside(options, reported_settings()).items()
+    }
+    if originals:
+        theirs = "Original study" if options.protocol == "published" else "Original study, comparable"
+        panels[theirs] = _matrix(originals)
     rows = plots.Ticks("Learning rate", [f"{rate:g}" for rate in LEARNING_RATES])
     columns = plots.Ticks("Batch size", [str(size) for size in BATCH_SIZES])
     mean = " Means over the seeds." if options.seeds > 1 else ""
@@ -134,7 +139,7 @@ def drawn(options: Options, grid: Mapping[Setting, Sequence[Run]], best: Setting
     heatmap = {"heatmap.png": plots.heatmap(panels, rows, columns, words, title, f"{figures.subtitle(options)}{mean}")}
     if best is None:
         return heatmap
-    original = figures.printed(beside(options, reported_settings()).get(best))
+    original = figures.original_numbers(Row(name(best), grid[best], beside(options, reported_settings()).get(best)))
     return heatmap | figures.curves(options, grid[best], "selected", f"Selected: {name(best)}", original)
 
 

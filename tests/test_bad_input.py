@@ -156,7 +156,7 @@ def test_a_command_line_is_understood_or_refused_in_a_line(given_options):
         done.append(options)
         return []
 
-    with patch("sys.stderr") as stderr, patch("experiments.common.cache_compilations"):
+    with patch("sys.stderr") as stderr, patch("experiments.options.cache_compilations"):
         status = command(Options, work, "trial", "", args)
     said = "".join(call.args[0] for call in stderr.write.call_args_list)
     if done:

@@ -11,7 +11,7 @@ from cnn3.plots.comparison import Against, comparison
 from cnn3.plots.curves import TRAIN, VALIDATION, curves
 from cnn3.plots.differences import differences
 from cnn3.plots.heatmap import Ticks, Words, heatmap
-from cnn3.plots.histories import METRICS, SPLITS, Limits, Metric, Printed, PrintedNumbers, limits
+from cnn3.plots.histories import METRICS, SPLITS, Limits, Metric, Printed, PrintedNumbers, SplitName, limits
 from cnn3.plots.latent import animation, latent_maps, separability
 from cnn3.plots.scatter import Point, scatter
 from cnn3.plots.sheet import sheet
@@ -33,6 +33,7 @@ __all__ = [
     "Point",
     "Printed",
     "PrintedNumbers",
+    "SplitName",
     "Ticks",
     "Words",
     "animation",
