@@ -23,8 +23,8 @@ from scipy.stats import ttest_ind
 
 from benchmarks.pytorch_program import histories, load_program
 from cnn3 import PROTOCOLS, VARIANTS, RunConfig, files, fit, load
-from cnn3.compilation import cache_compilations
 from cnn3.config import SEED
+from cnn3.runs.compilation import cache_compilations
 
 BATCH_SIZE = 128
 History = Sequence[Mapping[str, Any]]

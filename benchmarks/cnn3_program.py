@@ -9,9 +9,9 @@ import numpy as np
 
 from benchmarks.job import Job, Ready, process_memory, splits
 from cnn3 import VARIANTS, RunConfig, Split, default_block
-from cnn3.compilation import compile_epoch
-from cnn3.optim import hyperparameters
-from cnn3.train import Sums, evaluate, init_state, make_program
+from cnn3.runs.compilation import compile_epoch
+from cnn3.training.optim import hyperparameters
+from cnn3.training.step import Sums, evaluate, init_state, make_program
 
 
 class Compiled(NamedTuple):

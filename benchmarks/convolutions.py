@@ -22,7 +22,7 @@ import numpy as np
 import tyro
 from jax import Array, lax
 
-from cnn3 import winograd
+from cnn3.nn import winograd
 
 Convolution = Callable[[Array, Array], Array]
 Timer = Callable[[], float]

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from cnn3 import VARIANTS, RunConfig, plots
-from cnn3.cost import training_flops
+from cnn3.analysis.cost import training_flops
 
 Measured = dict[str, Any]  # timings, memory and seconds of compiling, or why there are none: `failed`
 

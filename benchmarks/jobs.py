@@ -17,7 +17,7 @@ import tyro
 
 from benchmarks.job import Job
 from benchmarks.workers import Worker
-from experiments.places import inherited, places
+from experiments.support.places import inherited, places
 
 GIB = 2**30
 

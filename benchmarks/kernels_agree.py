@@ -19,12 +19,12 @@ import numpy as np
 import tyro
 
 from cnn3 import VARIANTS, Dataset, RunConfig, files, load
-from cnn3.compilation import cache_compilations
 from cnn3.config import SEED
 from cnn3.data import Split
-from cnn3.layers import KERNELS
-from cnn3.optim import Hyperparameters, hyperparameters
-from cnn3.train import COMPILER, Program, TrainState, Weights, init_state, make_program, predict, train_step
+from cnn3.nn.layers import KERNELS
+from cnn3.runs.compilation import cache_compilations
+from cnn3.training.optim import Hyperparameters, hyperparameters
+from cnn3.training.step import COMPILER, Program, TrainState, Weights, init_state, make_program, predict, train_step
 
 STEP = jax.jit(train_step, static_argnums=0, donate_argnums=1, compiler_options=COMPILER)
 EVALUATION_BATCH = 250
@@ -75,7 +75,7 @@ def trained(config: RunConfig, program: Program, dataset: Dataset, label: str) -
 def one_epoch(
     program: Program, state: TrainState, hyper: Hyperparameters, train: Split, seed: int, epoch: int
 ) -> TrainState:
-    """Return the state after every image once, in the order and with the random numbers of `cnn3.train.train_epoch`."""
+    """Return the state after every image once, in the order and with the random numbers of `train_epoch`."""
     key = jax.random.fold_in(jax.random.key(seed), epoch)
     order_key, steps_key = jax.random.split(key)
     count, size = len(train.labels), program.batch_size

@@ -19,10 +19,10 @@ from jax import lax
 from jaxtyping import Array
 
 from cnn3 import VARIANTS, RunConfig, default_block
-from cnn3.augment import augment, normalize
-from cnn3.layers import Block, Norm, Pool
-from cnn3.optim import hyperparameters
-from cnn3.train import COMPILER, Program, TrainState, init_state, make_program, train_step
+from cnn3.nn.layers import Block, Norm, Pool
+from cnn3.training.augment import augment, normalize
+from cnn3.training.optim import hyperparameters
+from cnn3.training.step import COMPILER, Program, TrainState, init_state, make_program, train_step
 
 STEPS = 8  # in one compiled loop
 ROUNDS = 5

@@ -31,7 +31,7 @@ from benchmarks.job import Job
 from benchmarks.peak import peak_flops
 from benchmarks.workers import Worker
 from cnn3 import VARIANTS, RunConfig, files, plots
-from cnn3.cost import training_flops
+from cnn3.analysis.cost import training_flops
 
 CNN3, AS_IS, CHANNELS_LAST = "cnn3", "PyTorch", "PyTorch, channels_last"
 WORK = ("train", "evaluate")

@@ -13,13 +13,13 @@ from cnn3.config import (
 )
 from cnn3.data import DataError, Dataset, Split, load
 from cnn3.files import OutputError
-from cnn3.fit import Result, fit
-from cnn3.layers import default_block
-from cnn3.model import CNN3
+from cnn3.nn.layers import default_block
+from cnn3.nn.network import CNN3
 from cnn3.predict import predict
-from cnn3.pretrained import pretrained
-from cnn3.train import TrainState, Weights, evaluate, train_epoch, train_step
+from cnn3.runs.fit import Result, fit
+from cnn3.training.step import TrainState, Weights, evaluate, train_epoch, train_step
 from cnn3.weights import WeightsError, load_model, load_weights, save_weights
+from cnn3.weights.pretrained import pretrained
 
 __all__ = [
     "CNN3",

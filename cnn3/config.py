@@ -114,7 +114,7 @@ def _require_widths(name: str, widths: object) -> None:
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How far the random transforms of training images go (original study, section 1.1); see `cnn3.augment`.
+    """How far the random transforms of training images go (original study, section 1.1); see `cnn3.training.augment`.
 
     Args:
         padding: black pixels on each side before the random 32x32 crop; 0 crops nothing.
@@ -131,7 +131,7 @@ class AugmentConfig:
     scale: tuple[float, float] = (0.8, 1.2)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be drawn, or what the fixed-point arithmetic of `cnn3.augment` has no room for."""
+        """Refuse what cannot be drawn, or what `cnn3.training.augment` has no room for in fixed point."""
         _require_int("padding", self.padding, 0, 16)
         _require_number("flip", self.flip, "a probability in [0, 1]", 0.0, 1.0)
         for name in ("rotation", "shear"):

@@ -18,15 +18,15 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cnn3 import VARIANTS, ModelConfig, plots
+from cnn3.analysis.cost import parameters, training_flops
 from cnn3.config import SEED
-from cnn3.cost import parameters, training_flops
-from experiments import figures, reported
-from experiments.cache import cached
-from experiments.common import Run, run_all
-from experiments.names import display, shown
-from experiments.options import Options
-from experiments.publish import Report, conduct
-from experiments.tables import (
+from experiments.support import figures, reported
+from experiments.support.cache import cached
+from experiments.support.names import display, shown
+from experiments.support.options import Options
+from experiments.support.publish import Report, conduct
+from experiments.support.runner import Run, run_all
+from experiments.support.tables import (
     NOTHING,
     Row,
     Table,
@@ -36,7 +36,7 @@ from experiments.tables import (
     runs_table,
     spread,
 )
-from experiments.verdict_tables import verdict_table
+from experiments.support.verdict_tables import verdict_table
 
 NAME = "architecture"
 TITLE = "Choices of the architecture"

@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 
 from cnn3 import PROTOCOLS, Protocol, plots
 from cnn3.cli import UsageError
-from experiments import figures
-from experiments.common import Run, run_all
-from experiments.names import display
-from experiments.options import Options
-from experiments.publish import Report, conduct
-from experiments.reported import TUNED
-from experiments.tables import (
+from experiments.support import figures
+from experiments.support.names import display
+from experiments.support.options import Options
+from experiments.support.publish import Report, conduct
+from experiments.support.reported import TUNED
+from experiments.support.runner import Run, run_all
+from experiments.support.tables import (
     METRICS,
     NOTHING,
     SPLITS,

@@ -21,16 +21,16 @@ from cnn3 import OPTIMIZERS, VARIANTS, Dataset, RunConfig, Split, evaluate, load
 from cnn3.cli import UsageError
 from cnn3.config import SEED
 from cnn3.data import provenance
-from cnn3.pretrained import TUNED as WEIGHTS
-from cnn3.train import EVALUATION_BATCH, evaluate_in_training_mode
-from experiments.cache import cached, file_digest
-from experiments.common import Run, run_all
-from experiments.finished import UnfinishedError
-from experiments.options import Options
-from experiments.outcomes import points
-from experiments.publish import Report, conduct
-from experiments.reported import IMPROVEMENTS
-from experiments.tables import NOTHING, Row, Table, spread
+from cnn3.training.step import EVALUATION_BATCH, evaluate_in_training_mode
+from cnn3.weights.pretrained import TUNED as WEIGHTS
+from experiments.support.cache import cached, file_digest
+from experiments.support.finished import UnfinishedError
+from experiments.support.options import Options
+from experiments.support.outcomes import points
+from experiments.support.publish import Report, conduct
+from experiments.support.reported import IMPROVEMENTS
+from experiments.support.runner import Run, run_all
+from experiments.support.tables import NOTHING, Row, Table, spread
 
 NAME = "differences"
 TITLE = "Where it differs"

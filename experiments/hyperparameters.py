@@ -14,14 +14,22 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cnn3 import VARIANTS, OptimizerConfig, RunConfig, plots
-from experiments import figures
-from experiments.common import Run, run_all
-from experiments.names import display
-from experiments.options import Options
-from experiments.publish import Report, conduct
-from experiments.reported import HYPERPARAMETERS, TUNED, TUNED_SETTING, Accuracy, Reported, comparable, setting_name
-from experiments.tables import NOTHING, Row, Table, beside, measured, reading, runs_table, target_accuracy
-from experiments.verdict_tables import verdict_table
+from experiments.support import figures
+from experiments.support.names import display
+from experiments.support.options import Options
+from experiments.support.publish import Report, conduct
+from experiments.support.reported import (
+    HYPERPARAMETERS,
+    TUNED,
+    TUNED_SETTING,
+    Accuracy,
+    Reported,
+    comparable,
+    setting_name,
+)
+from experiments.support.runner import Run, run_all
+from experiments.support.tables import NOTHING, Row, Table, beside, measured, reading, runs_table, target_accuracy
+from experiments.support.verdict_tables import verdict_table
 
 NAME = "hyperparameters"
 TITLE = "Training hyperparameters"

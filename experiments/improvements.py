@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from cnn3 import VARIANTS
-from experiments import figures
-from experiments.common import run_all
-from experiments.options import Options
-from experiments.publish import Report, conduct
-from experiments.reported import BASELINE_TEST_ACCURACY, IMPROVEMENTS
-from experiments.tables import Row, beside, reading, results_table, runs_table
-from experiments.verdict_tables import verdict_table
+from experiments.support import figures
+from experiments.support.options import Options
+from experiments.support.publish import Report, conduct
+from experiments.support.reported import BASELINE_TEST_ACCURACY, IMPROVEMENTS
+from experiments.support.runner import run_all
+from experiments.support.tables import Row, beside, reading, results_table, runs_table
+from experiments.support.verdict_tables import verdict_table
 
 NAME = "improvements"
 TITLE = "Improvement techniques"

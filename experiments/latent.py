@@ -16,17 +16,17 @@ from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
 from cnn3 import load, plots
+from cnn3.analysis.latent import ITERATIONS, NEIGHBOURS, PERPLEXITY, WARM, Scores, latents, scores, tsne
 from cnn3.data import CLASS_NAMES, Split
-from cnn3.fit import BEST, INITIAL, snapshot_name, weight_names
-from cnn3.latent import ITERATIONS, NEIGHBOURS, PERPLEXITY, WARM, Scores, latents, scores, tsne
-from experiments.cache import cached, file_digest
-from experiments.common import Run, run_all, trained
-from experiments.figures import subtitle as trained_on
-from experiments.names import display
-from experiments.options import Options
-from experiments.publish import Report, conduct
-from experiments.tables import Row, Table, reading, results_table, runs_table, spread
-from experiments.verdict_tables import verdict_table
+from cnn3.runs.fit import BEST, INITIAL, snapshot_name, weight_names
+from experiments.support.cache import cached, file_digest
+from experiments.support.figures import subtitle as trained_on
+from experiments.support.names import display
+from experiments.support.options import Options
+from experiments.support.publish import Report, conduct
+from experiments.support.runner import Run, run_all, trained
+from experiments.support.tables import Row, Table, reading, results_table, runs_table, spread
+from experiments.support.verdict_tables import verdict_table
 
 NAME = "latent"
 TITLE = "The latent space"

@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from cnn3 import OPTIMIZERS, plots
-from experiments import figures, reported
-from experiments.common import Run, run_all
-from experiments.names import shown
-from experiments.options import Options
-from experiments.publish import Report, conduct
-from experiments.tables import (
+from experiments.support import figures, reported
+from experiments.support.names import shown
+from experiments.support.options import Options
+from experiments.support.publish import Report, conduct
+from experiments.support.runner import Run, run_all
+from experiments.support.tables import (
     Row,
     Table,
     beside,
@@ -28,7 +28,7 @@ from experiments.tables import (
     results_table,
     runs_table,
 )
-from experiments.verdict_tables import verdict_table
+from experiments.support.verdict_tables import verdict_table
 
 NAME = "optimizers"
 TITLE = "Training algorithms"

@@ -29,18 +29,18 @@ from experiments import (
     setup,
     tuned,
 )
-from experiments.captions import title
-from experiments.comparison import Reports, runs_of
-from experiments.document import Document, Section, html_document, markdown_document
-from experiments.environment import environment
-from experiments.finished import UnfinishedError
-from experiments.machines import machines
-from experiments.names import shown
-from experiments.options import Options, command
-from experiments.overview import overview
-from experiments.publish import Report, publish, section, setting
-from experiments.tables import Table
-from experiments.verdict_tables import CLAIMED
+from experiments.support.captions import title
+from experiments.support.comparison import Reports, runs_of
+from experiments.support.document import Document, Section, html_document, markdown_document
+from experiments.support.environment import environment
+from experiments.support.finished import UnfinishedError
+from experiments.support.machines import machines
+from experiments.support.names import shown
+from experiments.support.options import Options, command
+from experiments.support.overview import overview
+from experiments.support.publish import Report, publish, section, setting
+from experiments.support.tables import Table
+from experiments.support.verdict_tables import CLAIMED
 
 NAME = "reproduce"
 TITLES = {"cifar10": "Three convolutions on CIFAR-10: is the original study reproduced?"}

@@ -13,21 +13,21 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cnn3 import OPTIMIZERS, PROTOCOLS, VARIANTS, Dataset, ModelConfig, RunConfig, load, plots
-from cnn3.augment import SIZE, augment, bounds
+from cnn3.analysis.cost import parameters
 from cnn3.config import LATENT, SEED
-from cnn3.cost import parameters
 from cnn3.data import VALIDATION
-from cnn3.model import CLASSES, CNN3
-from cnn3.train import random_key
+from cnn3.nn.network import CLASSES, CNN3
+from cnn3.training.augment import SIZE, augment, bounds
+from cnn3.training.step import random_key
 from cnn3.weights import to_torch, weight_shapes
 from experiments.architecture import GROUPS
 from experiments.hyperparameters import BATCH_SIZES, LEARNING_RATES
 from experiments.latent import MIDDLE
-from experiments.names import display
-from experiments.options import Options
-from experiments.publish import Report, conduct
-from experiments.reported import SETTINGS
-from experiments.tables import Table
+from experiments.support.names import display
+from experiments.support.options import Options
+from experiments.support.publish import Report, conduct
+from experiments.support.reported import SETTINGS
+from experiments.support.tables import Table
 
 NAME = "setup"
 TITLE = "Data, network and settings"

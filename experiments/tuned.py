@@ -10,18 +10,18 @@ from matplotlib.figure import Figure
 from scipy.special import softmax
 
 from cnn3 import load, plots, predict
-from cnn3.analysis import BINS, calibration_error, confident_mistakes, confusion, reliability
+from cnn3.analysis.calibration import BINS, calibration_error, confident_mistakes, confusion, reliability
 from cnn3.data import CLASS_NAMES
-from cnn3.fit import BEST
-from cnn3.train import EVALUATION_BATCH
-from experiments.cache import cached, file_digest
-from experiments.common import Run, run_all, trained
-from experiments.figures import subtitle as trained_on
-from experiments.names import display
-from experiments.options import Options
-from experiments.publish import Report, conduct
-from experiments.reported import TUNED
-from experiments.tables import NOTHING, Row, Table, beside, reading, results_table, runs_table, spread
+from cnn3.runs.fit import BEST
+from cnn3.training.step import EVALUATION_BATCH
+from experiments.support.cache import cached, file_digest
+from experiments.support.figures import subtitle as trained_on
+from experiments.support.names import display
+from experiments.support.options import Options
+from experiments.support.publish import Report, conduct
+from experiments.support.reported import TUNED
+from experiments.support.runner import Run, run_all, trained
+from experiments.support.tables import NOTHING, Row, Table, beside, reading, results_table, runs_table, spread
 
 NAME = "tuned"
 TITLE = "The tuned run"

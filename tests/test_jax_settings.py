@@ -7,8 +7,8 @@ import pytest
 
 from cnn3 import ConfigError, fit, jax_settings, load
 from cnn3.jax_settings import check_jax
-from tests.processes import python
-from tests.tiny import SMALL_RUN
+from tests.helpers.processes import python
+from tests.helpers.tiny import SMALL_RUN
 
 IMPOSSIBLE = {
     "JAX_ENABLE_X64": ("1", "error: cnn3 needs JAX_ENABLE_X64=0, but it is 1; unset it\n"),
@@ -49,7 +49,8 @@ def test_the_library_refuses_it_too() -> None:
 def test_another_default_generator_changes_no_random_number() -> None:
     """`rbg` draws other numbers than threefry does; a run names its generator, so it does not meet the default."""
     script = (
-        "import jax, numpy as np; from cnn3.train import init_weights, random_key; from cnn3 import ModelConfig\n"
+        "import jax, numpy as np; from cnn3 import ModelConfig\n"
+        "from cnn3.training.step import init_weights, random_key\n"
         "weights = init_weights(ModelConfig(channels=(2, 2, 2), hidden=(128,)), 3136)\n"
         "print(float(np.sum(np.abs(weights.params['fc1']['kernel']))), jax.random.bits(random_key(7)))\n"
         "print(jax.random.bits(jax.random.key(7)))\n"

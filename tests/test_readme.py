@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import QUICK_TO_COMPILE, ROOT, python
-from tests.readme import blocks, commands
+from tests.helpers.processes import QUICK_TO_COMPILE, ROOT, python
+from tests.helpers.readme import blocks, commands
 
 DATA = Path(os.environ.get("TFDS_DATA_DIR", ROOT.parent / "shared" / "tensorflow_datasets"))
 
 # Runs an experiment on real images, but few of them, and with one variant, in code that is quick to compile.
 FEW = """
 import sys
-from experiments import common, improvements
+from experiments import improvements
+from experiments.support import runner as common
 from cnn3 import VARIANTS, Dataset, Split, load
 def few(*args, **kwargs):
     data = load(*args, **kwargs)

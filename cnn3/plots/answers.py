@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
-from cnn3.analysis import Reliability, calibration_error
+from cnn3.analysis.calibration import Reliability, calibration_error
 from cnn3.plots.style import COLORS, frame, head
 
 DIAGONAL = "0.9"

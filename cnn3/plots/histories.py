@@ -12,7 +12,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.typing import LineStyleType
 
-from cnn3.metrics import best_epoch
+from cnn3.training.metrics import best_epoch
 
 Metric = Literal["accuracy", "loss"]
 SplitName = Literal["train", "validation"]

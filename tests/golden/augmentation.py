@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.datasets import load_digits, load_sample_image
 
-from tests.pillow_transforms import with_pillow
+from tests.helpers.pillow_transforms import with_pillow
 
 FILE = Path(__file__).with_name("augmentation.npz")
 BLOCK, BLOCKS = 1000, 1000  # draws in a block, and blocks
@@ -27,7 +27,7 @@ def picture() -> np.ndarray:
 
 def block(number: int) -> np.ndarray:
     """Return the picture after each of a block of transforms, drawn as torchvision draws them."""
-    from cnn3.augment import Draws
+    from cnn3.training.augment import Draws
 
     rng, image, shape = np.random.default_rng([3136, number]), picture(), (BLOCK,)
     fields: tuple[Any, ...] = (

@@ -1,0 +1,1 @@
+"""What trained weights say: latent spaces, calibration, and what a network costs."""

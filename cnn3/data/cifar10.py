@@ -1,0 +1,194 @@
+"""CIFAR-10 as arrays, from TFDS's prepared records.
+
+TFDS keeps compressed images. What was decoded from them is kept as one safetensors file beside them, or in the user's
+cache folder if theirs cannot be written; reading that file needs no TFDS, which is slow to import.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import save
+
+from cnn3 import files, safetensors_file
+from cnn3.data import DataError, Source, Split, digest_splits
+
+VERSION = "3.0.2"
+PER_CLASS = {"train": 5000, "test": 1000}  # images of each of the ten classes (report, section 1)
+CACHE_NAME = "cnn3-arrays.safetensors"
+MAGIC: Mapping[Literal["PNG", "JPEG"], bytes] = {"PNG": b"\x89PNG\r\n\x1a\n", "JPEG": b"\xff\xd8\xff"}
+ELSEWHERE = "name another folder with --data-dir or TFDS_DATA_DIR"
+
+log = logging.getLogger(__name__)
+
+
+def read(data_dir: str | os.PathLike | None) -> Source:
+    """Return the 50,000 training and the 10,000 test images, in the order of TFDS's records.
+
+    Args:
+        data_dir: TFDS's folder, or None for TFDS's own rule: TFDS_DATA_DIR, else ~/tensorflow_datasets. If CIFAR-10 is
+            not prepared there, it is, from the archive in TFDS's manual folder or by download.
+
+    Raises:
+        DataError: the data is not there and cannot be prepared, or what is there is damaged.
+    """
+    root = _root(data_dir)
+    _check_readable(root)
+    folder = root / "cifar10" / VERSION
+    if not is_prepared(folder):
+        from cnn3.data.cifar10_tfds import prepare
+
+        prepare(root, folder)
+    records = {part: sorted(folder.glob(f"cifar10-{part}.array_record-*")) for part in PER_CLASS}
+    if not all(records.values()):
+        raise DataError(f"{folder} lacks array_record files: remove it to have it prepared anew, or {ELSEWHERE}")
+    state = _state(records)
+    beside, users = folder / CACHE_NAME, _user_cache(folder)
+    for path in (beside, users):
+        if (kept := _read_cache(path, state)) is not None:
+            return kept
+    splits = {part: _decode(root, part, paths) for part, paths in records.items()}
+    source = Source(**splits, digest=digest_splits(splits))
+    _write_cache(beside if is_writable(folder) else users, source, state)
+    return source
+
+
+def kept_digest(data_dir: str | os.PathLike | None) -> str | None:
+    """Return the digest of the images that `read` would give, or None if they have not been decoded yet."""
+    folder = _root(data_dir) / "cifar10" / VERSION
+    try:
+        state = _state({part: sorted(folder.glob(f"cifar10-{part}.array_record-*")) for part in PER_CLASS})
+        for path in (folder / CACHE_NAME, _user_cache(folder)):
+            if path.exists():
+                metadata = safetensors_file.read_metadata(path)
+                if metadata.get("records") == state:
+                    return metadata.get("sha256")
+    except (OSError, ValueError):
+        pass  # `read` will say what is wrong with them
+    return None
+
+
+def encoding(data_dir: str | os.PathLike | None) -> Literal["PNG", "JPEG"]:
+    """Return how prepared records keep their images: PNG as TFDS itself does, or JPEG, which loses something.
+
+    Raises:
+        DataError: there are no such records.
+    """
+    from array_record.python.array_record_module import ArrayRecordReader
+
+    folder = _root(data_dir) / "cifar10" / VERSION
+    try:
+        reader = ArrayRecordReader(str(min(folder.glob("cifar10-test.array_record-*"))))
+        record = reader.read()
+        reader.close()
+    except (ValueError, RuntimeError, IndexError) as error:  # no file; no such record
+        raise DataError(f"cannot read the test records in {folder} ({error}): {ELSEWHERE}") from None
+    found: list[Literal["PNG", "JPEG"]] = [name for name, magic in MAGIC.items() if magic in record]
+    if len(found) != 1:
+        raise DataError(f"the images in {folder} are neither PNG nor JPEG: remove it to have it prepared anew")
+    return found[0]
+
+
+def _root(data_dir: str | os.PathLike | None) -> Path:
+    return Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets") if data_dir is None else data_dir).expanduser()
+
+
+def is_prepared(folder: Path) -> bool:
+    """Whether TFDS has finished with a folder."""
+    return (folder / "dataset_info.json").exists()
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether a folder may be written: one without write permission is let alone by the superuser too."""
+    return bool(folder.stat().st_mode & 0o222) and os.access(folder, os.W_OK)
+
+
+def _check_readable(root: Path) -> None:
+    if files.is_address(root):
+        raise DataError(f"the data folder {root} is an address, not a folder of this machine: {ELSEWHERE}")
+    try:
+        with os.scandir(root):
+            pass
+    except FileNotFoundError:
+        pass  # it can be made
+    except OSError as error:
+        raise DataError(f"cannot read the data folder {root} ({error.strerror}): {ELSEWHERE}") from None
+
+
+def _decode(root: Path, part: str, records: list[Path]) -> Split:
+    from cnn3.data.cifar10_tfds import decode
+
+    log.info("decoding %s", records[0])
+    try:
+        images = decode(root, part)
+        _check_counts(part, images)
+    except Exception as error:  # what array_record, TFDS or Pillow raise at damaged bytes is not documented
+        names, reason = ", ".join(map(str, records)), str(error).split("\n")[0]
+        again = f"remove {records[0].parent} to have it prepared anew"
+        raise DataError(f"cannot read {names} ({reason}): {again}, or {ELSEWHERE}") from error
+    return images
+
+
+def _check_counts(part: str, images: Split) -> None:
+    """Make sure that all the images are there, as many of one class as of another.
+
+    Raises:
+        ValueError: they are not.
+    """
+    classes, counts = np.unique(images.labels, return_counts=True)
+    each = PER_CLASS[part]
+    if not (np.array_equal(classes, np.arange(10)) and np.all(counts == each)):
+        found = dict(zip(classes.tolist(), counts.tolist(), strict=True))
+        raise ValueError(f"the {part} set has not {each} images of each class, but {found}")
+    if images.images.shape != (10 * each, 32, 32, 3):
+        raise ValueError(f"the {part} images have shape {images.images.shape}")
+
+
+def _state(records: dict[str, list[Path]]) -> str:
+    """Return what tells these record files from others: names, sizes, times."""
+    stats = {path.name: path.stat() for paths in records.values() for path in paths}
+    return json.dumps({name: (stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()})
+
+
+def _user_cache(folder: Path) -> Path:
+    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return base / "cnn3" / hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16] / CACHE_NAME
+
+
+def _read_cache(path: Path, state: str) -> Source | None:
+    """Return the images kept in `path`, or None if there are none, or they are damaged or of other records."""
+    try:
+        tensors, metadata = safetensors_file.read(path)
+        if metadata.get("records") != state:
+            log.info("%s was made from other record files: making it anew", path)
+            return None
+        splits = {part: Split(*(tensors[f"{part}.{name}"] for name in Split._fields)) for part in PER_CLASS}
+        digest = digest_splits(splits)
+        if digest != metadata.get("sha256"):
+            raise ValueError("its checksum is wrong")
+        for part, split in splits.items():
+            _check_counts(part, split)
+    except FileNotFoundError:
+        return None
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        log.warning("%s cannot be used (%s): making it anew", path, error)
+        return None
+    return Source(**splits, digest=digest)
+
+
+def _write_cache(path: Path, source: Source, state: str) -> None:
+    parts = {"train": source.train, "test": source.test}
+    arrays = {f"{part}.{name}": array for part, split in parts.items() for name, array in split._asdict().items()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write(path, save(arrays, metadata={"records": state, "sha256": source.digest}))
+    except (OSError, files.OutputError) as error:
+        log.warning("the decoded images are not kept, so the next start has to decode them again: %s", error)
+    else:
+        log.info("keeping the decoded images in %s", path)

@@ -1,0 +1,170 @@
+"""The part of CIFAR-10 that is TFDS's: preparing its records and decoding them, neither with TensorFlow."""
+
+import errno
+import functools
+import io
+import os
+import shutil
+import tarfile
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import requests
+import tensorflow_datasets as tfds
+from PIL import Image
+from tensorflow_datasets.core.download import DownloadError, checksums, downloader
+from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+
+from cnn3.data import DataError, Split
+from cnn3.data.cifar10 import ELSEWHERE, VERSION, is_prepared, is_writable
+
+ARCHIVE = "cifar-10-binary.tar.gz"
+TIMEOUTS = (10.0, 60.0)  # seconds to wait for a connection, and for the next bytes
+OFFLINE = "--dataset digits needs no download"
+
+
+def decode(root: Path, part: str) -> Split:
+    """Return the "train" or the "test" images of the prepared data in `root`, in the order of the records.
+
+    Pillow decodes them, not TFDS, which takes OpenCV where that is installed: JPEG decoders differ.
+    """
+    source: Any = tfds.data_source(
+        f"cifar10:{VERSION}",
+        split=part,
+        data_dir=root,
+        download=False,
+        decoders={"image": tfds.decode.SkipDecoding()},  # type: ignore[reportCallIssue]
+        builder_kwargs={"file_format": "array_record"},
+    )
+    rows = source.__getitems__(range(len(source)))
+    images = np.stack([np.asarray(Image.open(io.BytesIO(row["image"]))) for row in rows])
+    return Split(images, np.array([row["label"] for row in rows], np.int32))
+
+
+def prepare(root: Path, folder: Path) -> None:
+    """Have TFDS write the records of CIFAR-10 into `folder`, whole or not at all.
+
+    Raises:
+        DataError: it cannot be done; nothing that was begun is left but a finished download.
+    """
+    if folder.exists():
+        raise DataError(f"{folder} lacks dataset_info.json: remove it to have it prepared anew, or {ELSEWHERE}")
+    base = next(path for path in (folder.parent, root, *root.absolute().parents) if path.exists())
+    if not is_writable(base):
+        raise DataError(f"cifar10 is not prepared in {root}, and {base} is not writable: {ELSEWHERE}; {OFFLINE}")
+    try:
+        with _leaving_nothing_begun(root):
+            builder = Cifar10(data_dir=root, file_format="array_record")
+            builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
+    except DataError:
+        raise
+    except Exception as error:  # a failed write is an OSError or array_record's RuntimeError
+        if is_prepared(folder):
+            return  # another process was faster
+        if os.strerror(errno.ENOSPC) in str(error):
+            full = f"the disk of {root} is full: cifar10 needs 500 MB; free them, or {ELSEWHERE}"
+            raise DataError(full) from error
+        raise DataError(f"cannot prepare cifar10 in {root} ({_reason(error)}): mend that, or {ELSEWHERE}") from error
+
+
+class Cifar10(tfds.image_classification.Cifar10, skip_registration=True):  # type: ignore[reportGeneralTypeIssues]
+    """TFDS's builder of CIFAR-10 without the steps that need TensorFlow: opening files and encoding images."""
+
+    VERSION = tfds.core.Version(VERSION)
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Generator]:
+        info = self._cifar_info
+        with tarfile.open(_fetch(Path(self.data_dir_root), info.url, dl_manager)) as archive:
+            opened = ((member.name, archive.extractfile(member)) for member in archive)
+            content = {name.removeprefix(info.prefix): file.read() for name, file in opened if file}
+        features: Any = self.info.features
+        features["label"].names = content[info.label_files[0]].decode().split()
+        return {
+            part: self._generate_examples(f"{part}_", [content[name] for name in batches])
+            for part, batches in (("train", info.train_files), ("test", info.test_files))
+        }
+
+    def _generate_examples(self, split_prefix: str, filepaths: list[bytes]) -> Generator[tuple[int, dict], Any, None]:
+        rows = np.frombuffer(b"".join(filepaths), np.uint8).reshape(-1, 1 + 3 * 32 * 32)
+        for index, row in enumerate(rows):
+            encoded = io.BytesIO()
+            Image.fromarray(row[1:].reshape(3, 32, 32).transpose(1, 2, 0)).save(encoded, "PNG")
+            yield index, {"id": f"{split_prefix}{index:05d}", "image": encoded.getvalue(), "label": row[0]}
+
+
+def _fetch(root: Path, url: str, dl_manager: Any) -> Path:
+    """Return where CIFAR-10's archive is, once its checksum is known to be the one registered with TFDS.
+
+    TFDS takes the archive from its manual folder if it is there.
+
+    Raises:
+        DataError: it cannot be had, or is not the one registered.
+    """
+    expected = checksums.get_all_url_infos()[url]
+    manual = root / "downloads" / "manual" / ARCHIVE
+    by_hand = f"put {ARCHIVE} in {manual.parent}, or {ELSEWHERE}; {OFFLINE}"
+    if manual.exists():
+        _verify(manual, expected, by_hand)
+    try:
+        with _timeouts():
+            path = Path(dl_manager.download(url))
+    except NonMatchingChecksumError as error:
+        wrong = f"what {url} sent has not the checksum registered with TFDS: try again later, or {by_hand}"
+        raise DataError(wrong) from error
+    except (requests.RequestException, DownloadError) as error:
+        absent = f"cifar10 is not prepared in {root}, and {url} cannot be downloaded"
+        raise DataError(f"{absent} ({_reason(_root_cause(error))}): {by_hand}") from error
+    _verify(path, expected, by_hand)
+    return path
+
+
+def _verify(path: Path, expected: checksums.UrlInfo, by_hand: str) -> None:
+    found = checksums.compute_url_info(path)
+    if found != expected:
+        raise DataError(
+            f"{path} is damaged or another file: {int(found.size)} bytes with SHA-256 {found.checksum}, not "
+            f"{int(expected.size)} with {expected.checksum}; remove it to have it downloaded anew, or {by_hand}"
+        )
+
+
+@contextmanager
+def _timeouts() -> Iterator[None]:
+    """Let TFDS give up on a silent host: it has no option for that, waits for ever, and tries for minutes."""
+    open_url, retries = downloader._open_url, downloader.MAX_RETRIES
+    downloader._open_url = functools.partial(open_url, timeout=TIMEOUTS)
+    downloader.MAX_RETRIES = 0
+    try:
+        yield
+    finally:
+        downloader._open_url, downloader.MAX_RETRIES = open_url, retries
+
+
+@contextmanager
+def _leaving_nothing_begun(root: Path) -> Iterator[None]:
+    """Remove the partial downloads and empty folders that TFDS leaves behind when it fails."""
+    downloads = root / "downloads"
+    folders = downloads / "extracted", downloads / "cifar10", downloads, root / "cifar10", root
+    new = [path for path in folders if not path.exists()]
+    before = set(downloads.glob("cifar10/*.tmp.*"))
+    try:
+        yield
+    except BaseException:
+        for path in set(downloads.glob("cifar10/*.tmp.*")) - before:
+            shutil.rmtree(path, ignore_errors=True)
+        for path in new:
+            with suppress(OSError):  # not empty: something was finished
+                path.rmdir()
+        raise
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    while cause := error.__cause__ or error.__context__:
+        error = cause
+    return error
+
+
+def _reason(error: BaseException) -> str:
+    return str(error).split("\n")[0] or type(error).__name__

@@ -1,0 +1,65 @@
+"""A user's picture as the network takes it."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from cnn3.training.augment import SIZE
+
+PAGE = "white"  # what lies behind transparent pixels, as where a picture is shown on a page
+SHALLOW = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "HSV"})  # up to 8 bits
+
+
+class ImageError(Exception):
+    """A file that cannot be taken as an image; the message names it and the remedy."""
+
+
+def read_image(path: str | Path) -> UInt8[np.ndarray, "32 32 3"]:
+    """Return an image file, of any format that Pillow reads, as 32x32 pixels of red, green and blue.
+
+    It is turned as its EXIF orientation says, laid on white where it is transparent, cropped to the square in its
+    centre, and resized as the report does it, by Pillow's bilinear filter (eval.py, line 21). An image of 32x32 stays
+    as it is. Of several frames the first is taken.
+
+    Raises:
+        ImageError: the file is missing, is no image, is damaged or cut off, or has too many or too deep pixels.
+    """
+    image = _to_rgb(_decode(path), path)
+    side = min(image.size)
+    left, top = ((length - side) // 2 for length in image.size)
+    square = image.crop((left, top, left + side, top + side))
+    return np.array(square.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
+
+
+def _decode(path: str | Path) -> Image.Image:
+    """Return the first frame, upright, in whatever mode it has."""
+    if not Path(path).is_file():
+        raise ImageError(f"there is no file {path}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged metadata that are not needed
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                image.load()
+                return ImageOps.exif_transpose(image)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageError(f"{path} has more than {Image.MAX_IMAGE_PIXELS} pixels; make it smaller first") from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{path} is not an image of a format that can be read; save it as PNG or JPEG") from None
+    except Exception as error:  # Pillow's decoders raise almost anything at damage
+        reason = getattr(error, "strerror", None) or f"it is damaged or cut off: {error}"
+        raise ImageError(f"cannot read {path}: {reason}") from None
+
+
+def _to_rgb(image: Image.Image, path: str | Path) -> Image.Image:
+    """Return 8 bits a channel, nothing transparent."""
+    if image.mode.startswith("I;16"):
+        return Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8)).convert("RGB")
+    if image.mode not in SHALLOW:  # the range of 32-bit pixels is not known
+        raise ImageError(f"{path} has pixels of type {image.mode}; save it with 8 or 16 bits a channel")
+    if image.has_transparency_data:
+        return Image.alpha_composite(Image.new("RGBA", image.size, PAGE), image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")

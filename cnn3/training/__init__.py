@@ -1,0 +1,1 @@
+"""Training as pure functions: augmentation, optimizers, steps, epochs, metrics."""

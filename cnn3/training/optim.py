@@ -1,0 +1,95 @@
+"""The optimizers of report section 6, with the semantics of torch.optim, and AdamW."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import jax
+import optax
+from jaxtyping import Array, Float
+
+from cnn3.config import OptimizerName, RunConfig
+from cnn3.training.augment import Bounds, bounds
+
+Rule = Literal["sgd", "rmsprop", "adam"]
+
+# The others differ from these in numbers alone, so they need not be compiled again.
+RULES: Mapping[OptimizerName, Rule] = {
+    "sgd": "sgd",
+    "momentum": "sgd",
+    "rmsprop": "rmsprop",
+    "adam": "adam",
+    "adamw": "adam",
+}
+
+
+class Hyperparameters(NamedTuple):
+    """A run's numbers: traced, so that a sweep over them compiles once.
+
+    Args:
+        learning_rate: step size.
+        momentum: of rule "sgd"; 0 is none.
+        l2: the penalty whose gradient is added, as torch.optim's `weight_decay` does but for AdamW.
+        decay: of the weights themselves, beside the gradient, as in AdamW (Loshchilov and Hutter 2017).
+        dropout: the fraction of hidden units that is dropped; not the optimizer's.
+        augment: how far the augmentation goes; not the optimizer's.
+    """
+
+    learning_rate: float | Float[Array, ""]
+    momentum: float | Float[Array, ""]
+    l2: float | Float[Array, ""]
+    decay: float | Float[Array, ""]
+    dropout: float | Float[Array, ""]
+    augment: Bounds
+
+
+def hyperparameters(config: RunConfig) -> Hyperparameters:
+    """Return the numbers of a configuration."""
+    optimizer = config.optimizer
+    decoupled = optimizer.name == "adamw"
+    l2, decay = (0.0, optimizer.weight_decay) if decoupled else (optimizer.weight_decay, 0.0)
+    numbers = optimizer.learning_rate, optimizer.momentum, l2, decay, config.model.dropout
+    return Hyperparameters(*numbers, bounds(config.augment))
+
+
+def sgd(hyper: Hyperparameters) -> optax.GradientTransformation:
+    """Stochastic gradient descent with the momentum of torch.optim.SGD: no dampening, the first gradient whole."""
+    return optax.trace(hyper.momentum)  # type: ignore[arg-type]
+
+
+def rmsprop(_: Hyperparameters) -> optax.GradientTransformation:
+    """torch.optim.RMSprop with its defaults: decay 0.99, epsilon added outside the root."""
+    return optax.scale_by_rms(decay=0.99, eps=1e-8, eps_in_sqrt=False)
+
+
+def adam(_: Hyperparameters) -> optax.GradientTransformation:
+    """torch.optim.Adam with its defaults: betas 0.9 and 0.999, epsilon outside the root (Kingma and Ba 2014)."""
+    return optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8)
+
+
+DIRECTIONS: Mapping[Rule, Callable[[Hyperparameters], optax.GradientTransformation]] = {
+    "sgd": sgd,
+    "rmsprop": rmsprop,
+    "adam": adam,
+}
+
+
+def make_optimizer(
+    rule: Rule, hyper: Hyperparameters, frozen: frozenset[str] = frozenset()
+) -> optax.GradientTransformation:
+    """Return the optimizer.
+
+    Args:
+        rule: how a gradient becomes a direction.
+        hyper: its numbers, concrete or traced.
+        frozen: layers that take no decay because nothing depends on them: torch.optim skips parameters without a
+            gradient, so decay must not shrink them either.
+    """
+
+    def decayed(params: Any) -> Any:
+        return {name: jax.tree.map(lambda _, live=name not in frozen: live, layer) for name, layer in params.items()}
+
+    add = partial(optax.add_decayed_weights, mask=decayed)
+    return optax.chain(
+        add(hyper.l2), DIRECTIONS[rule](hyper), add(hyper.decay), optax.scale_by_learning_rate(hyper.learning_rate)
+    )

@@ -1,0 +1,1 @@
+"""What the experiments share: command line, runner, reported numbers, verdicts, tables, figures, documents."""

@@ -1,0 +1,26 @@
+"""What a result was computed with: versions and hardware."""
+
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+
+import jax
+import psutil
+
+from cnn3.runs.record import cores, processor
+
+PACKAGES = ("cnn3", "jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn")
+
+
+def environment() -> Mapping[str, str]:
+    """Return versions and hardware of this process, by what they are of."""
+    devices = jax.devices()
+    accelerator = f"{len(devices)} x {devices[0].device_kind}" if devices[0].platform != "cpu" else "none"
+    return {
+        "Python": platform.python_version(),
+        **{name: version(name) for name in PACKAGES},
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": f"{processor()}, {len(cores())} cores",
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+        "accelerator": accelerator,
+    }

@@ -1,0 +1,150 @@
+"""The command line of the experiments."""
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import tyro
+
+from cnn3 import OPTIMIZERS, PROTOCOLS, VARIANTS, ConfigError, DataError, OutputError, RunConfig, WeightsError, cli
+from cnn3.cli import COUNT, JOBS, UsageError, one_line
+from cnn3.config import SEED, Precision, ProtocolName
+from cnn3.jax_settings import check_jax
+from cnn3.runs.compilation import cache_compilations
+from cnn3.runs.reuse import Reuse
+from experiments.support.interruption import interruptible
+from experiments.support.places import share_gpus
+
+MOST_SEEDS = MOST_JOBS = 1000
+TUNED_SNAPSHOTS = (0, 1, 2, 4, 9, 20, 49, 99)  # 20 is the original study's
+_DATA_DIR = tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: TFDS_DATA_DIR, else ~/tensorflow_datasets)")
+_RUNS = tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: <output>/<dataset>/runs)")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line of every experiment.
+
+    Args:
+        dataset: cifar10, or digits: 1,797 handwritten digits that come with scikit-learn and need no download.
+        data_dir: TFDS's folder, where CIFAR-10 is or is to be prepared.
+        output: folder for tables and figures.
+        runs: folder of the runs, each in a folder of its own; what is done there is only read, what was cut off goes
+            on. It is written only if a run is to be trained, so that the runs of others can be tabulated.
+        epochs: the most epochs of a run; it stops earlier once validation accuracy has not risen for 10.
+        seeds: runs of each row, with seeds 3136, 3137, ...; tables then give mean and standard deviation.
+        protocol: corrected does what the study's text says; published repeats the defects of its program: last norm
+            thrown away, validation in training mode, metrics divided by full batches.
+        precision: bf16 multiplies in bfloat16, for GPUs; weights and statistics stay float32.
+        limit: train on the first N training images only.
+        reuse: finished runs that other code has made: same-code trains them again and keeps the old ones beside them,
+            any-version takes them as they are, and the tables say so.
+        only_finished: train nothing, and use only the runs that have finished.
+        jobs: runs at a time, each with its share of the cores or a GPU; auto is one a GPU or, without, one a core.
+    """
+
+    dataset: Literal["cifar10", "digits"] = "cifar10"
+    data_dir: Annotated[Path | None, _DATA_DIR] = None
+    output: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("results")
+    runs: Annotated[Path | None, _RUNS] = None
+    epochs: Annotated[int, COUNT] = 150
+    seeds: Annotated[int, COUNT] = 1
+    protocol: ProtocolName = "corrected"
+    precision: Precision = "fp32"
+    limit: Annotated[int | None, COUNT, tyro.conf.arg(help_behavior_hint="(default: all)")] = None
+    reuse: Reuse = "same-code"
+    only_finished: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    jobs: Annotated[int | Literal["auto"], JOBS] = 1
+
+    def config(self, **changes: Any) -> RunConfig:
+        """Return the original study's default run under these options, with some fields changed.
+
+        Raises:
+            ConfigError: an option or a change is impossible.
+        """
+        protocol = PROTOCOLS[self.protocol]
+        default = RunConfig(
+            protocol=protocol, dataset=self.dataset, limit=self.limit, epochs=self.epochs, precision=self.precision
+        )
+        return replace(default, **changes)
+
+    def tuned(self, **changes: Any) -> RunConfig:
+        """Return the original study's tuned run (section 5) under these options, with some fields changed.
+
+        It keeps the weights of some epochs, more and more apart, to show how the latent space evolves.
+        """
+        tuned = self.config(
+            model=VARIANTS["batch_norm"], optimizer=OPTIMIZERS["adam"], batch_size=64, snapshots=TUNED_SNAPSHOTS
+        )
+        return replace(tuned, **changes)
+
+    def folder(self, experiment: str) -> Path:
+        """Return where an experiment's results lie."""
+        return self.output / self.dataset / experiment
+
+    def runs_folder(self) -> Path:
+        """Return where the folders of the runs lie."""
+        return self.folder("runs") if self.runs is None else self.runs
+
+    def describe(self) -> str:
+        """Return in words what a table must say of its numbers."""
+        images = "all training images" if self.limit is None else f"the first {self.limit} training images"
+        epochs = "1 epoch" if self.epochs == 1 else f"at most {self.epochs} epochs"
+        seeds = f"1 seed ({SEED})" if self.seeds == 1 else f"{self.seeds} seeds ({SEED} to {SEED + self.seeds - 1})"
+        how = f"protocol {self.protocol}" + (", in bfloat16" if self.precision == "bf16" else "")
+        return f"Data set {self.dataset}, {images}; {epochs}; {seeds}; {how}."
+
+
+Given = TypeVar("Given", bound=Options)
+
+
+def command(
+    kind: type[Given], work: Callable[[Given], list[Path]], name: str, about: str, args: Sequence[str] | None = None
+) -> int:
+    """Run an experiment from the command line.
+
+    SIGINT and SIGTERM end the process, with status 130 and 143, if this is its main thread.
+
+    Args:
+        kind: of its options.
+        work: does the experiment and returns the files that it wrote.
+        name: of the module, as `python -m experiments.NAME`.
+        about: what `--help` says first.
+        args: the command line; None is the process's own.
+
+    Returns:
+        the exit status: 0, or 2 if it cannot be done.
+    """
+    try:
+        options = parse(kind, name, about, args)
+        logging.basicConfig(format="%(message)s")
+        with interruptible():
+            if options.jobs != 1:
+                share_gpus()
+            check_jax()
+            cache_compilations()
+            paths = work(options)
+    except (UsageError, ConfigError, DataError, OutputError, WeightsError) as error:
+        print(one_line(error), file=sys.stderr)
+        return 2
+    for path in paths:
+        print(f"wrote {path}")
+    return 0
+
+
+def parse(kind: type[Given], name: str, about: str, args: Sequence[str] | None = None) -> Given:
+    """Return the options of a command line.
+
+    Raises:
+        UsageError: it cannot be understood.
+        SystemExit: it asked for help, which was printed.
+    """
+    options = cli.parse(kind, f"python -m experiments.{name}", about, args)
+    if not 1 <= options.seeds <= MOST_SEEDS:
+        raise UsageError(f"seeds must be a whole number from 1 to {MOST_SEEDS}, not {options.seeds}")
+    if options.jobs != "auto" and not 1 <= options.jobs <= MOST_JOBS:
+        raise UsageError(f"jobs must be auto or a whole number from 1 to {MOST_JOBS}, not {options.jobs}")
+    return options

@@ -1,0 +1,174 @@
+"""Whatever a configuration or a command line holds, it is run or refused in one line that names the field."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import patch
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cnn3 import ConfigError, DataError, ModelConfig, OptimizerConfig, Protocol, RunConfig, load
+from cnn3.config import LARGEST, SMALLEST
+from cnn3.nn.layers import plain
+from cnn3.training.optim import hyperparameters
+from cnn3.training.step import init_state, make_program, train_step
+from experiments.support.options import Options, command
+
+whole = st.integers() | st.sampled_from([2**31, 2**63, 10**400])
+anything: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | whole | st.floats() | st.text() | st.sampled_from(["adam", "max", "digits", "fp32"]),
+    lambda inner: st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple),
+    max_leaves=4,
+)
+
+
+def fields(kind: Any) -> dict[str, st.SearchStrategy[Any]]:
+    return {field.name: anything for field in dataclasses.fields(kind)}
+
+
+def refusal(work: Callable[[], object], kind: type[Exception]) -> str | None:
+    """Return what is said against some work, None if it was done."""
+    try:
+        work()
+    except kind as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("kind", [ModelConfig, OptimizerConfig, Protocol, RunConfig])
+@given(data=st.data())
+def test_a_value_is_accepted_or_refused_by_the_name_of_its_field(kind, data):
+    name = data.draw(st.sampled_from([field.name for field in dataclasses.fields(kind)]))
+    value = data.draw(anything)
+    try:
+        accepted = kind(**{name: value})
+    except ConfigError as error:
+        said = str(error)
+        assert said.startswith("optimizer" if (kind, name) == (OptimizerConfig, "name") else name), said
+        assert "\n" not in said
+        assert len(said) < 500
+    else:
+        config = {ModelConfig: "model", OptimizerConfig: "optimizer", Protocol: "protocol"}.get(kind)
+        run = RunConfig(**{config: accepted}) if config else accepted
+        assert RunConfig.from_json(run.to_json()) == run
+
+
+@given(st.dictionaries(st.sampled_from([field.name for field in dataclasses.fields(RunConfig)]), anything))
+def test_json_of_wrong_types_is_refused(changes):
+    text = json.dumps(dataclasses.asdict(RunConfig()) | changes)
+    said = refusal(lambda: RunConfig.from_json(text), ConfigError)
+    assert said is None or "\n" not in said
+
+
+steps, parts = st.floats(SMALLEST, LARGEST), st.floats(0, 1, exclude_max=True)
+decays = st.floats(0, LARGEST)
+without_momentum = st.sampled_from(["sgd", "rmsprop", "adam", "adamw"])
+accepted_runs = st.builds(
+    RunConfig,
+    model=st.builds(
+        ModelConfig,
+        batch_norm=st.booleans(),
+        dropout=parts,
+        dense=st.booleans(),
+        channels=st.tuples(*[st.integers(1, 5)] * 3),
+        hidden=st.lists(st.integers(1, 7), max_size=2).map(lambda widths: (*widths, 128)),
+        pool=st.sampled_from(["max", "average"]),
+    ),
+    optimizer=st.builds(
+        OptimizerConfig, st.sampled_from(["sgd", "rmsprop", "adam", "adamw"]), steps, st.just(0), decays
+    )
+    | st.builds(OptimizerConfig, st.just("momentum"), steps, parts, decays),
+    protocol=st.builds(Protocol, *[st.booleans()] * 5),
+    batch_size=st.integers(2, 9),
+    seed=st.integers(0, 2**31 - 1),
+)
+
+
+def trains_a_step(config: RunConfig) -> None:
+    program, hyper = make_program(config, plain), jax.tree.map(np.float32, hyperparameters(config))
+    train = load("digits", limit=9).train
+    state = init_state(program, jnp.int32(config.seed))
+    batch = [array[: config.batch_size] for array in train]
+    _, sums = jax.jit(train_step, static_argnums=0)(program, state, hyper, *batch, jax.random.key(0))
+    assert np.isfinite(sums.loss)
+    assert 0 <= int(sums.correct) <= config.batch_size
+
+
+EXTREMES = [
+    RunConfig(ModelConfig(dropout=1 - 2**-53, channels=(1, 1, 1)), OptimizerConfig("adam", LARGEST, 0.0, 1e-45)),
+    RunConfig(
+        ModelConfig(batch_norm=True, dense=True, channels=(2, 1, 2), hidden=(1, 1, 128), pool="average"),
+        OptimizerConfig("momentum", SMALLEST, 1 - 2**-53, LARGEST),
+        batch_size=2,
+        seed=2**31 - 1,
+    ),
+]
+
+
+@pytest.mark.parametrize("config", EXTREMES, ids=["large", "small"])
+def test_the_extremes_that_are_accepted_train_a_step(config, quick_to_compile):
+    trains_a_step(config)
+
+
+@pytest.mark.faults
+@pytest.mark.usefixtures("quick_to_compile")
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@given(accepted_runs)
+def test_whatever_is_accepted_trains_a_step(config):
+    trains_a_step(config)
+
+
+OPTIONS = ("dataset", "data-dir", "output", "epochs", "seeds", "protocol", "precision", "limit", "jobs")
+words = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])) | st.sampled_from(
+    [
+        "",
+        "-1",
+        "0",
+        "1e9",
+        "nan",
+        "99999999999999999999",
+        "cifar10",
+        "digits",
+        "published",
+        "../..",
+        "--help=",
+        "🙂" * 300,
+    ]
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.sampled_from(OPTIONS), words), min_size=1, max_size=3))
+def test_a_command_line_is_understood_or_refused_in_a_line(given_options):
+    args = [part for name, word in given_options for part in (f"--{name}", word)]
+    done = []
+
+    def work(options: Options) -> list:
+        options.config()
+        options.tuned()
+        options.describe()
+        done.append(options)
+        return []
+
+    with patch("sys.stderr") as stderr, patch("experiments.support.options.cache_compilations"):
+        status = command(Options, work, "trial", "", args)
+    said = "".join(call.args[0] for call in stderr.write.call_args_list)
+    if done:
+        assert (status, said) == (0, "")
+    else:
+        assert status == 2
+        assert said.startswith("error: ")
+        assert said.count("\n") == 1
+        assert said.endswith("\n")
+
+
+@given(st.text(), st.integers(), st.none() | st.integers())
+def test_a_data_set_that_is_not_there_is_refused(name, seed, limit):
+    said = refusal(lambda: load(name, seed=seed, limit=limit), DataError)
+    assert name == "digits" if said is None else "\n" not in said

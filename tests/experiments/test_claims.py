@@ -1,0 +1,62 @@
+"""The claims of the original study: each has a rule on rows that its experiment has, and a place."""
+
+import re
+
+import pytest
+
+from cnn3 import OPTIMIZERS
+from cnn3.analysis.latent import NEIGHBOURS
+from experiments import architecture, hyperparameters, improvements, latent, optimizers, tuned
+from experiments.support.claims import COMBINATIONS, STATEMENTS
+from experiments.support.judging import named
+from experiments.support.printed import CLAIMS, NUMBERS
+from experiments.support.reported import HYPERPARAMETERS, IMPROVEMENTS
+from experiments.support.rules import AtEpoch, Printed, Stops
+
+ROWS = {
+    architecture.NAME: set(architecture.MODELS),
+    improvements.NAME: set(IMPROVEMENTS),
+    hyperparameters.NAME: set(map(hyperparameters.name, hyperparameters.SETTINGS)),
+    optimizers.NAME: set(OPTIMIZERS),
+    tuned.NAME: {tuned.NAME},
+    latent.NAME: {"tuned"},
+}
+
+
+def test_names_of_claims_are_their_own():
+    assert len({claim.id for claim in CLAIMS}) == len(CLAIMS) == len(NUMBERS) + len(STATEMENTS)
+    assert len({claim.text for claim in STATEMENTS}) == len(STATEMENTS) == 31
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_a_claim_has_a_place_and_is_judged_by_rows_that_there_are(claim):
+    assert set(named(claim.rule)) <= ROWS[claim.experiment]
+    assert re.fullmatch(r"(sections?|figures?) [\d.]+( and [\d.]+)?", claim.where)
+    assert str(claim.rule)[0].islower() or str(claim.rule).startswith(("RMSprop", "SGD"))
+
+
+def test_every_number_of_a_run_is_one_claim():
+    rules = [claim.rule for claim in NUMBERS if isinstance(claim.rule, Printed)]
+    assert len(rules) == len(NUMBERS) == 4 * 6 + 1 + 8 + 2
+    accuracies = {
+        (rule.row, rule.printed) for rule in rules if rule.split == "validation" and rule.metric == "accuracy"
+    }
+    assert {printed for _, printed in accuracies} == {*HYPERPARAMETERS.values(), 0.8014, 0.7935, 0.7437}
+    assert {rule.batch_size for rule in rules if rule.row in IMPROVEMENTS} == {128}
+    assert all(rule.row.endswith(f" {rule.batch_size}") for rule in rules if rule.row.startswith("learning rate"))
+
+
+def test_every_section_with_results_has_its_claims():
+    sections = {part for claim in CLAIMS for part in re.findall(r"[\d.]+", claim.where) if "section" in claim.where}
+    assert sections == {"2", "3", "4.1", "4.2", "4.3", "5", "6.1", "6.2", "6.3", "6.4", "7", "8"}
+    figures = {part for claim in CLAIMS for part in re.findall(r"\d+", claim.where) if "figure" in claim.where}
+    assert figures == {"3", "6", "9", "12", "15"}  # those that print numbers
+
+
+def test_numbers_in_the_rules_are_those_of_the_text():
+    rules = {claim.id: claim.rule for claim in STATEMENTS}
+    assert rules["sgd-level"] == AtEpoch("sgd", 150, 0.63, 64)
+    assert rules["momentum-level"] == AtEpoch("momentum", 120, 0.8, 64)
+    assert rules["momentum-stops"] == Stops("momentum", 117)
+    assert set(COMBINATIONS) == {name for name in architecture.MODELS if "+" in name}
+    assert NEIGHBOURS == 10

@@ -1,0 +1,156 @@
+"""Several runs at a time: the same as each by itself, whatever becomes of the processes."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing import active_children
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cnn3 import OutputError, RunConfig
+from cnn3.runs.record import cores
+from experiments.support import jobs, places
+from experiments.support.jobs import KilledError, train
+from experiments.support.places import Place, inherited, share_gpus
+from experiments.support.runner import as_it_is
+from experiments.support.worker import Job
+from tests.helpers import pretended_work
+from tests.helpers.processes import QUICK_TO_COMPILE, ROOT
+from tests.runs.test_kills import COMMAND, left
+
+HERE = Place(frozenset(sorted(cores())[:1]), {"WHERE": "here"})
+
+
+def pretended(*labels: str) -> list[Job]:
+    data = "digits", None, None, as_it_is, "same-code"
+    return [Job(RunConfig(seed=seed), Path("nowhere"), label, *data) for seed, label in enumerate(labels)]
+
+
+@pytest.fixture
+def nothing_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "work", pretended_work.work)
+
+
+@pytest.mark.usefixtures("nothing_trained")
+@pytest.mark.whole
+def test_a_killed_run_is_tried_again_and_a_busy_one_at_the_end(capfd, caplog):
+    done = [job.label for job in train(pretended("busy", "killed once", "well"), [HERE])]
+    assert done == ["killed once", "well", "busy"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "killed once: its process was killed (SIGKILL); it is tried again",
+        *(f"{label}: 1 cores, here" for label in done),
+    ]
+    lines = capfd.readouterr().out.splitlines()
+    assert len([line for line in lines if "epoch 1/1" in line]) == 3
+    assert "WHERE" not in os.environ
+
+
+@pytest.mark.usefixtures("nothing_trained")
+@pytest.mark.whole
+def test_a_run_that_is_killed_twice_is_told_of_once_the_others_have_ended():
+    done: list[str] = []
+    with pytest.raises(KilledError, match=r"processes of killed twice were killed twice: .* fewer --jobs"):
+        done.extend(job.label for job in train(pretended("killed twice", "well"), [HERE]))
+    assert done == ["well"]
+
+
+@pytest.mark.usefixtures("nothing_trained")
+@pytest.mark.parametrize(("label", "error"), [("impossible", OutputError), ("defect", RuntimeError)])
+def test_an_error_ends_all_processes(label, error):
+    with pytest.raises(error, match=r"the disk is full|the process of defect ended with status 3"):
+        list(train(pretended("endless", label), [HERE, HERE]))
+    assert active_children() == []
+
+
+def test_places_are_of_one_size(monkeypatch):
+    monkeypatch.setattr(places, "cores", lambda: set(range(2, 9)))
+    assert [sorted(place.cores) for place in places.places(1)] == [[2, 3, 4, 5, 6, 7, 8]]
+    assert [sorted(place.cores) for place in places.places(3)] == [[2, 3], [4, 5], [6, 7]]
+    assert [sorted(place.cores) for place in places.places("auto")] == [[core] for core in range(2, 9)]
+    assert [sorted(place.cores) for place in places.places(8)][6:] == [[8], [2]]
+    assert all(place.env == {} for place in places.places(2))
+
+
+def test_gpus_are_dealt_out_and_shared(monkeypatch):
+    monkeypatch.setattr(places.jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(places.jax, "local_device_count", lambda: 2)
+    monkeypatch.delenv(places.VISIBLE, raising=False)
+    assert [place.env[places.VISIBLE] for place in places.places(3)] == ["0", "1", "0"]
+    monkeypatch.setenv(places.VISIBLE, "5,3")
+    assert [place.env[places.VISIBLE] for place in places.places("auto")] == ["5", "3"]
+    monkeypatch.setenv(places.PREALLOCATE, "true")
+    share_gpus()
+    assert os.environ[places.PREALLOCATE] == "true"  # the user's setting goes first
+
+
+def test_a_place_is_inherited_and_given_back():
+    before = cores(), dict(os.environ), signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with inherited(HERE):
+        script = "import os, signal; print(len(os.sched_getaffinity(0)), os.environ['WHERE'])"
+        assert subprocess.check_output([sys.executable, "-c", script], text=True) == "1 here\n"
+        assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    assert (cores(), dict(os.environ), signal.pthread_sigmask(signal.SIG_BLOCK, [])) == before
+
+
+def start(output: Path, *args: str) -> subprocess.Popen[str]:
+    """Begin the tiny experiment; it heeds SIGINT also where tests run in the background."""
+    script = (
+        "import runpy, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "sys.argv = sys.argv[1:]; "
+        "runpy.run_module('tests.helpers.tiny_experiment', run_name='__main__', alter_sys=True)"
+    )
+    command = [sys.executable, "-c", script, *COMMAND[2:], "--output", str(output), *args]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, env=os.environ | QUICK_TO_COMPILE, stdout=pipe, stderr=pipe, text=True)
+
+
+def until(process: subprocess.Popen[str], happened: Callable[[], bool]) -> None:
+    while not happened():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+
+
+def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return [of for of in psutil.Process(process.pid).children() if "spawn_main" in " ".join(of.cmdline())]
+
+
+@pytest.mark.whole
+@pytest.mark.skipif(sys.platform != "linux", reason="a process cannot be kept to some cores")
+def test_interrupted_killed_and_resumed_two_at_a_time_each_run_is_as_by_itself(tmp_path: Path) -> None:
+    def epochs(output: Path) -> int:
+        return sum(len(path.read_text().splitlines()) for path in output.glob("digits/runs/*/history.jsonl"))
+
+    together, alone = tmp_path / "together", tmp_path / "alone"
+    process = start(together, "--jobs", "2")
+    until(process, lambda: epochs(together) > 0)
+    orphans = workers(process)
+    assert len(orphans) == 2
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130
+    assert said.strip() == "interrupted; the same command goes on where it stopped"
+    assert psutil.wait_procs(orphans, timeout=10)[1] == []
+    behind = epochs(together)
+    assert behind < 8
+
+    process = start(together, "--jobs", "2")
+    until(process, lambda: epochs(together) > behind)
+    workers(process)[0].kill()
+    printed, said = process.communicate()
+    assert process.returncode == 0, said
+    killed = r"^(plain|batch_norm), seed 3136: its process was killed \(SIGKILL\); it is tried again$"
+    assert len(re.findall(killed, said, re.MULTILINE)) == 1  # others may tell of a checkpoint that was cut off
+    assert "Traceback" not in said
+    assert "going on after epoch" in printed
+
+    with inherited(Place(HERE.cores, {})):
+        process = start(alone)
+    process.communicate()
+    assert process.returncode == 0
+    assert left(together) == left(alone)

@@ -1,0 +1,239 @@
+"""The experiment on the latent space, on runs that were never trained, and from its command line to its files."""
+
+import importlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cnn3
+from cnn3 import PROTOCOLS, RunConfig
+from cnn3.analysis import latent
+from cnn3.analysis.latent import latents, scores
+from cnn3.nn.network import CNN3
+from cnn3.runs.fit import weight_names
+from cnn3.runs.record import current_record
+from cnn3.weights import save_weights
+from experiments.latent import Space, Stage, by_stage, figures, main, missing, notes, separability_table, shown, to_json
+from experiments.support.options import Options
+from experiments.support.run_name import run_name
+from experiments.support.runner import Run
+from tests.helpers.drawn import written
+from tests.helpers.processes import python
+from tests.helpers.tiny import TINY, initial_weights
+
+experiment = importlib.import_module("experiments.latent")
+
+
+pytestmark = pytest.mark.usefixtures("quick_to_compile")
+
+
+@pytest.fixture(scope="module")
+def digits() -> cnn3.Dataset:
+    return cnn3.load("digits")
+
+
+def clusters(distance: float, count: int = 60, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Return points about the corners of a simplex so far apart, in no order of their classes, and their classes."""
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.arange(count) % classes)
+    return (rng.normal(size=(count, 8)) + distance * np.eye(8)[labels]).astype(np.float32), labels
+
+
+def history(epochs: int, best: int) -> list[dict]:
+    records = []
+    for i in range(epochs):
+        metrics = {"loss": 1.0, "accuracy": 0.9 if i == best else 0.5}
+        records.append({"epoch": i, "train": metrics, "validation": metrics, "images_per_second": 1.0})
+    return records
+
+
+def fabricate(options: Options, epochs: int, best: int, seed: int = 3136) -> Run:
+    """Return a run of the tuned model, made small, with the weights that it would have kept, each drawn anew."""
+    config = options.tuned(model=TINY, seed=seed)
+    folder = options.folder("runs") / run_name(config)
+    folder.mkdir(parents=True)
+    records = history(epochs, best)
+    for i, name in enumerate(weight_names(config, records)):
+        save_weights(folder / f"{name}.safetensors", CNN3(TINY), initial_weights(CNN3(TINY), seed + i))
+    record = records[best] if records else None
+    summary = {
+        "epochs": epochs,
+        "best_epoch": best if records else None,
+        **dict.fromkeys(("train", "validation", "test"), record and record["train"]),
+        "images_per_second": 1.0 if records else None,
+        "stopped": "epochs" if records else "diverged",
+        "diverged": None if records else {"epoch": 0, "during": "training", "step": 0},
+    }
+    return Run(config, folder, records, summary, current_record(config))
+
+
+def digits_options(output: Path, **changes) -> Options:
+    return Options(dataset="digits", output=output, **changes)
+
+
+def test_stages_are_those_that_the_run_kept(tmp_path):
+    options = digits_options(tmp_path)
+    space = Space(options, fabricate(options, 25, best=14))
+    assert [(stage.name, stage.epochs) for stage in space.stages] == [
+        ("initial", 0),
+        ("epoch0", 1),
+        ("epoch1", 2),
+        ("epoch2", 3),
+        ("epoch4", 5),
+        ("epoch9", 10),
+        ("epoch20", 21),
+        ("best", 15),
+    ]
+    assert [stage.name for stage in shown(space.stages)] == ["initial", "epoch20", "best"]
+    assert list(map(str, shown(space.stages))) == ["before training", "epoch 21", "best, epoch 15"]
+    assert missing(space) == []
+
+
+@pytest.mark.parametrize(
+    ("epochs", "best", "names", "said"),
+    [
+        (7, 3, ["initial", "epoch4", "best"], "ended before epoch 21; the middle is epoch 5 instead"),
+        (5, 4, ["initial", "epoch2", "best"], "ended before epoch 21; the middle is epoch 3 instead"),
+        (1, 0, ["initial", "epoch0", "best"], "ended before epoch 21; the middle is epoch 1 instead"),
+        (0, 0, ["initial"], "diverged in its first epoch"),
+    ],
+)
+def test_what_a_short_run_lacks_is_told(epochs, best, names, said, tmp_path):
+    options = digits_options(tmp_path, epochs=max(epochs, 1))
+    space = Space(options, fabricate(options, epochs, best))
+    assert [stage.name for stage in shown(space.stages)] == names
+    (note,) = missing(space)
+    assert said in note
+
+
+@pytest.fixture
+def quick(monkeypatch, digits) -> list:
+    """Replace t-SNE by the first two latent values, load the data once, and return where each map began."""
+    starts = []
+
+    def first_two(values: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
+        starts.append(start)
+        return values[:, :2]
+
+    monkeypatch.setattr(experiment, "tsne", first_two)
+    monkeypatch.setattr(experiment, "load", lambda *_: digits)
+    return starts
+
+
+@pytest.mark.whole
+def test_maps_and_scores_are_computed_once(quick, tmp_path, monkeypatch, digits):
+    options = digits_options(tmp_path, epochs=2)
+    run = fabricate(options, 2, best=0)
+    space = Space(options, run)
+    found = by_stage([{stage: space.scores(stage) for stage in space.stages}])
+    drawn = figures(space, found)
+    journey = space.journey()
+    assert [stage.name for stage in journey] == ["initial", "epoch0", "best", "epoch1"]
+    assert quick[:3] == [None] * 3  # initial, middle and best begin from the principal components
+    assert quick[3] is None
+    for start, before in zip(quick[4:], list(journey.values())[:-1], strict=True):
+        assert np.array_equal(start, before)
+    assert set(drawn) == {
+        *("side_by_side.png", "evolution.png", "evolution.gif", "separability.png"),
+    }
+    weights = cnn3.load_weights(run.folder / "epoch1.safetensors", CNN3(TINY))
+    values = latents(CNN3(TINY), weights, digits.test.images)
+    np.testing.assert_allclose(space.map(space.stages[2]), values[:, :2], rtol=0, atol=2e-7)  # seen: 2.6e-8
+    assert space.scores(space.stages[2]) == pytest.approx(scores(values, digits.test.labels))
+
+    for name in ("tsne", "scores", "load", "trained"):
+        monkeypatch.setattr(experiment, name, None)
+    again = Space(options, run)
+    assert by_stage([{stage: again.scores(stage) for stage in again.stages}]) == found
+    assert set(figures(again, found)) == set(drawn)
+    assert drawn["evolution.gif"] == figures(again, found)["evolution.gif"]
+
+
+def test_the_evolution_shows_the_same_weights_once(quick, tmp_path):
+    options = digits_options(tmp_path, epochs=2)
+    run = fabricate(options, 2, best=1)
+    shutil.copyfile(run.folder / "epoch1.safetensors", run.folder / "best.safetensors")
+    assert [stage.name for stage in Space(options, run).journey()] == ["initial", "epoch0", "best"]
+
+
+def test_other_weights_are_computed_anew(quick, tmp_path):
+    options = digits_options(tmp_path, epochs=1)
+    run = fabricate(options, 1, best=0)
+    before = Space(options, run).map(Stage("best", 1))
+    save_weights(run.folder / "best.safetensors", CNN3(TINY), initial_weights(CNN3(TINY), 99))
+    assert not np.array_equal(Space(options, run).map(Stage("best", 1)), before)
+
+
+def test_the_published_protocol_takes_all_but_the_best_in_training_mode(quick, tmp_path, digits):
+    for protocol in PROTOCOLS:
+        options = digits_options(tmp_path, epochs=1, protocol=protocol)
+        run = fabricate(options, 1, best=0)
+        space = Space(options, run)
+        model = CNN3(TINY, protocol == "published")
+        for stage in space.stages:
+            weights = cnn3.load_weights(run.folder / f"{stage.name}.safetensors", model)
+            training = protocol == "published" and stage.name != "best"
+            values = latents(model, weights, digits.test.images, training_mode=training)
+            np.testing.assert_allclose(space.map(stage), values[:, :2], rtol=0, atol=2e-5)  # seen: 3.0e-6
+        said = " ".join(notes(options, space))
+        assert ("in training mode" in said) == (protocol == "published")
+
+
+def test_seeds_are_summed_up_by_stage(tmp_path):
+    first = {Stage("initial", 0): latent.Scores(0.1, 0.2, 0.0), Stage("best", 3): latent.Scores(0.7, 0.8, 0.3)}
+    second = {
+        Stage("initial", 0): latent.Scores(0.3, 0.2, -0.1),
+        Stage("epoch4", 5): latent.Scores(0.5, 0.5, 0.1),
+        Stage("best", 7): latent.Scores(0.9, 0.8, 0.5),
+    }
+    found = by_stage([first, second])
+    assert separability_table(found).rows == [
+        ["before training", "0.2000 ± 0.1414", "0.2000 ± 0.0000", "-0.0500 ± 0.0707"],
+        ["epoch 5", "0.5000 (1 of 2)", "0.5000 (1 of 2)", "0.1000 (1 of 2)"],
+        ["best", "0.8000 ± 0.1414", "0.8000 ± 0.0000", "0.4000 ± 0.1414"],
+    ]
+    told = json.loads(json.dumps(to_json(found), allow_nan=False))
+    assert [stage["stage"] for stage in told] == ["initial", "epoch4", "best"]
+    assert told[1]["seeds"] == [None, {"epochs": 5, "neighbours": 0.5, "probe": 0.5, "silhouette": 0.1}]
+    figure = experiment.separability(Options(dataset="digits", seeds=2), found)
+    assert "Trained on 1,294 images" in written(figure)
+    assert "Mean ± standard deviation of 2 seeds." in written(figure)
+    line = figure.axes[0].lines[0]
+    assert list(np.asarray(line.get_xdata())) == [0, 5, 5]
+    np.testing.assert_allclose(np.asarray(line.get_ydata()), [0.2, 0.5, 0.8])
+
+
+# The command
+
+
+@pytest.mark.whole
+def test_from_the_command_line_to_the_files(tmp_path, monkeypatch, capsys):
+    given = ["--dataset", "digits", "--limit", "128", "--epochs", "1", "--output", str(tmp_path)]
+    done = python("-W", "error", "-m", "experiments.latent", *given)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "digits" / "latent"
+    pictures = {"side_by_side.png", "evolution.png", "separability.png"}
+    assert {path.name for path in folder.iterdir()} == pictures | {
+        *("evolution.gif", "summary.json", "table.md", "cache")
+    }
+    summary = json.loads((folder / "summary.json").read_text())
+    (row,) = summary["rows"]
+    assert RunConfig.from_json(json.dumps(row["config"])).snapshots[0] == 0
+    assert [stage["stage"] for stage in row["latent"]] == ["initial", "epoch0", "best"]
+    text = (folder / "table.md").read_text()
+    for stage, name in zip(row["latent"], ("before training", "epoch 1", "best, epoch 1"), strict=True):
+        ((one),) = stage["seeds"]
+        numbers = " | ".join(f"{one[score]:.4f}" for score in ("neighbours", "probe", "silhouette"))
+        assert f"| {name} | {numbers} |" in text
+    assert "the middle is epoch 1 instead" in text
+    assert "original study" not in text
+
+    for name in ("tsne", "scores", "load"):
+        monkeypatch.setattr(experiment, name, None)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert main(given) == 0
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert "1 of 1 runs are done" in capsys.readouterr().out

@@ -1,0 +1,135 @@
+"""The experiment on training algorithms."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cnn3 import OPTIMIZERS, RunConfig
+from cnn3.config import OptimizerName
+from experiments.optimizers import convergence_table, drawn, epochs_to, main, notes
+from experiments.support import reported
+from experiments.support.claims import STATEMENTS
+from experiments.support.names import shown
+from experiments.support.options import Options
+from experiments.support.runner import Run
+from experiments.support.tables import Row
+from tests.helpers import fabricated
+from tests.helpers.drawn import colors, legend, lines
+
+CIFAR10 = Options()
+FIGURES = {
+    *("comparison_epochs.png", "comparison_time.png"),
+    *("curves_sgd.png", "curves_momentum.png", "curves_rmsprop.png"),  # figures 18 to 23
+}
+SLOW = [i / 200 for i in range(150)]  # never without a rise, 0.745 at last
+STOPPED = [0.55, 0.65, 0.8, *[0.75] * 10]  # out of patience
+
+
+def run(name: OptimizerName, accuracies: list[float], seed: int = 3136) -> Run:
+    return fabricated.run(CIFAR10.tuned(optimizer=OPTIMIZERS[name], seed=seed), accuracies)
+
+
+@pytest.fixture
+def runs() -> dict[str, list[Run]]:
+    best: dict[OptimizerName, float] = {"rmsprop": 0.82, "adam": 0.84, "adamw": 0.83}
+    quick = {name: [run(name, [0.5, 0.7, accuracy, *[0.4] * 10])] for name, accuracy in best.items()}
+    return {"sgd": [run("sgd", SLOW)], "momentum": [run("momentum", STOPPED)], **quick}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return fabricated.experiment(main, tmp_path_factory.mktemp("results"), "--epochs", "30", "--seeds", "2")
+
+
+def test_an_accuracy_is_reached_in_the_first_epoch_that_is_as_high():
+    of = run("sgd", [0.3, 0.5, 0.4, 0.61])
+    assert [epochs_to(of, accuracy) for accuracy in (0.3, 0.5, 0.6, 0.7)] == [1, 2, 4, None]
+    assert epochs_to(run("sgd", []), 0.1) is None
+
+
+def test_convergence_is_told_of_each_optimizer(runs):
+    rows = [Row(name, of, None) for name, of in runs.items()]
+    table = convergence_table(rows)
+    assert table.header[5:] == ["epochs to 0.5", "epochs to 0.6", "epochs to 0.7", "epochs to 0.8"]
+    lines = {line[0]: line[1:] for line in table.rows}
+    assert lines["SGD"] == ["all epochs done", "150", "0.7450", "0.7350", "101", "121", "141", "-"]
+    assert lines["SGD with momentum"] == ["no rise for 10 epochs", "13", "0.8000", "0.7900", "1", "2", "3", "3"]
+
+
+def test_convergence_of_several_seeds_has_means_and_says_how_many_reached():
+    seeds = [run("adam", [0.5, 0.6, 0.7]), run("adam", [0.5, 0.5, 0.5, 0.61], 3137), run("adam", [], 3138)]
+    (line,) = convergence_table([Row("adam", seeds, None)]).rows
+    assert line[1] == "all epochs done (2 of 3); diverged at epoch 1, training step 2 (1 of 3)"
+    assert line[5:] == ["1.0 ± 0.0 (2 of 3)", "3.0 ± 1.4 (2 of 3)", "3.0 (1 of 3)", "-"]
+
+
+def test_all_are_the_tuned_run_but_for_the_optimizer(folder):
+    rows = json.loads((folder / "summary.json").read_text())["rows"]
+    assert [row["name"] for row in rows] == list(OPTIMIZERS)
+    options = Options(dataset="digits", epochs=30)
+    configs = {row["name"]: RunConfig.from_json(json.dumps(row["config"])) for row in rows}
+    assert configs == {name: options.tuned(optimizer=optimizer) for name, optimizer in OPTIMIZERS.items()}
+    assert configs["adam"] == options.tuned()
+
+
+def test_files_are_all_there_and_agree(folder):
+    assert {path.name for path in folder.iterdir()} == FIGURES | {"summary.json", "table.md"}
+    rows = json.loads((folder / "summary.json").read_text())["rows"]
+    cells = fabricated.cells(folder)
+    for row in rows:
+        numbers = [f"{row['mean'][split]['accuracy']:.4f}" for split in ("validation", "test")]
+        (line,) = [line for line in cells if line[0] == shown(row["name"]) and len(line) == 9]
+        assert [cell.split(" ± ")[0] for cell in line[3:5]] == numbers
+    text = (folder / "table.md").read_text()
+    assert "original study" not in text
+    assert all(f"({name})" in text for name in FIGURES)
+
+
+def test_the_original_studys_numbers_are_in_the_figures_on_its_own_data_alone(runs):
+    rows = [Row(name, of, reported.TUNED if name == "adam" else None) for name, of in runs.items()]
+    figures = drawn(CIFAR10, rows)
+    axes = figures["comparison_epochs.png"].axes[0]
+    drawn_there = lines(axes)
+    assert drawn_there["_original study SGD"] == ([150], [0.63])  # section 6.1
+    assert drawn_there["_original study SGD with momentum"] == ([120], [0.8])  # section 6.2
+    assert drawn_there["_original study Adam"][1] == pytest.approx([0.8440] * 2, abs=5e-5)  # figure 15, 0.8346 of 5,056
+    for name in ("SGD", "SGD with momentum", "Adam"):
+        assert colors(axes)[f"_original study {name}"] == colors(axes)[name]
+    assert legend(figures["curves_sgd.png"])[-1] == "original study: about 0.63 at epoch 150"
+    others = drawn(Options(dataset="digits"), [row._replace(reported=None) for row in rows])
+    assert not any("original study" in label for figure in others.values() for label in legend(figure))
+
+
+def test_curves_of_single_optimizers_have_the_same_axes_of_values(runs):
+    figures = drawn(CIFAR10, [Row(name, of, None) for name, of in runs.items()])
+    alone = [figure for name, figure in figures.items() if name.startswith("curves")]
+    assert len(alone) == 3
+    assert len({tuple(axes.get_ylim() for axes in figure.axes) for figure in alone}) == 1
+
+
+def test_cifar10_stands_beside_what_the_original_study_says(monkeypatch, tmp_path, runs, capsys):
+    monkeypatch.setattr("experiments.optimizers.run_all", lambda *_: runs)
+    monkeypatch.setattr("experiments.support.publish.provenance", lambda *_: "Its images passed through JPEG once.")
+    assert main(["--output", str(tmp_path)]) == 0
+    cells = fabricated.cells(tmp_path / "cifar10" / "optimizers")
+    verdicts = {line[0]: line[2] for line in cells}
+    claims = [claim for claim in STATEMENTS if claim.experiment == "optimizers"]
+    assert len(claims) == 11
+    assert {verdicts[claim.text] for claim in claims} <= {"holds", "does not hold", "undecided"}
+    assert verdicts["Momentum makes SGD converge faster."] == "holds"
+    assert ["", "test", "0.8339", "0.8379 to 0.8380", "0.8300", "-0.80", "0.4666", "0.1700"] in cells
+    assert ["", "validation", "0.8346", "0.8440", "0.8400", "-0.40", "-", "0.1600"] in cells
+    assert "section 5 and figure 15" in notes(CIFAR10)[-1]
+    said = " ".join(capsys.readouterr().out.split())
+    assert "protocol published" in said
+    assert "protocol corrected. Its images passed through JPEG once." in said
+
+
+def test_the_comparison_in_time_is_in_the_seconds_of_the_history(runs):
+    rows = [Row(name, of, None) for name, of in runs.items()]
+    axes = drawn(CIFAR10, rows)["comparison_time.png"].axes[2]
+    assert axes.get_xlabel() == "Training time (min)"
+    (sgd,) = [line for line in axes.lines if line.get_label() == "SGD"]
+    epochs = len(SLOW)
+    assert list(sgd.get_xdata()) == pytest.approx([fabricated.SECONDS / 60 * (i + 1) for i in range(epochs)])  # type: ignore[arg-type]

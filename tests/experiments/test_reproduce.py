@@ -1,0 +1,288 @@
+"""The report of all experiments: what is in it, and that it stands alone. Its runs are never trained."""
+
+import html as escaping
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from PIL import Image
+
+from cnn3 import Dataset, RunConfig, load, plots
+from cnn3.data import CIFAR10_CLASSES
+from experiments import architecture, differences, reproduce, setup
+from experiments.reproduce import EXPERIMENTS, TITLES, Reproduction, main
+from experiments.support import publish, reported
+from experiments.support import runner as common
+from experiments.support.claims import STATEMENTS
+from experiments.support.options import Options
+from experiments.support.publish import Report
+from experiments.support.runner import Run
+from experiments.support.tables import Row, results_table, runs_table
+from experiments.support.verdict_tables import interval
+from experiments.support.verdicts import UNJUDGED
+from tests.helpers import fabricated
+
+# What the original study prints, taken from its pages by hand, by figure or section; tables here have four digits.
+PRINTED = {
+    "figure 3": "0.6400 0.5361 0.5325 0.7750 0.8014 0.8138",
+    "figure 6": "0.5311 0.4859 0.4933 0.8118 0.8142 0.8263",
+    "figure 9": "0.6728 0.5688 0.5480 0.7660 0.7935 0.8125",
+    "figure 12": "0.8047 0.6944 0.6981 0.7124 0.7437 0.7549",
+    "figure 15": "0.6519 0.6871 0.7131 0.8160 0.8142 0.8207 0.8346 0.8226 0.8173",
+    "section 1": "60k 6k 5k 1k 10% 45k 10k",
+    "section 2": "1024 512 128 10",
+    "section 3": "0.001 0.0003",
+    "section 5": "0.01 0.001 0.0001 64 128 256 0.8339 0.4666",
+    "section 6": "0.63 150 0.8 120 0.9",
+    "section 8": "0.8148 1% 0.8339 117",
+}
+
+
+def pretended(name: str, *args, **kwargs) -> Dataset:
+    """Return digits under the name of CIFAR-10."""
+    digits = load("digits", **{"seed": kwargs.get("seed", 3136), "limit": kwargs.get("limit")})
+    return Dataset(name, CIFAR10_CLASSES, digits.train, digits.validation, digits.test)
+
+
+def answered(options: Options) -> Report:
+    """Stand in for the tuned run, whose weights there are not."""
+    runs = common.run_all(options, "tuned", {"tuned": options.tuned()})["tuned"]
+    original = reported.TUNED if options.dataset == "cifar10" else None
+    rows = [Row("tuned", runs, original)]
+    return Report("tuned", "The tuned run", rows, [], {"Results": results_table(rows, "run")}, {})
+
+
+def mapped(options: Options) -> Report:
+    """Stand in for the latent space, likewise."""
+    runs = common.run_all(options, "latent", {"tuned": options.tuned()})["tuned"]
+    seeds = [{"epochs": 1, "neighbours": 0.25, "probe": 0.375, "silhouette": -0.125} for _ in runs]
+    stages = [{"stage": "initial", "seeds": seeds}, {"stage": "best", "seeds": [of | {"probe": 0.75} for of in seeds]}]
+    rows = [Row("tuned", runs, None, {"latent": stages})]
+    return Report("latent", "The latent space", rows, [], {"Runs": runs_table(rows, "run")}, {})
+
+
+def finished_but(*parts: str):
+    """Stand in for reading runs: all have finished but those whose folder's name has one of the parts."""
+
+    def read(options: Options, folder: Path, config: RunConfig) -> Run | None:
+        if any(part in folder.name for part in parts):
+            return None
+        return fabricated.run(config, fabricated.learning(config))
+
+    return read
+
+
+@contextmanager
+def untrained() -> Iterator[None]:
+    """Make up all results, on images that are called CIFAR-10."""
+    stand_ins = {"tuned": answered, "latent": mapped}
+    experiments = [e._replace(work=stand_ins.get(e.name, e.work)) for e in EXPERIMENTS]
+    with ExitStack() as stack:
+        for module in (common, differences, setup):
+            stack.enter_context(patch.object(module, "load", pretended))
+        stack.enter_context(patch.object(common, "fit", fabricated.fit))
+        for module in (differences, publish):
+            stack.enter_context(patch.object(module, "provenance", lambda *_: "Its images passed through JPEG once."))
+        stack.enter_context(patch.object(architecture, "training_flops", lambda config: 1e9))  # it takes seconds
+        stack.enter_context(patch.object(reproduce, "EXPERIMENTS", tuple(experiments)))
+        yield
+
+
+pytestmark = pytest.mark.whole
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    with untrained():
+        assert main(["--output", str(folder), "--epochs", "4", "--seeds", "3", "--sweep-epochs", "2"]) == 0
+    return folder / "cifar10"
+
+
+@pytest.fixture(scope="module")
+def page(output) -> str:
+    return (output / "reproduce" / "report.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def text(page) -> str:
+    """Return what a reader sees."""
+    body = re.sub(r"data:[^\"]*", "", page[page.index("<body>") :])
+    return " ".join(escaping.unescape(re.sub(r"<[^>]*>", " ", body)).split())
+
+
+@pytest.mark.parametrize("where", PRINTED)
+def test_every_number_that_the_original_study_prints_is_there(where, text):
+    for number in PRINTED[where].split():
+        assert re.search(rf"(?<![\d.]){re.escape(number)}(?![\d])", text), number
+
+
+def rows_of(page: str, heading: str) -> list[list[str]]:
+    """Return the cells of the table with a caption."""
+    table = page[page.index(f"<caption>{heading}</caption>") :]
+    table = table[table.index("<tbody>") : table.index("</tbody>")].replace("\n", "")
+    cells = [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row) for row in table.split("<tr>")[1:]]
+    return [[escaping.unescape(cell) for cell in row] for row in cells]
+
+
+def test_every_number_of_a_table_stands_in_a_line_with_its_place(page):
+    lines = rows_of(page, "The verdict on each printed number")
+    places = {(line[-1], line[1]) for line in lines}
+    for where in ("figure 3", "figure 9", "figure 12"):
+        assert {number for place, number in places if place == where} == set(PRINTED[where].split())
+    both = {number for place, number in places if place in ("figure 6", "figures 6 and 15")}
+    assert both == set(PRINTED["figure 6"].split())
+    assert {number for place, number in places if "15" in place} == set(PRINTED["figure 15"].split())
+    assert {number for place, number in places if place == "sections 5 and 8"} == {"0.8339"}
+    assert {number for place, number in places if place == "section 8"} == {"0.8148"}
+
+
+def test_every_claim_and_setting_is_there_and_short_runs_are_not_judged(page, text):
+    statements = rows_of(page, "The verdict on each statement")
+    assert {line[0] for line in statements} == {claim.text for claim in STATEMENTS}
+    assert {line[2] for line in statements} == {UNJUDGED}
+    assert text.startswith(TITLES["cifar10"])
+    assert "None of the original study's 66 claims can be judged here" in text[:300]
+    for setting in reported.SETTINGS.values():
+        assert f"{setting.what} {setting.section} {setting.printed} " in text
+
+
+def test_every_figure_of_the_original_study_has_its_counterpart(text):
+    stood_in = {24, 25, 26}  # maps of weights that there are not
+    captions = re.findall(r"\(figures? ([\d, ]+) of the original study\)", text)
+    assert {int(number) for caption in captions for number in caption.split(", ")} == set(range(1, 27)) - stood_in
+    assert set(reported.FIGURES) == set(range(1, 27))
+
+
+def test_the_2021_work_has_one_name(text):
+    assert "the report's" not in text
+    assert text.count("Harun") == 1
+
+
+def test_a_paragraph_is_said_once(page):
+    paragraphs = re.findall(r"<p[^>]*>(.*?)</p>", page)
+    assert [words for words in set(paragraphs) if paragraphs.count(words) > 1 and "runs. Device" not in words] == []
+
+
+def test_tables_have_captions_and_scopes_and_sections_lead_back(page):
+    assert page.count("<caption") == page.count("<table")
+    assert page.count("<th ") == page.count("<th scope=")
+    assert page.count('href="#contents"') == page.count("<section") - 1 == 10
+
+
+def test_the_interval_is_students():
+    assert interval([1.0, 2.0, 3.0]) == pytest.approx((2 - 2.484138, 2 + 2.484138), abs=1e-5)
+    assert interval([1.0]) is None
+
+
+def test_the_page_needs_no_other_file_and_its_pictures_are_whole(page, output):
+    assert re.findall(r"(?:src|href)=\"(?!data:|#)", page) == []
+    assert "url(" not in page
+    shown = page.count("<img ")
+    pictures = [path for path in output.glob("*/*.png") if path.parent.name != "runs"]
+    assert shown == len(pictures) == 2 + 5 + 2 + 5 + 6 + 1 + 1  # none of the tuned run and the latent space
+
+
+def test_settings_versions_and_time_are_there(text):
+    assert "at most 4 epochs; 3 seeds (3136 to 3138); protocol corrected. Its images passed through JPEG once." in text
+    assert (
+        "The sweeps (hyperparameters, optimizers, architecture, audit): Data set cifar10, all training images; " in text
+    )
+    assert "at most 2 epochs; 3 seeds" in text
+    for what in ("jaxlib", "processor", "memory", "time of all epochs"):
+        assert what in text
+    # 4 + 9 + 5 + 13 + 1 + 6 rows and two short runs; the sweeps share the tuned run (twice) and the default batch norm
+    # run (once)
+    assert re.search(r" runs (\d+) ", text).group(1) == str(3 * (4 + 1 + 9 + 5 + 13 + 6 + 2 - 3))  # type: ignore[union-attr]
+
+
+def test_the_markdown_says_the_same_and_shows_the_pictures(output):
+    path = output / "reproduce" / "report.md"
+    said = path.read_text()
+    for number in " ".join(PRINTED[f"figure {n}"] for n in (3, 6, 9, 12, 15)).split():
+        assert f"| {number} |" in said
+    links = re.findall(r"!\[[^]]+]\(([^)]+)\)", said)
+    assert len(links) == 22
+    for link in links:
+        with Image.open(path.parent / link) as image:
+            image.verify()
+
+
+def test_the_same_command_again_writes_the_same_report(output, page, tmp_path):
+    beside = tmp_path / "deep" / "RESULTS.md"
+    beside.parent.mkdir()
+    given = ["--output", str(output.parent), "--epochs", "4", "--seeds", "3", "--sweep-epochs", "2"]
+    with untrained():
+        assert main([*given, "--markdown", str(beside)]) == 0
+    assert (output / "reproduce" / "report.html").read_text() == page
+    (first, *_) = re.findall(r"!\[[^]]+]\(([^)]+)\)", beside.read_text())
+    assert (beside.parent / first).exists()
+
+
+def test_only_the_sweeps_are_shortened(tmp_path):
+    given = Reproduction(output=tmp_path, epochs=5, protocol="published", sweep_epochs=3, sweep_limit=15_000)
+    for name in ("setup", "improvements", "tuned", "latent"):
+        assert given.of(name) == Options(output=tmp_path, epochs=5, protocol="published")
+    for name in ("hyperparameters", "optimizers", "architecture"):
+        assert given.of(name) == Options(output=tmp_path, epochs=3, limit=15_000, protocol="published")
+    assert given.of("audit") == Options(output=tmp_path, epochs=3, limit=15_000)
+
+
+@pytest.mark.parametrize("option", ["limit", "sweep-limit"])
+def test_too_few_images_for_a_sweep_are_refused_before_the_first_run(option, tmp_path, capsys):
+    assert main(["--output", str(tmp_path), f"--{option}", "255"]) == 2
+    assert capsys.readouterr().err == f"error: {option} must be at least 256, the largest batch, not 255\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_at_full_length_the_answer_comes_first(tmp_path):
+    with untrained():
+        assert main(["--output", str(tmp_path)]) == 0
+    folder = tmp_path / "cifar10" / "reproduce"
+    page, said = (folder / "report.html").read_text(), (folder / "report.md").read_text()
+    first, answer = said.splitlines()[0], said.splitlines()[2]
+    assert first == f"# {TITLES['cifar10']}"
+    counts = re.match(r"Of (\d+) claims, (\d+) holds?, (\d+) do(?:es)? not, and (\d+) (?:is|are) undecided\.", answer)
+    assert counts is not None
+    judged, *outcomes = map(int, counts.groups())
+    statements, results = (rows_of(page, f"The verdict on each {of}") for of in ("statement", "printed number"))
+    verdicts = [line[2] for line in statements] + [line[-2] for line in results]
+    assert [verdicts.count(of) for of in ("holds", "does not hold", "undecided")] == outcomes
+    assert sum(outcomes) == judged == 66
+    assert said.index("## Verdicts by kind of claim") < said.index("## The verdict on each statement") < 4000
+    assert "This rests on 30 runs with 1 seed" in said
+
+
+def test_what_has_not_finished_is_left_out_and_said(tmp_path):
+    given = ["--output", str(tmp_path), "--epochs", "2", "--only-finished"]
+    with untrained(), patch.object(common, "_read", finished_but("average", "mixed")):
+        assert main(given) == 0
+    said = (tmp_path / "cifar10" / "reproduce" / "report.md").read_text()
+    audit = said[said.index("## What the defects of the original program") :].splitlines()
+    assert audit[2].startswith("There are no results here: 4 of 6 rows have no finished run: last norm thrown away;")
+    assert "There are no results here: 1 of 13 rows have no finished run: average pooling." in said
+    assert not (tmp_path / "cifar10" / "audit" / "table.md").exists()
+
+
+def test_digits_are_compared_with_nothing(tmp_path):
+    with untrained():
+        assert main(["--dataset", "digits", "--output", str(tmp_path), "--epochs", "2"]) == 0
+    said = (tmp_path / "digits" / "reproduce" / "report.md").read_text()
+    assert said.startswith("# Three convolutions on digits\n")
+    assert "nothing on digits is compared with it" in said
+    tables = "\n".join(line for line in said.splitlines() if line.startswith("|"))
+    assert "original study" not in tables
+    assert "comparable" not in tables
+    for number in PRINTED["figure 15"].split():
+        assert number not in tables
+    assert "of the original study)" not in said
+
+
+def test_a_picture_of_nothing_measured_is_still_drawn(tmp_path):
+    rows = {"a": plots.Beside(None, None, 0.5), "b": plots.Beside(0.4, (0.3, 0.5), None)}
+    figure = plots.beside({"x": rows, "y": {}}, "x", "t")
+    plots.save(figure, tmp_path / "a.png")
+    assert (tmp_path / "a.png").exists()

@@ -1,0 +1,73 @@
+"""The data, the network and the settings, as the report has them and as they are."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnn3 import load
+from experiments.setup import DEFECTS, each_class, layers_table, protocols_table, settings, setup
+from experiments.support.options import Options
+from experiments.support.publish import publish
+from experiments.support.reported import SETTINGS
+
+# report, figure 2: as torch prints the layers, the weights and biases that these have
+FIGURE_2 = {
+    "conv_layer1": ("256 x 3 x 3 x 3", "256"),
+    "conv_layer2": ("128 x 256 x 3 x 3", "128"),
+    "conv_layer3": ("64 x 128 x 3 x 3", "64"),
+    "fc1": ("512 x 1024", "512"),
+    "fc2": ("128 x 512", "128"),
+    "fc3": ("10 x 128", "10"),
+}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load("digits")
+
+
+def test_layers_are_those_of_figure_2():
+    *layers, total = layers_table().rows
+    assert {name: (weights, biases) for name, weights, biases, _ in layers} == FIGURE_2
+    assert [int(line[3].replace(",", "")) for line in layers] == [7168, 295_040, 73_792, 524_800, 65_664, 1290]
+    assert total[3] == "967,754"
+
+
+def test_settings_are_the_reports(digits):
+    used = settings(Options(dataset="digits"), digits)
+    assert set(used) == set(SETTINGS)
+    as_printed = ("size", "held_out", "padding", "crop", "convolutions", "kernel", "pooling", "features", "widths")
+    as_printed += ("batch_size", "learning_rate", "weight_decay", "patience", "dropout", "batch_sizes", "selected")
+    for key in (*as_printed, "momentum", "epochs", "latent"):
+        assert used[key] == SETTINGS[key].printed, key
+    assert used["channels"] == "256, 128, 64"
+    assert used["dense_channels"] == "128, 64, 32"  # half of those
+    assert used["dense_widths"] == "1024, 128"
+    assert used["scale"] == "0.8 to 1.2"
+    assert used["learning_rates"] == "0.01, 0.001, 0.0001"
+    assert used["split"] == "1,294, 143, 360"
+    assert settings(Options(dataset="digits", limit=256), digits)["split"] == "256, 143, 360"
+
+
+def test_classes_are_counted(digits):
+    assert each_class(digits.test.labels) == "28 to 44"
+    assert each_class(np.repeat(np.arange(10), 5000)) == "5,000"
+
+
+def test_each_defect_has_its_line_and_the_protocol_in_use():
+    options = Options(dataset="digits")
+    assert len(DEFECTS) == 5
+    assert {line[3] for line in protocols_table(options).rows} == {"corrected"}
+    assert {line[3] for line in protocols_table(replace(options, protocol="published")).rows} == {"published"}
+
+
+@pytest.mark.whole
+def test_the_pictures_are_written(tmp_path, quick_to_compile):
+    options = Options(dataset="digits", output=tmp_path)
+    written = publish(options, setup(options))
+    assert {path.name for path in written} == {"summary.json", "table.md", "examples.png", "augmented.png"}
+    for path in written[2:]:
+        with Image.open(path) as picture:
+            assert picture.width > 900

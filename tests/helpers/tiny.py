@@ -1,0 +1,21 @@
+"""Networks with all parts that are quick to compile and run."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cnn3.config import ModelConfig, RunConfig
+from cnn3.nn.network import CNN3
+from cnn3.training.step import Weights
+
+TINY = ModelConfig(batch_norm=True, channels=(4, 4, 4), hidden=(16, 128))
+
+# Tests that need any run with all parts take this one, so that it is compiled once for all of them.
+SMALL = ModelConfig(batch_norm=True, dropout=0.2, channels=(8, 8, 8), hidden=(32, 128))
+SMALL_RUN = RunConfig(SMALL, dataset="digits", limit=150, batch_size=64, epochs=1)
+
+
+def initial_weights(model: CNN3, seed: int = 0) -> Weights:
+    """Return the weights before training."""
+    variables = model.init(jax.random.key(seed), jnp.zeros((2, 32, 32, 3)), train=False)
+    return jax.tree.map(np.asarray, Weights(variables["params"], variables["batch_stats"]))  # type: ignore[arg-type]

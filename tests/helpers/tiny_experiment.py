@@ -1,0 +1,64 @@
+"""The experiment on the improvement techniques with tiny networks and few images, to be killed as it writes.
+
+    python -m tests.helpers.tiny_experiment OPTIONS
+
+KILL_AT=N in the environment kills it, as `kill -9` does, before its Nth operation on files of the output folder; at its
+end it says on standard error how many there were.
+"""
+
+import importlib
+import os
+import signal
+import sys
+from dataclasses import replace
+from typing import Any
+
+from cnn3 import Dataset, Split, load
+from experiments import improvements
+from experiments.support import runner as common
+from experiments.support import worker
+from tests.helpers.tiny import TINY
+
+OPERATIONS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir"}  # as Python's audit events call them
+
+
+def few(dataset: Dataset) -> Dataset:
+    """Return a data set with fewer images to validate and test on."""
+    validation, test = (Split(*(a[:64] for a in split)) for split in (dataset.validation, dataset.test))
+    return Dataset(dataset.name, dataset.classes, dataset.train, validation, test)
+
+
+class Killer:
+    """Counts the operations on files in a folder, and kills the process before one of them."""
+
+    def __init__(self, folder: str, at: int) -> None:
+        self.folder, self.at, self.count = folder, at, 0
+
+    def __call__(self, event: str, args: tuple[Any, ...]) -> None:
+        if event in OPERATIONS and str(args[0]).startswith(self.folder):
+            self.count += 1
+            if self.count == self.at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def make_quick() -> None:
+    """Take few images and write a checkpoint after each epoch, in this process."""
+    common.load = worker.load = lambda *args, **rest: few(load(*args, **rest))
+    fitting: Any = importlib.import_module("cnn3.runs.fit")  # the package exports a function of this name
+    fitting.CHECKPOINT_SECONDS = 0.0
+
+
+def main(args: list[str]) -> int:
+    killer = Killer(args[args.index("--output") + 1], int(os.environ.get("KILL_AT", "0")))
+    sys.addaudithook(killer)
+    make_quick()
+    improvements.VARIANTS = {"plain": replace(TINY, batch_norm=False), "batch_norm": TINY}
+    status = improvements.main(args)
+    print(f"{killer.count} operations", file=sys.stderr)
+    return status
+
+
+if __name__ == "__mp_main__":  # in a process of --jobs
+    make_quick()
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,220 @@
+"""The fast convolution and block against XLA's convolution in float64, plain formulas, and PyTorch."""
+
+from collections.abc import Callable, Iterator
+from functools import partial, reduce
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from jax import Array, lax
+
+from cnn3.nn import cpu_block as blocks
+from cnn3.nn import winograd
+from cnn3.nn.cpu_block import Norm, Pool, Statistics, block
+from cnn3.nn.layers import batch_moments
+from cnn3.nn.winograd import conv3x3
+
+EPSILON = 1e-5
+POOLS: tuple[Pool, ...] = ("max", "average", "none")
+NORMS = ("none", "batch", "partial", "given")
+NO_SHRINKING = (Phase.explicit, Phase.generate)  # every shape tried has to be compiled
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_images_at_once() -> Iterator[None]:
+    """Chunks so small that small batches take several, the last of them filled up."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(winograd, "TILES_AT_ONCE", 12)
+        patch.setattr(blocks, "PATCHES_AT_ONCE", 128)
+        yield
+
+
+def normal(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def reference_conv(x: Array, kernel: Array) -> Array:
+    return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def reference_block(
+    x: Array, kernel: Array, bias: Array, norm: Norm | None, pool: Pool
+) -> tuple[Array, Statistics | None]:
+    """Compute a block as a textbook has it; derivatives are right where no window ties."""
+    y = reference_conv(x, kernel) + bias
+    statistics = None
+    if norm is not None:
+        scale, shift, statistics = norm
+        if not isinstance(statistics, tuple):
+            counted = y[np.flatnonzero(statistics)]
+            statistics = (jnp.mean(counted, (0, 1, 2)), jnp.var(counted, (0, 1, 2)))
+        y = (y - statistics[0]) / jnp.sqrt(statistics[1] + EPSILON) * scale + shift
+    y = jnp.maximum(y, 0)
+    windows = [y[:, i::2, j::2] for i in (0, 1) for j in (0, 1)]
+    # No jnp.max over an axis: its gradient looks the maximum up by equality, and recomputed values may differ by a bit.
+    pooled = {"max": lambda: reduce(jnp.maximum, windows), "average": lambda: sum(windows) / 4, "none": lambda: y}[
+        pool
+    ]()
+    return pooled, None if norm is None or isinstance(norm[2], tuple) else statistics
+
+
+def values_and_gradients(function: Callable, arguments: tuple[Array, ...]) -> tuple:
+    """What `function` returns, and the gradients of a random combination of that."""
+    shapes = jax.eval_shape(function, *arguments)
+    leaves, structure = jax.tree.flatten(shapes)
+    upstream = structure.unflatten([jnp.asarray(normal(9 + i, *a.shape), a.dtype) for i, a in enumerate(leaves)])
+
+    def run(arguments: tuple[Array, ...], upstream: tuple) -> tuple:
+        values, pull_back = jax.vjp(function, *arguments)
+        return values, pull_back(upstream)
+
+    # Little optimisation: compiling takes most of these tests' time.
+    return jax.jit(run, compiler_options={"xla_backend_optimization_level": 0})(arguments, upstream)
+
+
+def assert_close(actual: object, expected: object, tolerance: float) -> None:
+    """Compare all arrays, each to `tolerance` times its largest value, or times one where that is larger."""
+    for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, e, rtol=0, atol=tolerance * max(1.0, float(np.max(np.abs(e)))))
+
+
+@settings(max_examples=6, phases=NO_SHRINKING)
+@given(
+    shape=st.tuples(*(st.integers(1, high) for high in (5, 11, 11, 7))), cout=st.integers(1, 7), seed=st.integers(0, 99)
+)
+def test_convolution_is_exact_in_float64(shape: tuple[int, int, int, int], cout: int, seed: int) -> None:
+    with jax.enable_x64(True):
+        arguments = jnp.asarray(normal(seed, *shape)), jnp.asarray(normal(seed + 1, 3, 3, shape[3], cout))
+        expected = values_and_gradients(reference_conv, arguments)
+        assert_close(values_and_gradients(conv3x3, arguments), expected, 5e-14)  # seen: 5e-15
+
+
+def block_arguments(shape: tuple[int, int, int, int], cout: int, seed: int) -> tuple[Array, ...]:
+    """Input, kernel, bias, and the scale and shift of a norm, of both signs."""
+    shapes = (shape, (3, 3, shape[3], cout), (cout,), (cout,), (cout,))
+    return tuple(jnp.asarray(normal(seed + i, *s)) for i, s in enumerate(shapes))
+
+
+def with_norm(function: Callable, norm: str, pool: Pool) -> Callable[..., tuple[Array, Statistics | None]]:
+    """`function` of arrays alone."""
+
+    def run(x: Array, kernel: Array, bias: Array, scale: Array, shift: Array) -> tuple[Array, Statistics | None]:
+        given = {
+            "none": None,
+            "given": (jnp.sin(jnp.arange(bias.size)), 1.0 + jnp.arange(bias.size)),
+            "batch": np.full(len(x), 1 / len(x), x.dtype),
+            "partial": (np.arange(len(x)) % 2 == 0).astype(x.dtype) / ((len(x) + 1) // 2),
+        }[norm]
+        return function(x, kernel, bias, None if given is None else (scale, shift, given), pool)
+
+    return run
+
+
+def fast_block(x: Array, kernel: Array, bias: Array, norm: Norm | None, pool: Pool) -> tuple[Array, Statistics | None]:
+    return block(x, kernel, bias, norm, pool, EPSILON)
+
+
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("norm", NORMS)
+@settings(max_examples=2, phases=NO_SHRINKING)
+@given(
+    shape=st.tuples(st.integers(2, 9), *[st.integers(1, 5).map(lambda half: 2 * half)] * 2, st.sampled_from([6, 3, 1])),
+    cout=st.integers(1, 6),
+    seed=st.integers(0, 99),
+)
+def test_block_is_exact_in_float64(
+    norm: str, pool: Pool, shape: tuple[int, int, int, int], cout: int, seed: int
+) -> None:
+    with jax.enable_x64(True):
+        arguments = block_arguments(shape, cout, seed)
+        expected = values_and_gradients(with_norm(reference_block, norm, pool), arguments)
+        assert_close(values_and_gradients(with_norm(fast_block, norm, pool), arguments), expected, 5e-14)  # seen: 5e-15
+
+
+@pytest.mark.parametrize(("cin", "size"), [(3, 32), (256, 16)])
+def test_rounding_error_in_float32(cin: int, size: int) -> None:
+    """Measured, relative to the largest value: 6.3e-6 in outputs, 6.2e-6 in gradients; the bound is ten times that."""
+    with jax.enable_x64(True):
+        x, kernel, bias, scale, shift = block_arguments((8, size, size, cin), 32, 0)
+        arguments = (x, kernel / np.sqrt(9 * cin), bias, 1 + abs(scale), shift)
+        singles = tuple(a.astype(jnp.float32) for a in arguments)
+        doubles = tuple(a.astype(jnp.float64) for a in singles)
+        expected = values_and_gradients(with_norm(reference_block, "batch", "average"), doubles)
+        actual = values_and_gradients(with_norm(fast_block, "batch", "average"), singles)
+    for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        assert a.dtype == jnp.float32
+        np.testing.assert_allclose(a, e, rtol=0, atol=7e-5 * float(np.max(np.abs(e))))
+
+
+def test_first_layer_ties_as_torch(torch: Any) -> None:
+    """Flat images and whole numbers, which round nowhere: most windows tie, many of them at zero."""
+    functional = torch.nn.functional
+    rng = np.random.default_rng(3)
+    x = np.repeat(np.repeat(rng.integers(0, 2, (6, 4, 4, 3)), 4, 1), 4, 2).astype(float)
+    kernel, bias = rng.integers(-1, 2, (3, 3, 3, 5)).astype(float), rng.integers(-1, 2, 5).astype(float)
+    upstream = normal(4, 6, 8, 8, 5)
+
+    leaves = [torch.tensor(a, requires_grad=True) for a in (x, kernel, bias)]
+    y = functional.conv2d(leaves[0].permute(0, 3, 1, 2), leaves[1].permute(3, 2, 0, 1), leaves[2], padding=1)
+    pooled = functional.max_pool2d(torch.relu(y), 2).permute(0, 2, 3, 1)
+    (pooled * torch.tensor(upstream)).sum().backward()
+
+    with jax.enable_x64(True):
+        arguments = tuple(map(jnp.asarray, (x, kernel, bias)))
+        values, pull_back = jax.vjp(lambda x, kernel, bias: fast_block(x, kernel, bias, None, "max")[0], *arguments)
+        assert_close(values, pooled.detach().numpy(), 1e-14)  # seen: 1e-15
+        assert_close(pull_back(jnp.asarray(upstream)), tuple(a.grad.numpy() for a in leaves), 1e-14)  # seen: 1e-15
+
+
+@pytest.mark.parametrize("sums", [blocks.sum_by_products, blocks.sum_by_reduction])
+def test_norm_and_ties_behind_a_convolution_as_torch(sums: blocks.Sum, torch: Any) -> None:
+    """Normalise, rectify and pool whole numbers of few values, so that most windows tie."""
+    functional = torch.nn.functional
+    y = np.random.default_rng(3).integers(0, 3, (6, 8, 8, 5)).astype(float)
+    scale, shift = np.array([1.0, -2.0, 0.5, 3.0, -1.0]), np.array([0.0, 1.0, -1.0, 0.5, 2.0])
+    upstream = normal(4, 6, 4, 4, 5)
+
+    leaves = [torch.tensor(a, requires_grad=True) for a in (y, scale, shift)]
+    normalised = functional.batch_norm(leaves[0].permute(0, 3, 1, 2), None, None, leaves[1], leaves[2], training=True)
+    pooled = functional.max_pool2d(torch.relu(normalised), 2).permute(0, 2, 3, 1)
+    (pooled * torch.tensor(upstream)).sum().backward()
+
+    def run(y: Array, scale: Array, shift: Array) -> Array:
+        norm = (scale, shift, jnp.full(6, 1 / 6))
+        return blocks.normalise_rectify_pool(y, jnp.zeros(5), norm, "max", EPSILON, sums)[0]
+
+    with jax.enable_x64(True):
+        values, pull_back = jax.vjp(run, *map(jnp.asarray, (y, scale, shift)))
+        assert_close(values, pooled.detach().numpy(), 1e-14)  # seen: 1e-15
+        assert_close(pull_back(jnp.asarray(upstream)), tuple(a.grad.numpy() for a in leaves), 1e-14)  # seen: 1e-15
+
+
+def test_an_images_gradient_is_computed_only_if_asked_for() -> None:
+    """Three loops over chunks (forward, kernel's gradient, image's gradient), of which the compiler drops the last."""
+    arguments = tuple(a.astype(jnp.float32) for a in block_arguments((8, 8, 8, 3), 4, 0))
+
+    def loss(*arguments: Array) -> Array:
+        return jnp.sum(with_norm(fast_block, "batch", "max")(*arguments)[0] ** 2)
+
+    def loops(wanted: tuple[int, ...]) -> int:
+        text = jax.jit(jax.grad(loss, wanted)).lower(*arguments).compile().as_text()
+        assert text is not None
+        return text.count(" while(")
+
+    assert (loops((0, 1)), loops((1,))) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [partial(blocks.moments, blocks.sum_by_products), partial(blocks.moments, blocks.sum_by_reduction), batch_moments],
+)
+def test_moments_of_a_large_batch_keep_float32s_precision(moments: Callable) -> None:
+    """To 2e-6 of the largest value; seen: 2.4e-7. Of all pixels summed at once the error would be 1e-5."""
+    x = 0.3 + normal(0, 128, 32, 32, 4)
+    mean, variance = jax.jit(moments)(x.astype(np.float32), jnp.full(128, 1 / 128))
+    np.testing.assert_allclose(mean, x.mean((0, 1, 2)), rtol=0, atol=2e-6 * 0.3)
+    np.testing.assert_allclose(variance, x.var((0, 1, 2)), rtol=2e-6)

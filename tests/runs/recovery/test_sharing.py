@@ -1,0 +1,135 @@
+"""A folder that several people share: what one of them may not read or remove is an error, and never lost."""
+
+import errno
+import importlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from cnn3 import Dataset, OutputError, fit
+from tests.helpers.folders import SUMS
+from tests.helpers.users import as_root, nobody
+from tests.runs.recovery.run import CONFIG
+
+fitting = importlib.import_module("cnn3.runs.fit")  # the package exports a function of this name
+
+pytestmark = pytest.mark.usefixtures("quick_to_compile")
+NAME_ANOTHER = "name another folder with --output or --runs"
+ASK = f"ask its owner for permission, or {NAME_ANOTHER}"
+
+
+@contextmanager
+def shared(folder: Path) -> Iterator[Path]:
+    """Yield a copy of a run's folder in which all may do everything; pytest's own folders are its user's."""
+    with TemporaryDirectory() as scratch:
+        os.chmod(scratch, 0o777)
+        copy = Path(shutil.copytree(folder, Path(scratch) / "run"))
+        for path in (copy, *copy.rglob("*")):
+            path.chmod(0o777 if path.is_dir() else 0o666)
+        yield copy
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    found = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+def refused(folder: Path, dataset: Dataset, message: str) -> None:
+    """Make sure that a run is refused with a message before an epoch is trained, and loses nothing."""
+    before = contents(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "_epoch", None)
+        with nobody(), pytest.raises(OutputError) as error:
+            fit(CONFIG, dataset, folder)
+    assert str(error.value) == message
+    assert contents(folder) == before
+
+
+@as_root
+@pytest.mark.parametrize("name", ["best.safetensors", "config.json", "versions.json", SUMS])
+def test_a_finished_run_that_cannot_be_read_is_kept(name: str, ended: Path, digits: Dataset) -> None:
+    with shared(ended) as folder:
+        (folder / name).chmod(0o600)
+        refused(folder, digits, f"cannot read {folder / name}: Permission denied; {ASK}")
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize("name", ["best.safetensors", SUMS])
+def test_a_disk_that_fails_is_no_damage(
+    name: str, number: int, ended: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(ended, tmp_path / "run"))
+    before, read_bytes = contents(folder), Path.read_bytes
+
+    def read(path: Path) -> bytes:
+        if path.name == name:
+            raise OSError(number, os.strerror(number))
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    with pytest.raises(OutputError) as error:
+        fit(CONFIG, digits, folder)
+    monkeypatch.undo()
+    assert str(error.value) == f"cannot read {folder / name}: {os.strerror(number)}; {NAME_ANOTHER}"
+    assert contents(folder) == before
+
+
+@as_root
+@pytest.mark.parametrize("which", ["ended", "cut_off"])
+def test_a_run_folder_that_cannot_be_entered(which: str, digits: Dataset, request: pytest.FixtureRequest) -> None:
+    with shared(request.getfixturevalue(which)) as folder:
+        folder.chmod(0o700)
+        refused(folder, digits, f"cannot read {folder}: Permission denied; {ASK}")
+
+
+@as_root
+@pytest.mark.parametrize(
+    "name",
+    ["checkpoints/1/history.jsonl", "checkpoints/1.sha256sums", "checkpoints/1", "checkpoints", "initial.safetensors"],
+)
+def test_a_run_that_was_cut_off_and_cannot_be_read_is_kept(name: str, cut_off: Path, digits: Dataset) -> None:
+    with shared(cut_off) as folder:
+        path = folder / name
+        path.chmod(0o700 if path.is_dir() else 0o600)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(fitting, "_epoch", None)
+            before = contents(folder)
+            with nobody(), pytest.raises(OutputError, match=f"cannot read {path}.*: Permission denied; {ASK}"):
+                fit(CONFIG, digits, folder)
+            assert contents(folder) == before
+
+
+@as_root
+def test_a_checkpoint_folder_that_cannot_be_written_or_removed_is_known_before_training(
+    cut_off: Path, digits: Dataset
+) -> None:
+    with shared(cut_off) as folder:
+        left = folder / "checkpoints" / "2"  # of another user's save that was cut off
+        left.mkdir(mode=0o755)
+        (left / "state").touch()
+        refused(folder, digits, f"cannot remove {left}: Permission denied; {ASK}")
+        (folder / "checkpoints").chmod(0o755)
+        refused(folder, digits, f"cannot write to {folder / 'checkpoints'}: Permission denied; {NAME_ANOTHER}")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("x" * 300, "cannot read {}: File name too long; name another folder with --output or --runs"),
+        ("gs://bucket/run", "{} is an address, not a folder of this machine; name a folder with --output or --runs"),
+    ],
+)
+def test_a_folder_that_cannot_be_is_refused_before_anything_is_made(
+    name: str, message: str, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in (Path(name), tmp_path / name):
+        with pytest.raises(OutputError) as error:
+            fit(CONFIG, digits, folder)
+        assert str(error.value) == message.format(folder)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,65 @@
+"""The cache of compiled programs: where it is, and that it can be moved and turned off."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMPILES = """
+import jax, jax.numpy as jnp
+from cnn3.runs.compilation import cache_compilations
+cache_compilations()
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+hits = []
+jax.monitoring.register_event_listener(lambda event, **_: hits.append(event.endswith("compilation_cache/cache_hits")))
+assert float(jax.jit(lambda x: jnp.sin(x) + 3)(0.0)) == 3.0
+print(sum(hits))
+"""
+
+
+def compile_once(home: Path, **settings: str) -> int:
+    """Compile a program in a process of its own, and return how many programs the cache gave."""
+    env = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILES],
+        env=env | {"XDG_CACHE_HOME": str(home), "HOME": str(home)} | settings,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""  # XLA takes some preferences of a CPU for features that it lacks, and says so at length
+    return int(done.stdout)
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no XDG_CACHE_HOME")
+def test_what_a_killed_process_left_keeps_none_from_keeping_programs(tmp_path: Path) -> None:
+    folder = tmp_path / "cnn3" / "compiled"
+    folder.mkdir(parents=True)
+    (folder / "jit_killed-cache").write_bytes(b"a part")
+    assert compile_once(tmp_path) == 0
+    assert {path.name.rpartition("-")[2] for path in files(folder)} == {"cache", "atime", ".lockfile"}
+    assert not (folder / "jit_killed-cache").exists()
+    assert compile_once(tmp_path) >= 1
+
+
+@pytest.mark.whole
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no XDG_CACHE_HOME")
+def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
+    assert compile_once(tmp_path) == 0
+    assert any(path.name.startswith("jit__lambda") for path in files(tmp_path / "cnn3" / "compiled"))
+    assert compile_once(tmp_path) >= 1
+
+
+@pytest.mark.whole
+def test_jaxs_own_settings_go_first(tmp_path: Path) -> None:
+    home, other = tmp_path / "home", tmp_path / "other"
+    compile_once(home, JAX_ENABLE_COMPILATION_CACHE="false")
+    compile_once(home, JAX_COMPILATION_CACHE_DIR=str(other))
+    assert files(home) == []
+    assert files(other) != []

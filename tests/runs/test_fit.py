@@ -1,0 +1,201 @@
+"""Whole runs on real images: the same twice, the same after an interruption, stopped and kept as the report does."""
+
+import dataclasses
+import importlib
+import json
+import logging
+import signal
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+import cnn3
+from cnn3.config import ConfigError, OptimizerConfig
+from cnn3.data import Dataset, load
+from cnn3.files import OutputError
+from cnn3.runs.checkpoint import RunFolder
+from cnn3.runs.fit import fit
+from tests.helpers.processes import python
+from tests.helpers.tiny import SMALL_RUN
+from tests.helpers.tiny_experiment import few
+
+fitting = importlib.import_module("cnn3.runs.fit")  # the package exports a function of this name
+
+pytestmark = pytest.mark.usefixtures("quick_to_compile")
+
+CONFIG = dataclasses.replace(SMALL_RUN, epochs=3, snapshots=(2,))
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return few(load("digits", limit=150))
+
+
+def timeless(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in record.items() if k not in ("seconds", "images_per_second")} for record in history]
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+
+
+def same(a: Any, b: Any) -> bool:
+    return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+def test_the_same_run_twice_gives_the_same_bits(digits: Dataset, tmp_path: Path) -> None:
+    on_disk, in_memory = fit(CONFIG, digits, tmp_path / "run"), fit(CONFIG, digits)
+    assert timeless(read(tmp_path / "run")) == timeless(on_disk.history) == timeless(in_memory.history)
+    assert set(on_disk.weights) == {"initial", "epoch2", "best"}
+    assert same(on_disk.weights, in_memory.weights)
+    assert on_disk.summary["test"] == in_memory.summary["test"]
+    other = fit(dataclasses.replace(CONFIG, seed=1), few(load("digits", limit=150, seed=1)))
+    assert timeless(other.history) != timeless(in_memory.history)
+
+
+def test_a_finished_run_is_read_and_not_trained(digits: Dataset, tmp_path: Path, monkeypatch: Any) -> None:
+    first = fit(CONFIG, digits, tmp_path)
+    monkeypatch.setattr(fitting, "_epoch", None)
+    second = fit(CONFIG, digits, tmp_path)
+    assert (first.history, first.summary) == (second.history, second.summary)
+    assert same(first.weights, second.weights)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+KILLED = """
+import importlib, os, signal, sys
+from pathlib import Path
+from cnn3.config import RunConfig
+from cnn3.data import load
+from tests.helpers.tiny_experiment import few
+fitting = importlib.import_module("cnn3.runs.fit")  # the package exports a function of this name
+folder, epochs = Path(sys.argv[1]), int(sys.argv[2])
+epoch = fitting._epoch
+def killed(*args):
+    if args[-1] == epochs:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return epoch(*args)
+fitting._epoch, fitting.CHECKPOINT_SECONDS = killed, 0.0
+fitting.fit(RunConfig.from_json((folder / "given.json").read_text()), few(load("digits", limit=150)), folder / "run")
+"""
+
+
+@pytest.mark.whole
+def test_killed_and_started_again_ends_as_if_never_killed(digits: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "given.json").write_text(CONFIG.to_json())
+    for epochs in (1, 2):
+        done = python("-c", KILLED, str(tmp_path), str(epochs))
+        assert done.returncode == -signal.SIGKILL
+        assert len(read(tmp_path / "run")) == epochs
+    resumed, whole = fit(CONFIG, digits, tmp_path / "run"), fit(CONFIG, digits)
+    assert timeless(read(tmp_path / "run")) == timeless(resumed.history) == timeless(whole.history)
+    assert same(resumed.weights, whole.weights)
+    assert resumed.summary["test"] == whole.summary["test"]
+
+
+def test_checkpoints_are_as_far_apart_as_they_have_to_be(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first epoch's is written at once; what a kill may lose beyond it are epochs of the next ten seconds."""
+    saved: list[int] = []
+    monkeypatch.setattr(RunFolder, "save", lambda self, state, history, kept: saved.append(len(history)))
+    fit(CONFIG, digits, tmp_path / "quick")
+    assert saved == [1, 3]  # the first, and the one that ends the run
+    saved.clear()
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
+    fit(CONFIG, digits, tmp_path / "slow")
+    assert saved == [1, 2, 3]
+
+
+def test_the_history_grows_with_each_epoch(digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(RunFolder, "save", lambda self, state, history, kept: None)
+    epoch = fitting._epoch
+    monkeypatch.setattr(fitting, "_epoch", lambda *args: seen.append(len(read(tmp_path))) or epoch(*args))
+    fit(CONFIG, digits, tmp_path)
+    assert seen == [0, 1, 2]
+
+
+def scripted(monkeypatch: Any, accuracies: list[float]) -> None:
+    """Let runs see these validation accuracies instead of measuring them."""
+    real = fitting._epoch
+
+    def epoch(*args: Any) -> Any:
+        state, record, diverged = real(*args)
+        record["validation"]["accuracy"] = accuracies[record["epoch"]]
+        return state, record, diverged
+
+    monkeypatch.setattr(fitting, "_epoch", epoch)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "epochs", "best", "stopped", "kept"),
+    [
+        ([0.5, 0.6, 0.6, 0.55, 0.9], 4, 1, "patience", {"initial", "epoch2", "best"}),
+        ([0.5, 0.4, 0.3, 0.9, 0.9], 3, 0, "patience", {"initial", "best"}),  # stops before it keeps epoch 2
+        ([0.1, 0.2, 0.3, 0.4, 0.5], 5, 4, "epochs", {"initial", "epoch2", "best"}),
+    ],
+)
+def test_stops_and_keeps_as_the_reports_loop(
+    digits: Dataset, monkeypatch: Any, accuracies: list[float], epochs: int, best: int, stopped: str, kept: set[str]
+) -> None:
+    scripted(monkeypatch, accuracies)
+    result = fit(dataclasses.replace(CONFIG, epochs=5, patience=2), digits)
+    assert (result.summary["epochs"], result.summary["best_epoch"], result.summary["stopped"]) == (
+        epochs,
+        best,
+        stopped,
+    )
+    assert set(result.weights) == kept
+    assert result.summary["validation"]["accuracy"] == max(accuracies[:epochs])
+
+
+def test_the_test_set_is_measured_with_the_best_weights(digits: Dataset, monkeypatch: Any) -> None:
+    scripted(monkeypatch, [0.1, 0.9, 0.2, 0.3])
+    result = fit(CONFIG, digits)
+    model = fitting.make_program(CONFIG, cnn3.default_block()).model
+    output = cnn3.predict(model, 64, result.weights["best"], digits.test.images)
+    accuracy = np.mean(np.argmax(output.logits, -1) == digits.test.labels)
+    assert result.summary["test"]["accuracy"] == pytest.approx(accuracy)
+    assert set(result.weights) == {"initial", "epoch2", "best"}
+
+
+@pytest.mark.parametrize("rate", [1e30])
+def test_a_loss_that_is_not_finite_ends_the_run_and_says_where(digits: Dataset, tmp_path: Path, rate: float) -> None:
+    config = dataclasses.replace(CONFIG, optimizer=OptimizerConfig("sgd", rate, weight_decay=0.0))
+    result = fit(config, digits, tmp_path)
+    assert result.summary["stopped"] == "diverged"
+    assert result.summary["diverged"] == {"epoch": 0, "during": "training", "step": 1}
+    assert result.summary["test"] is None
+    assert fit(config, digits, tmp_path).summary == result.summary
+
+
+def test_what_cannot_be_run_is_refused_before_anything_is_written(digits: Dataset, tmp_path: Path) -> None:
+    cases = {
+        "batch_size must be at most 150": {"batch_size": 151},
+        "leaves one image for the last batch": {"batch_size": 149},
+        "limit is 100": {"limit": 100},
+        "dataset is 'cifar10'": {"dataset": "cifar10"},
+    }
+    for message, change in cases.items():
+        with pytest.raises(ConfigError, match=message):
+            fit(dataclasses.replace(CONFIG, **change), digits, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_with_another_run_is_refused(digits: Dataset, tmp_path: Path) -> None:
+    absl = logging.getLogger("absl")
+    before = absl.level, list(absl.filters)
+    fit(dataclasses.replace(CONFIG, epochs=1), digits, tmp_path)
+    assert (absl.level, absl.filters) == before  # which Orbax logs to
+    with pytest.raises(OutputError, match="another run"):
+        fit(CONFIG, digits, tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_refused(digits: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"cannot write to .*file/run"):
+        fit(CONFIG, digits, tmp_path / "file" / "run")

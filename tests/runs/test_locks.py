@@ -1,0 +1,106 @@
+"""Locks, on file systems that grant them to all who ask and on those that have none."""
+
+import errno
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cnn3 import OutputError
+from cnn3.runs import locks
+from cnn3.runs.locks import HOLDER, LOCK, BusyError, locked
+from tests.helpers.processes import ROOT
+
+HOLDS = """
+import errno, fcntl, os, sys, warnings
+from pathlib import Path
+from cnn3.runs import locks
+def flock(file, operation):
+    if sys.argv[2] == "missing":
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+fcntl.flock = flock
+locks.BEAT = 0.1
+warnings.simplefilter("ignore")
+with locks.locked(Path(sys.argv[1]), wait=False):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(autouse=True)
+def brief_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "SILENCE", 1.0)
+
+
+@contextmanager
+def another_process(folder: Path, flock: str) -> Iterator[subprocess.Popen]:
+    """Let another process hold a folder's lock on a file system whose locks are "granted" to all or "missing"."""
+    command = [sys.executable, "-c", HOLDS, str(folder), flock]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"locked\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def grant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fcntl, "flock", lambda file, operation: None)
+
+
+def test_a_process_that_no_lock_keeps_out_is_told_of_until_it_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grant(monkeypatch)
+    with another_process(tmp_path, "granted") as process:
+        for wait in (False, True):
+            with pytest.raises(OutputError) as error, locked(tmp_path, wait):
+                pass
+            assert str(error.value) == (
+                f"{tmp_path} is being trained by process {process.pid} on {socket.gethostname()}, and its file system "
+                f"keeps nobody out: name another folder with --output or --runs, or delete {tmp_path / HOLDER} once "
+                "that process has ended"
+            )
+        process.kill()
+        time.sleep(0.2)  # it has ended, but its parent has not asked how
+        with locked(tmp_path, wait=False):
+            assert (tmp_path / HOLDER).read_text() == f"process {os.getpid()} on {socket.gethostname()}\n"
+    assert not (tmp_path / HOLDER).exists()
+
+
+@pytest.mark.parametrize("name", ["process 1 on elsewhere", "process {} on {}", ""])
+def test_a_process_of_another_machine_lives_while_it_touches_its_file(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So may one of this name, as of a container whose processes have the same numbers."""
+    name = name.format(os.getpid(), socket.gethostname())
+    (tmp_path / HOLDER).write_text(name)
+    monkeypatch.setattr(locks, "BEAT", 0.1)
+    refused = pytest.raises(OutputError, match=f"is being trained by {name or 'another process'}, and")
+    with locks._signs_of_life(tmp_path / HOLDER), refused, locked(tmp_path, wait=False):
+        pass
+    (tmp_path / HOLDER).write_text(name)  # of a process that was killed
+    with locked(tmp_path, wait=False):
+        pass
+
+
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(file: int, operation: int) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    warned, refused = pytest.warns(UserWarning, match="flock not supported"), pytest.raises(BusyError)
+    with another_process(tmp_path, "missing") as process, warned, refused as error, locked(tmp_path, wait=False):
+        pass
+    assert str(error.value) == (
+        f"{tmp_path} is being trained by process {process.pid} on {socket.gethostname()} "
+        f"(if that has ended, delete {tmp_path / LOCK})"
+    )

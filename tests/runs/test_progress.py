@@ -1,0 +1,76 @@
+"""What a run shows of itself on a terminal and in a log file."""
+
+import io
+import re
+import time
+
+import pytest
+from rich.console import Console
+
+from cnn3.runs import progress
+from cnn3.runs.progress import show, shown
+from tests.helpers.fabricated import history
+
+
+def screen(terminal: bool) -> Console:
+    return Console(file=io.StringIO(), force_terminal=terminal, width=120)
+
+
+def written(console: Console) -> str:
+    """Return all that was ever on the console, without what colours it and moves the cursor."""
+    assert isinstance(console.file, io.StringIO)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue())
+
+
+def test_a_log_file_gets_a_line_an_epoch_and_no_steps():
+    console = screen(terminal=False)
+    with show("plain", 0, 2, console) as report:
+        assert report.steps is None
+        for record in history([0.25, 0.5]):
+            report.epoch(record)
+    first, *epochs = written(console).splitlines()
+    assert first == "plain: compiling, then at most 2 epochs"
+    assert [line.split(", ")[0] for line in epochs] == [
+        "plain: epoch 1/2: train loss 1.7500 accuracy 0.1250",
+        "plain: epoch 2/2: train loss 1.5000 accuracy 0.2500",
+    ]
+    assert epochs[0].endswith("500 images/s, at most 0:00:02 left")
+
+
+def test_a_terminal_shows_steps_and_a_time_left_within_the_first_epoch(monkeypatch: pytest.MonkeyPatch):
+    clock = iter(range(0, 10**6, 30))  # seconds
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: float(next(clock)))
+    console = screen(terminal=True)
+    with show("plain", 2, 12, console) as report:
+        assert report.steps is not None
+        for step in (0, 50):
+            report.steps(step, 200)
+        time.sleep(0.3)  # some refreshes
+    text = written(console)
+    assert re.search(r"plain .* 2/12 .* at most 0:19:30 left", text)  # 9.75 epochs of two minutes
+    assert re.search(r"epoch 3 .* 50/200 .* steps", text)
+
+
+def test_a_terminal_shows_the_last_epochs_numbers_and_its_time():
+    console = screen(terminal=True)
+    with show("plain", 0, 3, console) as report:
+        assert report.steps is not None
+        report.steps(0, 10)
+        report.steps(10, 10)
+        report.epoch(history([0.25])[0])
+        report.steps(0, 10)
+        report.steps(5, 10)
+    text = written(console)
+    assert "loss 1.750/0.750 accuracy 0.125/0.250 500 images/s, at most 0:00:04 left" in text
+
+
+def test_of_several_runs_each_that_has_ended_becomes_a_line():
+    console = screen(terminal=True)
+    with shown(console, total=2) as display:
+        with display.run("plain", 0, 3) as report, display.run("dense", 1, 3):
+            report.epoch(history([0.25])[0])
+        display.end()
+    text = written(console)
+    assert re.search(r"[\r\n]plain: 1/3 loss 1.750/0.750 accuracy 0.125/0.250 500 images/s\n", text)
+    assert re.search(r"[\r\n]dense: 1/3\n", text)
+    assert re.search(r"all runs .* 1/2", text)

@@ -1,0 +1,47 @@
+"""What a data set says of where its images come from."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from array_record.python.array_record_module import ArrayRecordWriter
+from PIL import Image
+
+from cnn3 import DataError
+from cnn3.data import provenance
+from cnn3.data.cifar10 import VERSION, encoding
+
+
+def prepared(root: Path, content: bytes) -> Path:
+    """Write one record, as TFDS frames it: an image among other fields."""
+    folder = root / "cifar10" / VERSION
+    folder.mkdir(parents=True)
+    writer = ArrayRecordWriter(str(folder / "cifar10-test.array_record-00000-of-00001"), "group_size:1")
+    writer.write(b"\n\x05label\x12\x05\x1a\x03\n\x01\x05image" + content)
+    writer.close()
+    return root
+
+
+def image(kind: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.arange(32 * 32 * 3, dtype=np.uint8).reshape(32, 32, 3)).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def test_png_is_told_from_jpeg(tmp_path):
+    png, jpeg = prepared(tmp_path / "png", image("PNG")), prepared(tmp_path / "jpeg", image("JPEG"))
+    assert (encoding(png), encoding(jpeg)) == ("PNG", "JPEG")
+    assert provenance("cifar10", png) == f"Its images are those of TensorFlow Datasets {VERSION}, kept without loss."
+    assert provenance("cifar10", jpeg).startswith("Its images passed through JPEG once")
+
+
+def test_records_that_are_neither_or_not_there_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"neither PNG nor JPEG: remove it"):
+        encoding(prepared(tmp_path / "gif", image("GIF")))
+    with pytest.raises(DataError, match=r"cannot read the test records .* --data-dir"):
+        encoding(tmp_path / "nothing")
+
+
+def test_digits_say_that_they_were_enlarged():
+    assert provenance("digits") == "Its images are scikit-learn's 1,797 digits of 8x8 pixels, enlarged to 32x32."

@@ -1,0 +1,109 @@
+"""Steps are seen while a compiled epoch trains them, and nothing else changes."""
+
+import dataclasses
+import importlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from cnn3 import OPTIMIZERS, Dataset, RunConfig, fit, load
+from cnn3.config import OptimizerName
+from cnn3.nn.layers import default_block
+from cnn3.runs.compilation import compile_epoch
+from cnn3.runs.device import to_device
+from cnn3.runs.progress import Report, Show
+from cnn3.runs.steps import watched
+from cnn3.training.optim import RULES
+from cnn3.training.step import init_state, make_program
+from tests.helpers.tiny import SMALL_RUN, TINY
+from tests.helpers.tiny_experiment import few
+
+fitting = importlib.import_module("cnn3.runs.fit")  # the package exports a function of this name
+
+pytestmark = [
+    pytest.mark.usefixtures("quick_to_compile"),
+    pytest.mark.skipif(jax.default_backend() != "cpu", reason="elsewhere steps are not watched"),
+]
+
+MANY = dataclasses.replace(SMALL_RUN, model=TINY, limit=1000)  # images, so 16 steps
+STEPS = 16
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return few(load("digits", limit=MANY.limit))
+
+
+def is_progress(seen: list[tuple[int, int]]) -> bool:
+    """Whether an epoch's steps were told of in order; a busy machine may miss some."""
+    done = [step for step, _ in seen]
+    return done == sorted(done) and {0, STEPS} < set(done) and len(set(done)) > STEPS // 2 and len(done) <= STEPS + 2
+
+
+@pytest.mark.parametrize("name", sorted(set(RULES.values())))
+def test_steps_are_seen_with_every_optimizer(name: OptimizerName, digits: Dataset) -> None:
+    config = dataclasses.replace(MANY, optimizer=OPTIMIZERS[name])
+    program, device = make_program(config, default_block()), to_device(config, digits)
+    train_epoch = compile_epoch(program, len(digits.train.labels))
+    state = init_state(program, device.seed)
+    for epoch in range(2):
+        seen: list[tuple[int, int]] = []
+        with watched(state, STEPS, lambda *step, seen=seen: seen.append(step)):
+            index = jax.device_put(np.int32(epoch))
+            result = train_epoch(state, device.hyper, *device.train, device.seed, index)
+            state, _ = jax.block_until_ready(result)
+        assert is_progress(seen), seen
+
+
+def shown(epochs: list[list[tuple[int, int]]]) -> Show:
+    """Return a display that appends to the last of these lists what a run tells of its steps, and a list an epoch."""
+
+    @contextmanager
+    def show(*_: Any) -> Iterator[Report]:
+        yield Report(lambda _: epochs.append([]), lambda *step: epochs[-1].append(step))
+
+    return show
+
+
+TIMES = ("seconds", "images_per_second")
+
+
+def timeless(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in record.items() if name not in TIMES} for record in records]
+
+
+def test_a_run_that_is_watched_has_the_same_bits_and_goes_on_watched(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config: RunConfig = dataclasses.replace(MANY, epochs=3)
+    alone = fit(config, digits, tmp_path / "alone")
+    epochs: list[list[tuple[int, int]]] = [[]]
+    show = shown(epochs)
+    real = fitting._epoch
+
+    def interrupted(*args: Any) -> Any:
+        if args[-1] == 2:
+            raise InterruptedError
+        return real(*args)
+
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(fitting, "_epoch", interrupted)
+    with pytest.raises(InterruptedError):
+        fit(config, digits, tmp_path / "watched", label="a run", show=show)
+    monkeypatch.setattr(fitting, "_epoch", real)
+    watched = fit(config, digits, tmp_path / "watched", label="a run", show=show)
+    *seen, nothing = epochs
+    assert len(seen) == 3
+    assert all(map(is_progress, seen)), seen
+    assert nothing == []
+    assert timeless(watched.history) == timeless(alone.history)
+    for name in ("initial", "best"):
+        files = [tmp_path / folder / f"{name}.safetensors" for folder in ("alone", "watched")]
+        assert files[0].read_bytes() == files[1].read_bytes()
+    assert json.loads((tmp_path / "watched" / "summary.json").read_text())["test"] == alone.summary["test"]

@@ -1,0 +1,208 @@
+"""The training engine: every image once, compiled once, nothing moved in between."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from cnn3.config import PROTOCOLS, ModelConfig, OptimizerConfig, RunConfig
+from cnn3.data import Split, load
+from cnn3.nn.layers import default_block, plain
+from cnn3.nn.network import Dropout
+from cnn3.runs.compilation import compile_epoch
+from cnn3.training.optim import Hyperparameters, hyperparameters
+from cnn3.training.step import (
+    Program,
+    evaluate,
+    evaluate_in_training_mode,
+    fold_batches,
+    forward,
+    init_state,
+    make_program,
+    predict,
+    train_step,
+)
+from tests.helpers.compilations import count_compilations
+from tests.helpers.tiny import SMALL
+
+pytestmark = pytest.mark.usefixtures("quick_to_compile")
+
+
+def numbers(optimizer: OptimizerConfig) -> Hyperparameters:
+    return jax.tree.map(jnp.float32, hyperparameters(RunConfig(SMALL, optimizer)))
+
+
+HYPER = numbers(OptimizerConfig())
+SEED, EPOCH = jnp.int32(3136), jnp.int32(0)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Split:
+    return jax.device_put(load("digits", limit=150).train)
+
+
+def program(batch_size: int = 64, protocol: str = "corrected", model: ModelConfig = SMALL) -> Program:
+    config = RunConfig(model, OptimizerConfig(), PROTOCOLS[protocol], "digits", batch_size=batch_size)  # type: ignore[index]
+    return make_program(config, default_block())
+
+
+@given(st.integers(1, 400), st.integers(1, 130))
+@settings(max_examples=12, phases=(Phase.explicit, Phase.generate))  # every example has to be compiled
+def test_batches_count_every_item_once(count: int, batch_size: int) -> None:
+    def body(carry: tuple, step, positions, counted):
+        seen, steps, size = carry
+        return seen.at[positions].add(counted), steps + 1, size + jnp.sum(counted)
+
+    seen, steps, size = fold_batches(body, (jnp.zeros(count, jnp.int32), 0, 0), count, batch_size)
+    assert np.all(np.asarray(seen) == 1)
+    assert int(steps) == -(-count // batch_size)
+    assert int(size) == count
+
+
+def test_an_epoch_is_its_steps(digits: Split) -> None:
+    """150 images in batches of 64 are 64, 64 and 22; the epoch, which fills the last one up, equals those steps.
+
+    To 1e-5 of each array's largest value, or of one; seen: 1.3e-6.
+    """
+    # Not Adam, which makes whole steps of what rounding leaves of a gradient that is zero.
+    optimizer = OptimizerConfig("momentum", 1e-2, 0.9, 0.0)
+    config = RunConfig(SMALL, optimizer, dataset="digits", batch_size=64)
+    run, hyper = make_program(config, default_block()), numbers(optimizer)
+    start = init_state(run, SEED)
+    order_key, steps_key = jax.random.split(jax.random.fold_in(jax.random.key(SEED), EPOCH))
+    order = jax.random.permutation(order_key, 150)
+    state, correct, loss = start, 0, 0.0
+    step_once = jax.jit(train_step, static_argnums=0)
+    for step, batch in enumerate((order[:64], order[64:128], order[128:])):
+        key = jax.random.fold_in(steps_key, step)
+        state, sums = step_once(run, state, hyper, digits.images[batch], digits.labels[batch], key, jnp.int32(step))
+        correct, loss = correct + int(sums.correct), loss + float(sums.loss)
+    trained, sums = compile_epoch(run, 150)(start, hyper, *digits, SEED, EPOCH)
+    assert int(sums.correct) == correct
+    np.testing.assert_allclose(sums.loss, loss, rtol=8e-7)  # seen: 8.4e-8
+    worst = max(
+        float(np.abs(ours - theirs).max() / max(1, np.abs(theirs).max()))
+        for ours, theirs in zip(jax.tree.leaves(trained), jax.tree.leaves(state), strict=True)
+    )
+    assert worst <= 1e-5
+
+
+def test_each_shape_compiles_once_and_another_learning_rate_or_seed_nothing() -> None:
+    tiny = ModelConfig(channels=(2, 2, 2), hidden=(128,))
+    for batch_size in (40, 30):
+        run = program(batch_size, model=tiny)._replace(rule="sgd")  # quicker to compile than Adam
+        with count_compilations() as compilations:
+            compile_epoch(run, 120)
+        assert len(compilations) == 1
+    images = jax.device_put(np.zeros((120, 32, 32, 3), np.uint8))
+    labels = jax.device_put(np.zeros(120, np.int32))
+    states = [init_state(run, jax.device_put(np.int32(seed))) for seed in (1, 2)]
+    rates = [jax.device_put(np.float32(rate)) for rate in (1e-3, 1e-4)]
+    with count_compilations() as compilations:
+        for state, rate, seed in zip(states, rates, (SEED, EPOCH), strict=True):
+            compile_epoch(run, 120)(state, HYPER._replace(learning_rate=rate), images, labels, seed, EPOCH)
+    assert compilations == []
+
+
+def test_nothing_crosses_between_host_and_device_in_an_epoch(digits: Split) -> None:
+    compiled = compile_epoch(program(), 150)
+    state = init_state(program(), SEED)
+    with jax.transfer_guard("disallow"):
+        with pytest.raises(Exception, match=r"[Dd]isallowed"):
+            jnp.add(np.ones(3), 1)  # the guard bites
+        jax.block_until_ready(compiled(state, HYPER, *digits, SEED, EPOCH))
+
+
+def test_the_state_is_given_away(digits: Split) -> None:
+    state = init_state(program(), SEED)
+    compile_epoch(program(), 150)(state, HYPER, *digits, SEED, EPOCH)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
+
+
+def test_bfloat16_follows_float32(digits: Split) -> None:
+    """Parameters and statistics stay float32; mean losses of eight epochs differ by at most 0.05; seen: 0.011."""
+    model, hyper = dataclasses.replace(SMALL, dropout=0.0), HYPER._replace(dropout=jnp.float32(0.0))
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        config = RunConfig(model, dataset="digits", batch_size=50, precision=precision)  # type: ignore[arg-type]
+        run = make_program(config, plain)
+        step_once = jax.jit(train_step, static_argnums=0)  # XLA's own convolution is slow inside a loop
+        state, of = init_state(run, SEED), []
+        for step in range(24):
+            batch = slice(step % 3 * 50, step % 3 * 50 + 50)
+            key = jax.random.fold_in(jax.random.key(0), step)
+            state, sums = step_once(run, state, hyper, digits.images[batch], digits.labels[batch], key)
+            of.append(float(sums.batch_means))
+        losses[precision] = np.reshape(of, (8, 3)).mean(1)
+        assert {leaf.dtype for leaf in jax.tree.leaves(state.weights)} == {jnp.dtype("float32")}
+    assert np.any(losses["fp32"] != losses["bf16"])
+    assert losses["fp32"][-1] < 0.85 * losses["fp32"][0], losses
+    np.testing.assert_allclose(losses["bf16"], losses["fp32"], atol=0.05, rtol=0)
+
+
+def test_training_learns(digits: Split) -> None:
+    """From about the loss of a guess, log(10), to less than 0.7 of it; seen: 2.38, then 0.58 of it."""
+    hyper = HYPER._replace(learning_rate=jnp.float32(5e-3))
+    state = init_state(program(), SEED)
+    losses = []
+    for epoch in range(10):
+        state, sums = compile_epoch(program(), 150)(state, hyper, *digits, SEED, jnp.int32(epoch))
+        losses.append(float(sums.loss) / 150)
+    assert losses[0] > np.log(10) * 0.9
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_evaluation_does_not_depend_on_the_batch_size_and_counts_the_partial_batch(digits: Split) -> None:
+    model = program().model
+    weights = init_state(program(), SEED).weights
+    logits = np.asarray(predict(model, 64, weights, digits.images).logits, np.float64)
+    log_probabilities = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    for batch_size, count in ((64, 150), (75, 150), (64, 100)):
+        labels = np.asarray(digits.labels)[:count]
+        sums = evaluate(model, batch_size, weights, *digits, count)
+        assert int(sums.correct) == np.sum(np.argmax(logits[:count], -1) == labels)
+        loss = -log_probabilities[np.arange(count), labels].sum()
+        np.testing.assert_allclose(sums.loss, loss, rtol=5e-7)  # seen: 5.5e-8
+
+
+def test_published_validation_moves_the_running_statistics_as_torch_does(digits: Split) -> None:
+    """One batch, so that its order does not matter; dropout off, so that nothing is random."""
+    run = program(150, "published", ModelConfig(batch_norm=True, channels=(8, 8, 8), hidden=(32, 128)))
+    weights = init_state(run, SEED).weights
+    moved, sums = evaluate_in_training_mode(run.model, 150, weights, *digits, SEED, EPOCH)
+    output, statistics = jax.jit(forward, static_argnums=0)(run.model, weights, digits.images, jax.random.key(0))
+    for ours, theirs in zip(jax.tree.leaves(moved.batch_stats), jax.tree.leaves(statistics), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=8e-7)  # seen: 8.9e-8
+    assert int(sums.correct) == int(jnp.sum(jnp.argmax(output.logits, -1) == digits.labels))
+    assert any(
+        not np.array_equal(a, b)
+        for a, b in zip(jax.tree.leaves(moved.batch_stats), jax.tree.leaves(weights.batch_stats), strict=True)
+    )
+
+
+def test_dropout_drops_and_scales_as_torch_does() -> None:
+    """Zeroes a share p of the values and multiplies the others by 1/(1-p)."""
+    apply = jax.jit(Dropout().apply)
+    rngs = {"dropout": jax.random.key(0)}
+    kept = np.asarray(apply({}, jnp.ones(100_000), 0.2, rngs=rngs))
+    assert set(np.unique(kept)) == {0.0, np.float32(1.25)}
+    assert abs((kept == 0).mean() - 0.2) < 4 * (0.2 * 0.8 / 100_000) ** 0.5
+    assert np.all(np.asarray(apply({}, jnp.ones(100_000), 0.0, rngs=rngs)) == 1)
+
+
+def test_networks_that_differ_in_dropout_share_a_program_and_not_its_result(digits: Split) -> None:
+    models = [dataclasses.replace(SMALL, dropout=rate) for rate in (0.2, 0.0, 0.5)]
+    compile_epoch(program(model=models[0]), 150)
+    losses = []
+    with count_compilations() as compilations:
+        for model in models:
+            state = init_state(program(), SEED)
+            hyper = HYPER._replace(dropout=jax.device_put(np.float32(model.dropout)))
+            _, sums = compile_epoch(program(model=model), 150)(state, hyper, *digits, SEED, EPOCH)
+            losses.append(float(sums.loss))
+    assert "jit(train_epoch)" not in compilations
+    assert len(set(losses)) == 3
