@@ -10,8 +10,10 @@ import numpy as np
 from benchmarks.job import Job, Ready, process_memory, splits
 from cnn3 import VARIANTS, RunConfig, Split, default_block
 from cnn3.runs.compilation import compile_epoch
+from cnn3.training.evaluate import evaluate
 from cnn3.training.optim import hyperparameters
-from cnn3.training.step import Sums, evaluate, init_state, make_program
+from cnn3.training.state import init_state, make_program
+from cnn3.training.step import Sums
 
 
 class Compiled(NamedTuple):

@@ -20,11 +20,13 @@ import tyro
 
 from cnn3 import VARIANTS, Dataset, RunConfig, files, load
 from cnn3.config import SEED
-from cnn3.data import Split
+from cnn3.data.dataset import Split
 from cnn3.nn.layers import KERNELS
 from cnn3.runs.compilation import cache_compilations
+from cnn3.training.evaluate import predict
 from cnn3.training.optim import Hyperparameters, hyperparameters
-from cnn3.training.step import COMPILER, Program, TrainState, Weights, init_state, make_program, predict, train_step
+from cnn3.training.state import COMPILER, Program, TrainState, Weights, init_state, make_program
+from cnn3.training.step import train_step
 
 STEP = jax.jit(train_step, static_argnums=0, donate_argnums=1, compiler_options=COMPILER)
 EVALUATION_BATCH = 250

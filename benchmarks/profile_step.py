@@ -22,7 +22,8 @@ from cnn3 import VARIANTS, RunConfig, default_block
 from cnn3.nn.layers import Block, Norm, Pool
 from cnn3.training.augment import augment, normalize
 from cnn3.training.optim import hyperparameters
-from cnn3.training.step import COMPILER, Program, TrainState, init_state, make_program, train_step
+from cnn3.training.state import COMPILER, Program, TrainState, init_state, make_program
+from cnn3.training.step import train_step
 
 STEPS = 8  # in one compiled loop
 ROUNDS = 5

@@ -11,15 +11,19 @@ from cnn3.config import (
     Protocol,
     RunConfig,
 )
-from cnn3.data import DataError, Dataset, Split, load
+from cnn3.data.dataset import DataError, Dataset, Split
+from cnn3.data.loading import load
 from cnn3.files import OutputError
-from cnn3.nn.layers import default_block
+from cnn3.kernels import default_block
 from cnn3.nn.network import CNN3
 from cnn3.predict import predict
 from cnn3.runs.fit import Result, fit
-from cnn3.training.step import TrainState, Weights, evaluate, train_epoch, train_step
-from cnn3.weights import WeightsError, load_model, load_weights, save_weights
+from cnn3.training.evaluate import evaluate
+from cnn3.training.state import TrainState, Weights
+from cnn3.training.step import train_epoch, train_step
 from cnn3.weights.pretrained import pretrained
+from cnn3.weights.torch_layout import WeightsError
+from cnn3.weights.weight_files import load_model, load_weights, save_weights
 
 __all__ = [
     "CNN3",

@@ -20,8 +20,8 @@ from PIL import Image
 from cnn3 import OPTIMIZERS, VARIANTS, Dataset, RunConfig, Split, evaluate, load, pretrained
 from cnn3.cli import UsageError
 from cnn3.config import SEED
-from cnn3.data import provenance
-from cnn3.training.step import EVALUATION_BATCH, evaluate_in_training_mode
+from cnn3.data.loading import provenance
+from cnn3.training.evaluate import EVALUATION_BATCH, evaluate_in_training_mode
 from cnn3.weights.pretrained import TUNED as WEIGHTS
 from experiments.support.cache import cached, file_digest
 from experiments.support.finished import UnfinishedError

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from cnn3 import load, plots
 from cnn3.analysis.latent import ITERATIONS, NEIGHBOURS, PERPLEXITY, WARM, Scores, latents, scores, tsne
-from cnn3.data import CLASS_NAMES, Split
+from cnn3.data.dataset import CLASS_NAMES, Split
 from cnn3.runs.fit import BEST, INITIAL, snapshot_name, weight_names
 from experiments.support.cache import cached, file_digest
 from experiments.support.figures import subtitle as trained_on

@@ -146,7 +146,8 @@ def _check(options: Reproduction) -> None:
 def compose(options: Reproduction, reports: Reports) -> list[Section]:
     """Return the report: the answer, each experiment, and how it was made; what has been said is not said again."""
     whole, sweeps = options.of(improvements.NAME), options.of(hyperparameters.NAME)
-    parts = [overview(whole, sweeps, reports, settings(options))]
+    judged = {name: report for name, report in reports.items() if name != differences.NAME}  # it explains
+    parts = [overview(whole, sweeps, judged, settings(options))]
     said = {*parts[0].paragraphs, *parts[0].notes}
     for experiment in experiments_on(options.dataset):
         part = experiment_section(options.of(experiment.name), reports[experiment.name], experiment)

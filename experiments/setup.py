@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 from cnn3 import OPTIMIZERS, PROTOCOLS, VARIANTS, Dataset, ModelConfig, RunConfig, load, plots
 from cnn3.analysis.cost import parameters
 from cnn3.config import LATENT, SEED
-from cnn3.data import VALIDATION
+from cnn3.data.loading import VALIDATION
 from cnn3.nn.network import CLASSES, CNN3
 from cnn3.training.augment import SIZE, augment, bounds
-from cnn3.training.step import random_key
-from cnn3.weights import to_torch, weight_shapes
+from cnn3.training.state import random_key, weight_shapes
+from cnn3.weights.torch_layout import to_torch
 from experiments.architecture import GROUPS
 from experiments.hyperparameters import BATCH_SIZES, LEARNING_RATES
 from experiments.latent import MIDDLE

@@ -11,9 +11,9 @@ from scipy.special import softmax
 
 from cnn3 import load, plots, predict
 from cnn3.analysis.calibration import BINS, calibration_error, confident_mistakes, confusion, reliability
-from cnn3.data import CLASS_NAMES
+from cnn3.data.dataset import CLASS_NAMES
 from cnn3.runs.fit import BEST
-from cnn3.training.step import EVALUATION_BATCH
+from cnn3.training.evaluate import EVALUATION_BATCH
 from experiments.support.cache import cached, file_digest
 from experiments.support.figures import subtitle as trained_on
 from experiments.support.names import display

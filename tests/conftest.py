@@ -15,7 +15,7 @@ import pytest
 from hypothesis import settings
 
 if jax.__version_info__ < (0, 11, 1):
-    # As cnn3 has its own programs compiled (`cnn3.training.step.COMPILER`): the tests' own take half as long so.
+    # As cnn3 has its own programs compiled (`cnn3.training.state.COMPILER`): the tests' own take half as long so.
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
 
 # Compilation makes a first example slow, and no test may depend on the machine's speed.

@@ -16,7 +16,8 @@ from sklearn.datasets import load_sample_image
 from cnn3 import VARIANTS, OptimizerConfig, RunConfig, Split, default_block
 from cnn3.nn.layers import plain
 from cnn3.training.optim import hyperparameters
-from cnn3.training.step import init_state, make_program, random_key, train_epoch, train_step
+from cnn3.training.state import init_state, make_program, random_key
+from cnn3.training.step import train_epoch, train_step
 
 MODELS = {
     "batch_norm": replace(VARIANTS["batch_norm"], channels=(64, 32, 32), hidden=(64, 128)),

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from cnn3.config import RunConfig
 from cnn3.nn.layers import plain
 from cnn3.nn.network import CNN3
-from cnn3.training.step import NUMBERS, Program, at_any_rate, make_program, random_key, state_shapes, train_step
-from cnn3.weights import weight_shapes
+from cnn3.training.state import NUMBERS, Program, at_any_rate, make_program, random_key, state_shapes, weight_shapes
+from cnn3.training.step import train_step
 
 
 def parameters(config: RunConfig) -> int:

@@ -13,7 +13,9 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from cnn3.config import SEED
 from cnn3.nn.network import CNN3
-from cnn3.training.step import COMPILER, EVALUATION_BATCH, Weights, forward, predict, random_key
+from cnn3.training.evaluate import EVALUATION_BATCH, predict
+from cnn3.training.state import COMPILER, Weights, random_key
+from cnn3.training.step import forward
 
 PERPLEXITY, ITERATIONS = 40, 2500  # report, eval.py, line 108
 WARM = 1.0

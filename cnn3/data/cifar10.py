@@ -17,13 +17,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import save
 
 from cnn3 import files, safetensors_file
-from cnn3.data import DataError, Source, Split, digest_splits
+from cnn3.data.dataset import DataError, Source, Split, digest_splits
+from cnn3.data.paths import ELSEWHERE, cifar10_folder, is_prepared, is_writable, tfds_folder
 
-VERSION = "3.0.2"
 PER_CLASS = {"train": 5000, "test": 1000}  # images of each of the ten classes (report, section 1)
 CACHE_NAME = "cnn3-arrays.safetensors"
 MAGIC: Mapping[Literal["PNG", "JPEG"], bytes] = {"PNG": b"\x89PNG\r\n\x1a\n", "JPEG": b"\xff\xd8\xff"}
-ELSEWHERE = "name another folder with --data-dir or TFDS_DATA_DIR"
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +37,9 @@ def read(data_dir: str | os.PathLike | None) -> Source:
     Raises:
         DataError: the data is not there and cannot be prepared, or what is there is damaged.
     """
-    root = _root(data_dir)
+    root = tfds_folder(data_dir)
     _check_readable(root)
-    folder = root / "cifar10" / VERSION
+    folder = cifar10_folder(root)
     if not is_prepared(folder):
         from cnn3.data.cifar10_tfds import prepare
 
@@ -61,7 +60,7 @@ def read(data_dir: str | os.PathLike | None) -> Source:
 
 def kept_digest(data_dir: str | os.PathLike | None) -> str | None:
     """Return the digest of the images that `read` would give, or None if they have not been decoded yet."""
-    folder = _root(data_dir) / "cifar10" / VERSION
+    folder = cifar10_folder(tfds_folder(data_dir))
     try:
         state = _state({part: sorted(folder.glob(f"cifar10-{part}.array_record-*")) for part in PER_CLASS})
         for path in (folder / CACHE_NAME, _user_cache(folder)):
@@ -82,7 +81,7 @@ def encoding(data_dir: str | os.PathLike | None) -> Literal["PNG", "JPEG"]:
     """
     from array_record.python.array_record_module import ArrayRecordReader
 
-    folder = _root(data_dir) / "cifar10" / VERSION
+    folder = cifar10_folder(tfds_folder(data_dir))
     try:
         reader = ArrayRecordReader(str(min(folder.glob("cifar10-test.array_record-*"))))
         record = reader.read()
@@ -93,20 +92,6 @@ def encoding(data_dir: str | os.PathLike | None) -> Literal["PNG", "JPEG"]:
     if len(found) != 1:
         raise DataError(f"the images in {folder} are neither PNG nor JPEG: remove it to have it prepared anew")
     return found[0]
-
-
-def _root(data_dir: str | os.PathLike | None) -> Path:
-    return Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets") if data_dir is None else data_dir).expanduser()
-
-
-def is_prepared(folder: Path) -> bool:
-    """Whether TFDS has finished with a folder."""
-    return (folder / "dataset_info.json").exists()
-
-
-def is_writable(folder: Path) -> bool:
-    """Whether a folder may be written: one without write permission is let alone by the superuser too."""
-    return bool(folder.stat().st_mode & 0o222) and os.access(folder, os.W_OK)
 
 
 def _check_readable(root: Path) -> None:

@@ -18,8 +18,8 @@ from PIL import Image
 from tensorflow_datasets.core.download import DownloadError, checksums, downloader
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
-from cnn3.data import DataError, Split
-from cnn3.data.cifar10 import ELSEWHERE, VERSION, is_prepared, is_writable
+from cnn3.data.dataset import DataError, Split
+from cnn3.data.paths import ELSEWHERE, VERSION, is_prepared, is_writable
 
 ARCHIVE = "cifar-10-binary.tar.gz"
 TIMEOUTS = (10.0, 60.0)  # seconds to wait for a connection, and for the next bytes

@@ -4,7 +4,6 @@ All that the network does with images is a *block*: 3x3 convolution, batch norm 
 `plain` says what a block means with XLA's own operations; a platform may bring a faster function of the same meaning.
 """
 
-import os
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -13,7 +12,6 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from cnn3.config import ConfigError, Precision
 from cnn3.nn import cpu_block
 
 Pool = Literal["max", "average", "none"]
@@ -129,28 +127,3 @@ def _convolve(x: Array, kernel: Array) -> Array:
 
 
 KERNELS: dict[str, Block] = {"plain": plain, "winograd": winograd, "fused": fused}
-FASTEST = {("cpu", "fp32"): "winograd", ("gpu", "fp32"): "fused", ("gpu", "bf16"): "fused"}  # as measured; else plain
-
-
-def default_kernels(precision: Precision = "fp32") -> str:
-    """Return which of `KERNELS` computes the blocks: the fastest on the platform in use.
-
-    In bfloat16 that is never `winograd`: the transforms of Winograd's algorithm would lose too much. The environment
-    variable `CNN3_KERNELS` overrides the choice; all of `KERNELS` give the same results up to rounding.
-
-    Raises:
-        ConfigError: the variable names none of them.
-    """
-    name = os.environ.get("CNN3_KERNELS") or FASTEST.get((jax.default_backend(), precision), "plain")
-    if name not in KERNELS:
-        raise ConfigError(f"CNN3_KERNELS must be one of {', '.join(KERNELS)}, not {name!r}")
-    return name
-
-
-def default_block(precision: Precision = "fp32") -> Block:
-    """Return the block that `default_kernels` names.
-
-    Raises:
-        ConfigError: as `default_kernels`.
-    """
-    return KERNELS[default_kernels(precision)]

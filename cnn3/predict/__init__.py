@@ -4,6 +4,6 @@ It is a package so that `cnn3.predict` can be both. Python runs a package's `__m
 module that `cnn3` has imported would run a second time, with a warning.
 """
 
-from cnn3.training.step import predict
+from cnn3.training.evaluate import predict
 
 __all__ = ["predict"]

@@ -18,15 +18,16 @@ from jaxtyping import Float, UInt8
 from cnn3 import cli
 from cnn3.cli import COUNT, UsageError
 from cnn3.config import PROTOCOLS, ConfigError, ProtocolName
-from cnn3.data import CLASS_NAMES
+from cnn3.data.dataset import CLASS_NAMES
 from cnn3.data.image_files import ImageError, read_image
 from cnn3.jax_settings import check_jax
-from cnn3.nn.layers import default_block
+from cnn3.kernels import default_block
 from cnn3.nn.network import CLASSES
 from cnn3.runs.compilation import cache_compilations
-from cnn3.training.step import EVALUATION_BATCH, predict
-from cnn3.weights import Saved, WeightsError, load_model
+from cnn3.training.evaluate import EVALUATION_BATCH, predict
 from cnn3.weights.pretrained import TUNED
+from cnn3.weights.torch_layout import WeightsError
+from cnn3.weights.weight_files import Saved, load_model
 
 PROGRAM = "python -m cnn3.predict"
 

@@ -48,7 +48,7 @@ from cnn3.runs.claim import (
 )
 from cnn3.runs.clearing import clear
 from cnn3.runs.record import DATA, MACHINE, Record, other_code, other_data, other_settings
-from cnn3.training.step import TrainState
+from cnn3.training.state import TrainState
 
 KEPT = 2  # checkpoints; one more than needed, in case the newest is damaged
 SPARE = 2**20  # bytes that a checkpoint takes beside its arrays, at most

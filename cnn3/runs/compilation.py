@@ -15,18 +15,9 @@ from platformdirs import user_cache_path
 
 from cnn3.config import RunConfig
 from cnn3.nn.network import CNN3
-from cnn3.training.step import (
-    EVALUATION_BATCH,
-    NUMBERS,
-    SCALAR,
-    Program,
-    at_any_rate,
-    evaluate,
-    evaluate_in_training_mode,
-    state_shapes,
-    train_epoch,
-)
-from cnn3.weights import weight_shapes
+from cnn3.training.evaluate import EVALUATION_BATCH, evaluate, evaluate_in_training_mode
+from cnn3.training.state import NUMBERS, SCALAR, Program, at_any_rate, state_shapes, weight_shapes
+from cnn3.training.step import train_epoch
 
 MOST_BYTES = 2**30  # of the folder; what was used least recently goes first
 PROGRAM, LAST_USE, JAXS_LOCK = "-cache", "-atime", ".lockfile"  # how JAX names the folder's files

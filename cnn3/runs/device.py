@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnn3.config import RunConfig
-from cnn3.data import Dataset, Split
+from cnn3.data.dataset import Dataset, Split
 from cnn3.training.optim import Hyperparameters, hyperparameters
 
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from cnn3 import files
 from cnn3.config import ConfigError, RunConfig
-from cnn3.data import Dataset
+from cnn3.data.dataset import Dataset
 from cnn3.jax_settings import check_jax
-from cnn3.nn.layers import default_block
+from cnn3.kernels import default_block
 from cnn3.runs.checkpoint import RunFolder, open_run
 from cnn3.runs.claim import BEST, INITIAL, WEIGHTS, claim
 from cnn3.runs.compilation import Compiled, compile_run
@@ -27,16 +27,10 @@ from cnn3.runs.progress import Show, show
 from cnn3.runs.record import MACHINE, SETTINGS, make_record, other_code, other_settings
 from cnn3.runs.reuse import Reuse, finished, make_room
 from cnn3.runs.steps import Steps, watched
+from cnn3.training.evaluate import EVALUATION_BATCH
 from cnn3.training.metrics import NEVER, Metrics, Sums, best_epoch, divide, out_of_patience
-from cnn3.training.step import (
-    EVALUATION_BATCH,
-    Program,
-    TrainState,
-    Weights,
-    init_state,
-    make_program,
-)
-from cnn3.weights import load_weights, save_weights
+from cnn3.training.state import Program, TrainState, Weights, init_state, make_program
+from cnn3.weights.weight_files import load_weights, save_weights
 
 # The least time between two checkpoints. On a GPU an epoch may take half a second, and a checkpoint as long.
 CHECKPOINT_SECONDS = 10.0

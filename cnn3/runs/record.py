@@ -13,8 +13,8 @@ from pathlib import Path
 import jax
 
 from cnn3.config import RunConfig
-from cnn3.data import Dataset
-from cnn3.nn.layers import default_kernels
+from cnn3.data.dataset import Dataset
+from cnn3.kernels import default_kernels
 from cnn3.runs.fingerprint import code_fingerprint
 
 Record = Mapping[str, str]

@@ -12,7 +12,7 @@ from ctypes import c_uint32
 import jax
 
 from cnn3.runs.repeating import repeating
-from cnn3.training.step import TrainState
+from cnn3.training.state import TrainState
 
 LOOKS = 6  # a step, so that none is missed
 SHORTEST, LONGEST = 0.01, 0.25  # seconds between looks; shorter steps are missed, but then an epoch is short, too

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cnn3 import files, plots
-from experiments import differences
 from experiments.support.comparison import Reports, apart, compute, rows_of, runs_of, verdicts
 from experiments.support.document import Picture, Section
 from experiments.support.glance import glance, measured_glance
@@ -61,9 +60,7 @@ def _answer(whole: Options, sweeps: Options, reports: Reports, settings: Sequenc
         apart(whole, " ".join(settings)),
         *settings,
     ]
-    # which explains, and judges nothing
-    judging = {name: report for name, report in reports.items() if name != differences.NAME}
-    paragraphs = [*headline(found), compute(runs_of(judging)), *failing(found), QUESTION]
+    paragraphs = [*headline(found), compute(runs_of(reports)), *failing(found), QUESTION]
     return Section(NAME, TITLE, paragraphs, tables, [Picture(path, picture.get_suptitle())], notes)
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from cnn3 import files, plots
-from cnn3.data import provenance
+from cnn3.data.loading import provenance
 from experiments.support.captions import numbered, title
 from experiments.support.document import Picture, Section, markdown
 from experiments.support.finished import absent_seeds

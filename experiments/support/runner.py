@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 from cnn3 import ConfigError, Dataset, OutputError, RunConfig, default_block, files, fit, load, load_weights
 from cnn3.cli import UsageError
 from cnn3.config import SEED
-from cnn3.data import identify
+from cnn3.data.loading import identify
 from cnn3.nn.network import CNN3
 from cnn3.runs.claim import read_record
 from cnn3.runs.fit import check
 from cnn3.runs.locks import BusyError
 from cnn3.runs.record import Record, current_record, other_code, other_settings
 from cnn3.runs.reuse import finished
-from cnn3.training.step import Weights, make_program
+from cnn3.training.state import Weights, make_program
 from experiments.support.finished import only_finished
 from experiments.support.jobs import train
 from experiments.support.options import Options

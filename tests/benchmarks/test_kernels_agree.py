@@ -9,7 +9,8 @@ from benchmarks.kernels_agree import one_epoch
 from cnn3 import OptimizerConfig, RunConfig, load
 from cnn3.nn.layers import plain
 from cnn3.training.optim import hyperparameters
-from cnn3.training.step import init_state, make_program, train_epoch
+from cnn3.training.state import init_state, make_program
+from cnn3.training.step import train_epoch
 from tests.helpers.tiny import TINY
 
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
-from cnn3.data import DataError, load, split_indices
+from cnn3.data.dataset import DataError
+from cnn3.data.loading import load, split_indices
 from tests.helpers.report_split import split_by_the_report
 
 

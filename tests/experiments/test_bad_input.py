@@ -17,7 +17,8 @@ from cnn3 import ConfigError, DataError, ModelConfig, OptimizerConfig, Protocol,
 from cnn3.config import LARGEST, SMALLEST
 from cnn3.nn.layers import plain
 from cnn3.training.optim import hyperparameters
-from cnn3.training.step import init_state, make_program, train_step
+from cnn3.training.state import init_state, make_program
+from cnn3.training.step import train_step
 from experiments.support.options import Options, command
 
 whole = st.integers() | st.sampled_from([2**31, 2**63, 10**400])

@@ -9,7 +9,7 @@ import pytest
 from sklearn.datasets import load_sample_image
 
 from cnn3 import Dataset, RunConfig, load
-from cnn3.data import CIFAR10_CLASSES
+from cnn3.data.dataset import CIFAR10_CLASSES
 from experiments import differences
 from experiments.differences import DENSE, DENSE_SLOWER, THROUGH_JPEG, TUNED, late, main, shifted_jpeg, through_jpeg
 from experiments.support import publish

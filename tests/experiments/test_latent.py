@@ -15,7 +15,7 @@ from cnn3.analysis.latent import latents, scores
 from cnn3.nn.network import CNN3
 from cnn3.runs.fit import weight_names
 from cnn3.runs.record import current_record
-from cnn3.weights import save_weights
+from cnn3.weights.weight_files import save_weights
 from experiments.latent import Space, Stage, by_stage, figures, main, missing, notes, separability_table, shown, to_json
 from experiments.support.options import Options
 from experiments.support.run_name import run_name

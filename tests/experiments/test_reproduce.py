@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from cnn3 import Dataset, RunConfig, load, plots
-from cnn3.data import CIFAR10_CLASSES
+from cnn3.data.dataset import CIFAR10_CLASSES
 from experiments import architecture, differences, reproduce, setup
 from experiments.reproduce import EXPERIMENTS, TITLES, Reproduction, main
 from experiments.support import publish, reported

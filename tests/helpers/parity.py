@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnn3.config import ModelConfig
-from cnn3.data import load
+from cnn3.data.loading import load
 from cnn3.nn.layers import Block
 from cnn3.nn.network import CNN3, Dropout
 from cnn3.training.metrics import measure
-from cnn3.training.step import Weights
-from cnn3.weights import from_torch
+from cnn3.training.state import Weights
+from cnn3.weights.torch_layout import from_torch
 from tests.helpers.torch_reference import TorchCNN3, torch
 
 # Two floating-point programs of one formula are compared, so little optimisation proves the same in less time.

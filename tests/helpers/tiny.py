@@ -6,7 +6,7 @@ import numpy as np
 
 from cnn3.config import ModelConfig, RunConfig
 from cnn3.nn.network import CNN3
-from cnn3.training.step import Weights
+from cnn3.training.state import Weights
 
 TINY = ModelConfig(batch_norm=True, channels=(4, 4, 4), hidden=(16, 128))
 

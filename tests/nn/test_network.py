@@ -10,8 +10,7 @@ from scipy import stats
 
 from cnn3.config import VARIANTS, ModelConfig
 from cnn3.nn.network import CNN3
-from cnn3.training.step import Weights, init_weights
-from cnn3.weights import weight_shapes
+from cnn3.training.state import Weights, init_weights, weight_shapes
 
 # By hand: each convolution 9 * inputs * channels + channels, each linear layer inputs * outputs + outputs,
 # each norm two a channel.

@@ -16,7 +16,7 @@ import pytest
 from cnn3.config import VARIANTS, ModelConfig
 from cnn3.nn.layers import KERNELS
 from cnn3.nn.network import CNN3
-from cnn3.weights import to_torch
+from cnn3.weights.torch_layout import to_torch
 from tests.helpers.parity import (
     DROPOUT,
     QUICK,

@@ -11,8 +11,8 @@ import pytest
 
 from cnn3.config import ModelConfig
 from cnn3.nn.layers import KERNELS
-from cnn3.training.step import Weights
-from cnn3.weights import to_torch
+from cnn3.training.state import Weights
+from cnn3.weights.torch_layout import to_torch
 from tests.helpers.parity import (
     cancels,
     combinations,

@@ -14,7 +14,8 @@ import pytest
 
 import cnn3
 from cnn3.config import ConfigError, OptimizerConfig
-from cnn3.data import Dataset, load
+from cnn3.data.dataset import Dataset
+from cnn3.data.loading import load
 from cnn3.files import OutputError
 from cnn3.runs.checkpoint import RunFolder
 from cnn3.runs.fit import fit
@@ -69,7 +70,7 @@ KILLED = """
 import importlib, os, signal, sys
 from pathlib import Path
 from cnn3.config import RunConfig
-from cnn3.data import load
+from cnn3.data.loading import load
 from tests.helpers.tiny_experiment import few
 fitting = importlib.import_module("cnn3.runs.fit")  # the package exports a function of this name
 folder, epochs = Path(sys.argv[1]), int(sys.argv[2])

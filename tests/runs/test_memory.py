@@ -10,7 +10,7 @@ from cnn3.nn.layers import plain
 from cnn3.runs import memory
 from cnn3.runs.compilation import compile_epoch
 from cnn3.runs.memory import GIB, check_memory, temporaries
-from cnn3.training.step import make_program
+from cnn3.training.state import make_program
 from tests.helpers.tiny import SMALL_RUN, TINY
 
 fit = importlib.import_module("cnn3.runs.fit")

@@ -14,13 +14,13 @@ import pytest
 
 from cnn3 import OPTIMIZERS, Dataset, RunConfig, fit, load
 from cnn3.config import OptimizerName
-from cnn3.nn.layers import default_block
+from cnn3.kernels import default_block
 from cnn3.runs.compilation import compile_epoch
 from cnn3.runs.device import to_device
 from cnn3.runs.progress import Report, Show
 from cnn3.runs.steps import watched
 from cnn3.training.optim import RULES
-from cnn3.training.step import init_state, make_program
+from cnn3.training.state import init_state, make_program
 from tests.helpers.tiny import SMALL_RUN, TINY
 from tests.helpers.tiny_experiment import few
 

@@ -10,22 +10,16 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from cnn3.config import PROTOCOLS, ModelConfig, OptimizerConfig, RunConfig
-from cnn3.data import Split, load
-from cnn3.nn.layers import default_block, plain
+from cnn3.data.dataset import Split
+from cnn3.data.loading import load
+from cnn3.kernels import default_block
+from cnn3.nn.layers import plain
 from cnn3.nn.network import Dropout
 from cnn3.runs.compilation import compile_epoch
+from cnn3.training.evaluate import evaluate, evaluate_in_training_mode, predict
 from cnn3.training.optim import Hyperparameters, hyperparameters
-from cnn3.training.step import (
-    Program,
-    evaluate,
-    evaluate_in_training_mode,
-    fold_batches,
-    forward,
-    init_state,
-    make_program,
-    predict,
-    train_step,
-)
+from cnn3.training.state import Program, init_state, make_program
+from cnn3.training.step import fold_batches, forward, train_step
 from tests.helpers.compilations import count_compilations
 from tests.helpers.tiny import SMALL
 

@@ -14,8 +14,8 @@ import pytest
 from cnn3.config import OPTIMIZERS, ModelConfig, OptimizerConfig, OptimizerName, RunConfig
 from cnn3.nn.layers import KERNELS
 from cnn3.training.optim import RULES, hyperparameters, make_optimizer
-from cnn3.training.step import Weights
-from cnn3.weights import to_torch
+from cnn3.training.state import Weights
+from cnn3.weights.torch_layout import to_torch
 from tests.helpers.parity import cancels, digits, error, judged_loss, loss_and_gradients, own, reference
 from tests.helpers.torch_reference import torch
 

@@ -12,7 +12,7 @@ import pytest
 from jaxtyping import Float32
 
 import cnn3
-from cnn3.data import CIFAR10_CLASSES
+from cnn3.data.dataset import CIFAR10_CLASSES
 from cnn3.data.image_files import read_image
 from cnn3.predict.__main__ import main
 from cnn3.training.augment import MEAN, STD

@@ -5,8 +5,8 @@ It is a package, as `cnn3.predict` is, so that `cnn3.pretrained` is both the fun
 
 from pathlib import Path
 
-from cnn3.nn.layers import default_block
-from cnn3.weights import Saved, load_model
+from cnn3.kernels import default_block
+from cnn3.weights.weight_files import Saved, load_model
 
 TUNED = Path(__file__).parent / "tuned.safetensors"
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from tensorflow_datasets.core.utils import Size
 
-from cnn3.data import DataError, Dataset, Split, cifar10, cifar10_tfds
+from cnn3.data import cifar10, cifar10_tfds
+from cnn3.data.dataset import DataError, Dataset, Split
 
 SMALL = {"train": 20, "test": 10}  # images of each class in the archive made here
 CLOSED = "http://127.0.0.1:9/cifar-10-binary.tar.gz"  # nothing listens on the discard port

@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnn3.data import Dataset, Split, cifar10, cifar10_tfds, load
+from cnn3.data import cifar10, cifar10_tfds
+from cnn3.data.dataset import Dataset, Split
+from cnn3.data.loading import load
+from cnn3.data.paths import is_prepared
 from tests.data.cifar10.archive import SMALL, folder_in, make_archive, put_by_hand, register
 from tests.helpers.processes import ROOT
 
@@ -37,7 +40,7 @@ def _no_tensorflow_and_a_cache_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_p
 def tfds_dir() -> Path:
     """TFDS's folder with the whole of CIFAR-10."""
     root = Path(os.environ.get("TFDS_DATA_DIR", ROOT.parent / "shared" / "tensorflow_datasets"))
-    if not cifar10.is_prepared(folder_in(root)):
+    if not is_prepared(folder_in(root)):
         pytest.skip(f"CIFAR-10 is not in {root}: prepare it with cnn3.load('cifar10'), or set TFDS_DATA_DIR")
     return root
 

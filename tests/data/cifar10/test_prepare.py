@@ -14,7 +14,9 @@ from typing import Any, ClassVar
 
 import pytest
 
-from cnn3.data import DataError, Split, cifar10_tfds, load
+from cnn3.data import cifar10_tfds
+from cnn3.data.dataset import DataError, Split
+from cnn3.data.loading import load
 from tests.data.cifar10.archive import (
     CLOSED,
     file_size_limit,

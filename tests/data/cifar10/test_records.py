@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnn3.data import DataError, Split, cifar10, load
+from cnn3.data import cifar10
+from cnn3.data.dataset import DataError, Split
+from cnn3.data.loading import load
 from tests.data.cifar10.archive import SMALL, file_size_limit, files_in, folder_in, one_line, same, warnings_in
 from tests.helpers.processes import ROOT
 

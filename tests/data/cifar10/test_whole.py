@@ -9,7 +9,8 @@ import pytest
 import tensorflow_datasets as tfds
 
 import cnn3
-from cnn3.data import CIFAR10_CLASSES, Dataset, Split, cifar10_tfds
+from cnn3.data import cifar10_tfds
+from cnn3.data.dataset import CIFAR10_CLASSES, Dataset, Split
 from tests.data.cifar10.archive import folder_in, make_archive, put_by_hand, register
 from tests.helpers.report_split import split_by_the_report
 

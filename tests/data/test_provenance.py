@@ -9,8 +9,9 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from PIL import Image
 
 from cnn3 import DataError
-from cnn3.data import provenance
-from cnn3.data.cifar10 import VERSION, encoding
+from cnn3.data.cifar10 import encoding
+from cnn3.data.loading import provenance
+from cnn3.data.paths import VERSION
 
 
 def prepared(root: Path, content: bytes) -> Path:

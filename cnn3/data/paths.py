@@ -1,0 +1,27 @@
+"""Where CIFAR-10 lies: TFDS's folder, and what may be written there."""
+
+import os
+from pathlib import Path
+
+VERSION = "3.0.2"  # of TFDS's CIFAR-10
+ELSEWHERE = "name another folder with --data-dir or TFDS_DATA_DIR"
+
+
+def tfds_folder(data_dir: str | os.PathLike | None) -> Path:
+    """Return TFDS's folder: what is named, else TFDS_DATA_DIR, else ~/tensorflow_datasets."""
+    return Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets") if data_dir is None else data_dir).expanduser()
+
+
+def cifar10_folder(root: Path) -> Path:
+    """Return where TFDS keeps the records of CIFAR-10."""
+    return root / "cifar10" / VERSION
+
+
+def is_prepared(folder: Path) -> bool:
+    """Whether TFDS has finished with a folder."""
+    return (folder / "dataset_info.json").exists()
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether a folder may be written: one without write permission is left alone even by the superuser."""
+    return bool(folder.stat().st_mode & 0o222) and os.access(folder, os.W_OK)

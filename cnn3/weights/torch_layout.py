@@ -1,0 +1,110 @@
+"""Weights under the names and in the layouts of the original study's PyTorch program."""
+
+import math
+
+import jax
+import numpy as np
+
+from cnn3.config import ModelConfig
+from cnn3.nn.network import CNN3
+from cnn3.training.state import Weights, weight_shapes
+
+Tensors = dict[str, np.ndarray]
+COUNTER = "num_batches_tracked"  # torch counts the batches a norm has seen; nothing here depends on it
+TORCH_NAMES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
+
+
+class WeightsError(Exception):
+    """Weights that do not fit the model; the message names the tensor or the file."""
+
+
+def to_torch(model: CNN3, weights: Weights) -> Tensors:
+    """Return the weights as PyTorch has them: names, layouts, and the order in which images are flattened."""
+    tensors: Tensors = {}
+    for tree in weights:
+        for layer, leaves in tree.items():
+            for leaf, value in leaves.items():
+                tensors[f"{layer}.{TORCH_NAMES[leaf]}"] = _torch_layout(model, layer, np.asarray(value))
+            if "mean" in leaves:
+                tensors[f"{layer}.{COUNTER}"] = np.zeros((), np.int64)
+    return tensors
+
+
+def from_torch(model: CNN3, tensors: Tensors) -> Weights:
+    """Return the weights that `to_torch` or a PyTorch `state_dict` holds.
+
+    Raises:
+        WeightsError: a tensor is missing, surplus or of another shape.
+    """
+    expected = weight_shapes(model)
+    given = {name: value for name, value in tensors.items() if not name.endswith(f".{COUNTER}")}
+
+    def pick(layer: str, leaf: str, like: jax.ShapeDtypeStruct) -> np.ndarray:
+        name = f"{layer}.{TORCH_NAMES[leaf]}"
+        if name not in given:
+            raise WeightsError(f"{name} is missing")
+        value = given.pop(name)
+        shape = _torch_layout(model, layer, np.empty(like.shape, np.int8)).shape
+        if value.shape != shape:
+            raise WeightsError(f"{name} has shape {value.shape}; the model needs {shape}")
+        return _own_layout(model, layer, value, like.shape).astype(like.dtype)
+
+    picked = (
+        {layer: {leaf: pick(layer, leaf, like) for leaf, like in leaves.items()} for layer, leaves in tree.items()}
+        for tree in expected
+    )
+    weights = Weights(*picked)
+    if given:
+        raise WeightsError(f"{min(given)} is not part of the model")
+    return weights
+
+
+def infer_config(tensors: Tensors) -> ModelConfig:
+    """Return the shape of the network whose PyTorch tensors these are.
+
+    Dropout and pooling leave no trace in weights: they are taken to be those of the report's best model, none and max.
+
+    Raises:
+        WeightsError, ConfigError: there is no such network.
+    """
+
+    def shape(name: str, rank: int) -> tuple[int, ...]:
+        if name not in tensors:
+            raise WeightsError(f"{name} is missing")
+        if tensors[name].ndim != rank:
+            raise WeightsError(f"{name} has shape {tensors[name].shape}; it must have {rank} dimensions")
+        return tensors[name].shape
+
+    first, second, third = (shape(f"conv_layer{i}.weight", 4) for i in (1, 2, 3))
+    linear = max((i for i in range(1, 5) if f"fc{i}.weight" in tensors), default=1)
+    return ModelConfig(
+        batch_norm="batch_norm1.weight" in tensors,
+        dense=second[1] == first[1] + first[0],
+        channels=(first[0], second[0], third[0]),
+        hidden=tuple(shape(f"fc{i}.weight", 2)[0] for i in range(1, linear)),
+    )
+
+
+def _flat_shape(model: CNN3) -> tuple[int, int, int]:
+    """Return height, width and channels of what the first fully connected layer sees flattened."""
+    side = 16 if model.config.dense else 4
+    return side, side, model.config.channels[-1]
+
+
+def _torch_layout(model: CNN3, layer: str, value: np.ndarray) -> np.ndarray:
+    if value.ndim == 4:
+        return value.transpose(3, 2, 0, 1)
+    if value.ndim == 2 and layer == "fc1":
+        value = value.reshape(*_flat_shape(model), -1).transpose(2, 0, 1, 3).reshape(value.shape)
+    return value.T
+
+
+def _own_layout(model: CNN3, layer: str, value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    if len(shape) == 4:
+        return value.transpose(2, 3, 1, 0)
+    value = value.T
+    if len(shape) == 2 and layer == "fc1":
+        height, width, channels = _flat_shape(model)
+        assert math.prod((height, width, channels)) == shape[0]
+        value = value.reshape(channels, height, width, -1).transpose(1, 2, 0, 3).reshape(shape)
+    return value
