@@ -12,8 +12,8 @@ from cnn3 import VARIANTS, RunConfig, Split, default_block
 from cnn3.runs.compilation import compile_epoch
 from cnn3.training.evaluate import evaluate
 from cnn3.training.optim import hyperparameters
-from cnn3.training.state import init_state, make_program
-from cnn3.training.step import Sums
+from cnn3.training.state import init_state, make_train_spec
+from cnn3.training.step import MetricSums
 
 
 class Compiled(NamedTuple):
@@ -21,27 +21,27 @@ class Compiled(NamedTuple):
 
     seconds: float
     epoch: jax.stages.Compiled
-    train: Callable[[], Sums]
-    evaluate: Callable[[], Sums]
+    train: Callable[[], MetricSums]
+    evaluate: Callable[[], MetricSums]
 
 
 def compile_program(config: RunConfig, train: Split, test: Split) -> Compiled:
     """Compile the epoch, and put images and initial weights on the device."""
-    program = make_program(config, default_block(config.precision))
+    spec = make_train_spec(config, default_block(config.precision))
     train, test = jax.device_put((train, test))
     hyper = jax.device_put(jax.tree.map(np.float32, hyperparameters(config)))
     seed = jax.device_put(np.int32(config.seed))
     start = time.perf_counter()
-    epoch = compile_epoch(program, len(train.labels))
+    epoch = compile_epoch(spec, len(train.labels))
     seconds = time.perf_counter() - start
-    states = [init_state(program, seed)]
+    states = [init_state(spec, seed)]
 
-    def train_epoch() -> Sums:
+    def train_epoch() -> MetricSums:
         states[0], sums = epoch(states[0], hyper, *train, seed, seed)
         return jax.block_until_ready(sums)
 
-    def evaluation() -> Sums:
-        sums = evaluate(program.model, config.batch_size, states[0].weights, *test, len(test.labels))
+    def evaluation() -> MetricSums:
+        sums = evaluate(spec.model, config.batch_size, states[0].weights, *test, len(test.labels))
         return jax.block_until_ready(sums)
 
     return Compiled(seconds, epoch, train_epoch, evaluation)
@@ -76,7 +76,7 @@ def _program_memory(epoch: jax.stages.Compiled) -> int | None:
     return held + sizes.temp_size_in_bytes
 
 
-def _rate(run: Callable[[], Sums], images: int) -> float:
+def _rate(run: Callable[[], MetricSums], images: int) -> float:
     start = time.perf_counter()
     sums = run()
     seconds = time.perf_counter() - start

@@ -21,14 +21,14 @@ import tyro
 from cnn3 import VARIANTS, Dataset, RunConfig, files, load
 from cnn3.config import SEED
 from cnn3.data.dataset import Split
-from cnn3.nn.layers import KERNELS
+from cnn3.nn.layers import BLOCKS
 from cnn3.runs.compilation import cache_compilations
 from cnn3.training.evaluate import predict
 from cnn3.training.optim import Hyperparameters, hyperparameters
-from cnn3.training.state import COMPILER, Program, TrainState, Weights, init_state, make_program
+from cnn3.training.state import COMPILER_OPTIONS, TrainSpec, TrainState, Weights, init_state, make_train_spec
 from cnn3.training.step import train_step
 
-STEP = jax.jit(train_step, static_argnums=0, donate_argnums=1, compiler_options=COMPILER)
+STEP = jax.jit(train_step, static_argnums=0, donate_argnums=1, compiler_options=COMPILER_OPTIONS)
 EVALUATION_BATCH = 250
 
 
@@ -58,43 +58,43 @@ def accuracies(options: Options, kernel: str, seed: int) -> list[float]:
         return json.loads(path.read_text())
     config = RunConfig(VARIANTS["batch_norm"], limit=options.limit, epochs=options.epochs, seed=seed)
     dataset = load("cifar10", options.data_dir, seed=seed, limit=options.limit)
-    found = list(trained(config, make_program(config, KERNELS[kernel]), dataset, f"{kernel}, seed {seed}"))
+    found = list(trained(config, make_train_spec(config, BLOCKS[kernel]), dataset, f"{kernel}, seed {seed}"))
     files.write(path, json.dumps(found))
     return found
 
 
-def trained(config: RunConfig, program: Program, dataset: Dataset, label: str) -> Iterator[float]:
+def trained(config: RunConfig, spec: TrainSpec, dataset: Dataset, label: str) -> Iterator[float]:
     """Train, and yield the validation accuracy after each epoch."""
     hyper = jax.tree.map(jnp.float32, hyperparameters(config))
-    state = init_state(program, jnp.int32(config.seed))
+    state = init_state(spec, jnp.int32(config.seed))
     for epoch in range(config.epochs):
-        state = one_epoch(program, state, hyper, dataset.train, config.seed, epoch)
-        accuracy = validated(program, state.weights, dataset)
+        state = one_epoch(spec, state, hyper, dataset.train, config.seed, epoch)
+        accuracy = validated(spec, state.weights, dataset)
         print(f"{label}, epoch {epoch + 1}: validation accuracy {accuracy:.4f}", flush=True)
         yield accuracy
 
 
 def one_epoch(
-    program: Program, state: TrainState, hyper: Hyperparameters, train: Split, seed: int, epoch: int
+    spec: TrainSpec, state: TrainState, hyper: Hyperparameters, train: Split, seed: int, epoch: int
 ) -> TrainState:
     """Return the state after every image once, in the order and with the random numbers of `train_epoch`."""
     key = jax.random.fold_in(jax.random.key(seed), epoch)
     order_key, steps_key = jax.random.split(key)
-    count, size = len(train.labels), program.batch_size
+    count, size = len(train.labels), spec.batch_size
     order = np.asarray(jax.random.permutation(order_key, count))
     for index in range(-(-count // size)):
         positions = index * size + np.arange(size)
         batch = order[np.minimum(positions, count - 1)]
         images, labels = train.images[batch], train.labels[batch]
         state, _ = STEP(
-            program, state, hyper, images, labels, jax.random.fold_in(steps_key, index), index, positions < count
+            spec, state, hyper, images, labels, jax.random.fold_in(steps_key, index), index, positions < count
         )
     return state
 
 
-def validated(program: Program, weights: Weights, dataset: Dataset) -> float:
+def validated(spec: TrainSpec, weights: Weights, dataset: Dataset) -> float:
     """Return the accuracy on the validation images."""
-    fast = program.model.clone(block=KERNELS["winograd"])  # evaluation is not what is compared
+    fast = spec.model.clone(block=BLOCKS["winograd"])  # evaluation is not what is compared
     logits = predict(fast, EVALUATION_BATCH, weights, dataset.validation.images).logits
     return float(np.mean(np.asarray(logits).argmax(1) == dataset.validation.labels))
 

@@ -19,10 +19,10 @@ from jax import lax
 from jaxtyping import Array
 
 from cnn3 import VARIANTS, RunConfig, default_block
-from cnn3.nn.layers import Block, Norm, Pool
+from cnn3.nn.layers import BatchNormInputs, Block, Pool
 from cnn3.training.augment import augment, normalize
 from cnn3.training.optim import hyperparameters
-from cnn3.training.state import COMPILER, Program, TrainState, init_state, make_program
+from cnn3.training.state import COMPILER_OPTIONS, TrainSpec, TrainState, init_state, make_train_spec
 from cnn3.training.step import train_step
 
 STEPS = 8  # in one compiled loop
@@ -44,7 +44,9 @@ class Options:
 
 def milliseconds(step: Callable[[Any], Any], carry: Any) -> float:
     """Return the time of one `step`, which maps a carry to the next."""
-    loop = jax.jit(lambda carry: lax.fori_loop(0, STEPS, lambda _, c: step(c), carry), compiler_options=COMPILER)
+    loop = jax.jit(
+        lambda carry: lax.fori_loop(0, STEPS, lambda _, c: step(c), carry), compiler_options=COMPILER_OPTIONS
+    )
     jax.block_until_ready(loop(carry))
     seconds = []
     for _ in range(ROUNDS):
@@ -59,13 +61,13 @@ def depend(value: Array, tree: Any) -> Array:
     return value + 1e-30 * sum(jnp.sum(leaf[..., :1]) for leaf in jax.tree.leaves(tree))
 
 
-def blocks(program: Program) -> Iterator[tuple[str, tuple[int, ...], int, Pool, bool]]:
+def blocks(spec: TrainSpec) -> Iterator[tuple[str, tuple[int, ...], int, Pool, bool]]:
     """Yield each block's name, input shape, output channels and pooling, and whether its input asks for a gradient."""
-    config = program.model.config
+    config = spec.model.config
     size, cin = 32, 3
     for i, cout in enumerate(config.channels):
         pool: Pool = "none" if config.dense and i < 2 else config.pool
-        yield f"block {i + 1}", (program.batch_size, size, size, cin), cout, pool, i > 0
+        yield f"block {i + 1}", (spec.batch_size, size, size, cin), cout, pool, i > 0
         size = size if pool == "none" else size // 2
         cin = cin + cout if config.dense and i < 2 else cout
 
@@ -80,7 +82,9 @@ def profile_block(
 
     def output(x: Array, kernel: Array, vectors: tuple[Array, Array, Array]) -> Array:
         bias, scale, shift = vectors
-        return block(x, kernel, bias, Norm(scale, shift, jnp.full(len(x), 1 / len(x))) if norm else None, pool)[0]
+        return block(
+            x, kernel, bias, BatchNormInputs(scale, shift, jnp.full(len(x), 1 / len(x))) if norm else None, pool
+        )[0]
 
     upstream = jnp.ones_like(output(x, kernel, vectors))
 
@@ -100,7 +104,7 @@ def main() -> None:
     """Print the table."""
     options = tyro.cli(Options, description=__doc__)
     config = RunConfig(VARIANTS[options.variant], batch_size=options.batch_size)
-    program = make_program(config, default_block())
+    spec = make_train_spec(config, default_block())
     images = jax.random.bits(jax.random.key(0), (options.batch_size, 32, 32, 3), "uint8")
     labels = jnp.zeros(options.batch_size, jnp.int32)
     hyper: Any = jax.tree.map(jnp.float32, hyperparameters(config))
@@ -112,17 +116,17 @@ def main() -> None:
         lambda x: augment(jax.random.fold_in(key, jnp.max(x[:, 16, 16])), x, hyper.augment), images
     )
     print(f"| augmentation | {augmented:.1f} | |")
-    for name, shape, cout, pool, through in blocks(program):
-        forward, whole = profile_block(program.model.block, shape, cout, pool, config.model.batch_norm, through)
+    for name, shape, cout, pool, through in blocks(spec):
+        forward, whole = profile_block(spec.model.block, shape, cout, pool, config.model.batch_norm, through)
         print(f"| {name}: {shape[1]}x{shape[2]}x{shape[3]} to {cout} | {forward:.1f} | {whole:.1f} |", flush=True)
 
-    state = init_state(program, jnp.int32(0))
+    state = init_state(spec, jnp.int32(0))
 
     def step(state: TrainState) -> TrainState:
-        return train_step(program, state, hyper, images, labels, key)[0]
+        return train_step(spec, state, hyper, images, labels, key)[0]
 
     def evaluation(state: TrainState) -> TrainState:
-        output = program.model.apply(state.weights._asdict(), normalize(images), train=False)
+        output = spec.model.apply(state.weights._asdict(), normalize(images), train=False)
         return jax.tree.map(lambda leaf: leaf if leaf.ndim != 1 else depend(leaf, output), state)
 
     print(f"| whole network, inference | {milliseconds(evaluation, state):.1f} | |")

@@ -67,7 +67,7 @@ def write(path: Path, content: bytes | str) -> None:
             temporary.unlink()
 
 
-def leftovers(folder: Path) -> list[Path]:
+def stale_temp_files(folder: Path) -> list[Path]:
     """Return what is left in a folder of writes that were cut off."""
     return [file for file in folder.glob(".*.tmp") if re.fullmatch(r"\..+\.[0-9a-f]{32}\.tmp", file.name)]
 

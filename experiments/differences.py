@@ -20,7 +20,7 @@ from PIL import Image
 from cnn3 import OPTIMIZERS, VARIANTS, Dataset, RunConfig, Split, evaluate, load, pretrained
 from cnn3.cli import UsageError
 from cnn3.config import SEED
-from cnn3.data.loading import provenance
+from cnn3.data.loading import describe_source
 from cnn3.training.evaluate import EVALUATION_BATCH, evaluate_in_training_mode
 from cnn3.weights.pretrained import TUNED as WEIGHTS
 from experiments.support.cache import cached, file_digest
@@ -65,7 +65,7 @@ def differences(options: Options) -> Report:
     compressed = {THROUGH_JPEG: short(options.tuned(dataset="cifar10_jpeg"))}
     with suppress(UnfinishedError):  # the rest says something without it
         runs |= run_all(options, NAME, compressed, prepare=shifted_jpeg)
-    source = provenance(options.dataset, options.data_dir)
+    source = describe_source(options.dataset, options.data_dir)
     measured = measure(options, source)
     rows = [Row(name, of, None) for name, of in runs.items()]
     tables = {"First epochs": epochs_table(runs), "The tuned model's weights": weights_table(measured)}

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
 from cnn3 import load, plots
-from cnn3.analysis.latent import ITERATIONS, NEIGHBOURS, PERPLEXITY, WARM, Scores, latents, scores, tsne
+from cnn3.analysis.latent import EARLY_EXAGGERATION, ITERATIONS, NEIGHBORS, PERPLEXITY, Scores, latents, scores, tsne
 from cnn3.data.dataset import CLASS_NAMES, Split
 from cnn3.runs.fit import BEST, INITIAL, snapshot_name, weight_names
 from experiments.support.cache import cached, file_digest
@@ -34,7 +34,7 @@ MIDDLE = 20  # index of the epoch that the original study shows
 FOLLOWED = 2000  # images that are followed through all stages
 TSNE = {"perplexity": PERPLEXITY, "iterations": ITERATIONS}
 PANELS = {
-    "Accuracy": {"neighbours": f"{NEIGHBOURS} nearest neighbours", "probe": "linear probe"},
+    "Accuracy": {"neighbours": f"{NEIGHBORS} nearest neighbours", "probe": "linear probe"},
     "Silhouette": {"silhouette": "silhouette"},
 }
 SCORES = {field: name for panel in PANELS.values() for field, name in panel.items()}
@@ -84,7 +84,7 @@ class Space:
             found = scores(self._latents(stage), self.test.labels)
             return {name: np.array(value) for name, value in found._asdict().items()}
 
-        found = cached(self._folder, "scores", self._key(stage) | {"neighbours": NEIGHBOURS}, compute)
+        found = cached(self._folder, "scores", self._key(stage) | {"neighbours": NEIGHBORS}, compute)
         return Scores(**{name: float(value) for name, value in found.items()})
 
     def map(self, stage: Stage) -> Map:
@@ -112,7 +112,11 @@ class Space:
                 print(f"seed {self.run.config.seed}, {stage}: t-SNE of {len(values)} images, from the stage before")
                 return {"map": tsne(values, start)}
 
-            way = {"way": [self._key(of) for of in [*maps, stage]], "images": FOLLOWED, "exaggeration": WARM}
+            way = {
+                "way": [self._key(of) for of in [*maps, stage]],
+                "images": FOLLOWED,
+                "exaggeration": EARLY_EXAGGERATION,
+            }
             maps[stage] = cached(self._folder, "journey", way | TSNE, compute)["map"]
         return maps
 
@@ -200,7 +204,7 @@ def notes(options: Options, space: Space) -> list[str]:
         else "Latents are taken in inference mode."
     )
     scored = (
-        f"Separability is of the 128 latent values of the test images: accuracy of the {NEIGHBOURS} nearest "
+        f"Separability is of the 128 latent values of the test images: accuracy of the {NEIGHBORS} nearest "
         "neighbours, leaving the image itself out; accuracy of a logistic regression on standardised values, fitted to "
         "the first half of the test images, on the second; and mean silhouette with Euclidean distance."
     )

@@ -16,8 +16,8 @@ from cnn3 import OPTIMIZERS, PROTOCOLS, VARIANTS, Dataset, ModelConfig, RunConfi
 from cnn3.analysis.cost import parameters
 from cnn3.config import LATENT, SEED
 from cnn3.data.loading import VALIDATION
-from cnn3.nn.network import CLASSES, CNN3
-from cnn3.training.augment import SIZE, augment, bounds
+from cnn3.nn.network import CNN3, NUM_CLASSES
+from cnn3.training.augment import IMAGE_SIZE, augment, bounds
 from cnn3.training.state import random_key, weight_shapes
 from cnn3.weights.torch_layout import to_torch
 from experiments.architecture import GROUPS
@@ -95,7 +95,7 @@ def settings(options: Options, dataset: Dataset) -> Mapping[str, str]:
         "held_out": f"{VALIDATION:.0%}",
         "split": ", ".join(f"{options.limit if options.limit and i == 0 else part:,}" for i, part in enumerate(parts)),
         "padding": str(run.augment.padding),
-        "crop": f"{SIZE}x{SIZE}",
+        "crop": f"{IMAGE_SIZE}x{IMAGE_SIZE}",
         "shear": f"±{run.augment.shear:g} degrees; rotation ±{run.augment.rotation:g} degrees",
         "scale": "{:g} to {:g}".format(*run.augment.scale),
         "convolutions": str(len(model.channels)),
@@ -104,8 +104,8 @@ def settings(options: Options, dataset: Dataset) -> Mapping[str, str]:
         "channels": widths(model.channels),
         "other_channels": "; ".join(widths(of.channels) for of in GROUPS["channels"].others.values()),
         "layers": widths(sorted(len(of.hidden) + 1 for of in (model, *GROUPS["layers"].others.values()))),
-        "features": f"{model.channels[-1] * (SIZE // 8) ** 2}",
-        "widths": widths((*hidden, CLASSES)),
+        "features": f"{model.channels[-1] * (IMAGE_SIZE // 8) ** 2}",
+        "widths": widths((*hidden, NUM_CLASSES)),
         "batch_size": str(run.batch_size),
         "learning_rate": f"{run.optimizer.learning_rate:g}",
         "weight_decay": f"{run.optimizer.weight_decay:g}",
@@ -169,8 +169,8 @@ def drawn(options: Options, dataset: Dataset) -> dict[str, Figure | bytes]:
     shown = f"The first {EXAMPLES} training images of each class; nothing was trained for this figure."
     ways = f"Training images of {data} and {EXAMPLES - 1} random augmentations of each; nothing was trained."
     return {
-        "examples.png": plots.sheet(classes, f"Classes of {data}", shown),
-        "augmented.png": plots.sheet(augmented, f"Augmentation of images of {data}", ways, ["original"]),
+        "examples.png": plots.image_grid(classes, f"Classes of {data}", shown),
+        "augmented.png": plots.image_grid(augmented, f"Augmentation of images of {data}", ways, ["original"]),
     }
 
 

@@ -14,9 +14,9 @@ import pytest
 from sklearn.datasets import load_sample_image
 
 from cnn3 import VARIANTS, OptimizerConfig, RunConfig, Split, default_block
-from cnn3.nn.layers import plain
+from cnn3.nn.layers import xla_block
 from cnn3.training.optim import hyperparameters
-from cnn3.training.state import init_state, make_program, random_key
+from cnn3.training.state import init_state, make_train_spec, random_key
 from cnn3.training.step import train_epoch, train_step
 
 MODELS = {
@@ -48,7 +48,7 @@ def test_an_epoch_is_its_steps(name: str) -> None:
     """
     config = RunConfig(MODELS[name], OptimizerConfig("momentum", 0.01, 0.9, 1e-4), batch_size=32)
     train, hyper = photographs(), jax.tree.map(jnp.float32, hyperparameters(config))
-    own, judge = make_program(config, default_block()), make_program(config, plain)
+    own, judge = make_train_spec(config, default_block()), make_train_spec(config, xla_block)
     start = init_state(own, SEED)
     state = jax.tree.map(jnp.copy, start)
     order_key, steps_key = jax.random.split(jax.random.fold_in(random_key(SEED), EPOCH))

@@ -7,9 +7,17 @@ import jax
 import jax.numpy as jnp
 
 from cnn3.config import RunConfig
-from cnn3.nn.layers import plain
+from cnn3.nn.layers import xla_block
 from cnn3.nn.network import CNN3
-from cnn3.training.state import NUMBERS, Program, at_any_rate, make_program, random_key, state_shapes, weight_shapes
+from cnn3.training.state import (
+    HYPERPARAMETER_SHAPES,
+    TrainSpec,
+    make_train_spec,
+    random_key,
+    state_shapes,
+    weight_shapes,
+    without_dropout_rate,
+)
 from cnn3.training.step import train_step
 
 
@@ -25,15 +33,17 @@ def training_flops(config: RunConfig) -> float:
     the network: faster kernels of the same meaning do not change it. A multiply-add is two operations; products with
     the zeros of the padding are not counted.
     """
-    program = make_program(config, plain)
-    return _step_flops(program._replace(model=at_any_rate(program.model))) / config.batch_size
+    spec = make_train_spec(config, xla_block)
+    return _step_flops(spec._replace(model=without_dropout_rate(spec.model))) / config.batch_size
 
 
 @cache  # tracing a step takes a second or two
-def _step_flops(program: Program) -> float:
-    images = jax.ShapeDtypeStruct((program.batch_size, 32, 32, 3), jnp.uint8)
-    labels = jax.ShapeDtypeStruct((program.batch_size,), jnp.int32)
+def _step_flops(spec: TrainSpec) -> float:
+    images = jax.ShapeDtypeStruct((spec.batch_size, 32, 32, 3), jnp.uint8)
+    labels = jax.ShapeDtypeStruct((spec.batch_size,), jnp.int32)
     key = jax.eval_shape(random_key, 0)
-    lowered = jax.jit(train_step, static_argnums=0).lower(program, state_shapes(program), NUMBERS, images, labels, key)
+    lowered = jax.jit(train_step, static_argnums=0).lower(
+        spec, state_shapes(spec), HYPERPARAMETER_SHAPES, images, labels, key
+    )
     analysis: Any = lowered.cost_analysis()
     return analysis["flops"]

@@ -14,12 +14,12 @@ from jaxtyping import Array, Float, Int, UInt8
 from cnn3.config import SEED
 from cnn3.nn.network import CNN3
 from cnn3.training.evaluate import EVALUATION_BATCH, predict
-from cnn3.training.state import COMPILER, Weights, random_key
+from cnn3.training.state import COMPILER_OPTIONS, Weights, random_key
 from cnn3.training.step import forward
 
 PERPLEXITY, ITERATIONS = 40, 2500  # report, eval.py, line 108
-WARM = 1.0
-NEIGHBOURS = 10
+EARLY_EXAGGERATION = 1.0
+NEIGHBORS = 10
 
 Latents = Float[np.ndarray, "n latent"]
 Map = Float[np.ndarray, "n 2"]
@@ -30,7 +30,7 @@ class Scores(NamedTuple):
     """How far the classes lie apart in a latent space: 1 is the best of each; a guess is right one time in ten.
 
     Args:
-        neighbours: accuracy of naming each point by its `NEIGHBOURS` nearest others.
+        neighbours: accuracy of naming each point by its `NEIGHBORS` nearest others.
         probe: accuracy of a linear classifier, fitted to the first half of the points, on the second.
         silhouette: mean of (b - a) / max(a, b), a being a point's mean distance to its own class and b to the nearest
             other one (P. Rousseeuw, Silhouettes, 1987); from -1 to 1.
@@ -58,7 +58,7 @@ def latents(
     return np.asarray(predict(model, EVALUATION_BATCH, weights, images).latent)
 
 
-@partial(jax.jit, static_argnums=0, compiler_options=COMPILER)
+@partial(jax.jit, static_argnums=0, compiler_options=COMPILER_OPTIONS)
 def _in_training_mode(model: CNN3, weights: Weights, images: UInt8[Array, "n 32 32 3"]) -> Float[Array, "n latent"]:
     """Return the latents of batches in order; in the last one only what is left of the images counts."""
     count = len(images)
@@ -81,13 +81,13 @@ def tsne(values: Latents, start: Map | None = None) -> Map:
         values: the latents, more than 40 of them.
         start: where the points start; None is their first two principal components, as in the report. A map of other
             latents of the same points: it is then changed as little as the new latents ask for, so that the two can be
-            compared. Early exaggeration, which would arrange clusters anew, is left out (factor `WARM`).
+            compared. Early exaggeration, which would arrange clusters anew, is left out (factor `EARLY_EXAGGERATION`).
     """
     from sklearn.manifold import TSNE
 
     begin: dict[str, Any] = {"init": "pca"}
     if start is not None:
-        begin = {"init": start.astype(np.float32), "early_exaggeration": WARM}
+        begin = {"init": start.astype(np.float32), "early_exaggeration": EARLY_EXAGGERATION}
     return TSNE(2, perplexity=PERPLEXITY, max_iter=ITERATIONS, random_state=SEED, **begin).fit_transform(values)
 
 
@@ -100,7 +100,7 @@ def scores(values: Latents, labels: Labels) -> Scores:
     from sklearn.preprocessing import StandardScaler
 
     values = values.astype(np.float64)
-    nearest = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(values).kneighbors(return_distance=False)
+    nearest = NearestNeighbors(n_neighbors=NEIGHBORS).fit(values).kneighbors(return_distance=False)
     votes = np.sum(labels[nearest][:, :, None] == np.arange(labels.max() + 1), 1)
     half = len(labels) // 2
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=10_000)).fit(values[:half], labels[:half])

@@ -58,7 +58,7 @@ def read(data_dir: str | os.PathLike | None) -> Source:
     return source
 
 
-def kept_digest(data_dir: str | os.PathLike | None) -> str | None:
+def cached_digest(data_dir: str | os.PathLike | None) -> str | None:
     """Return the digest of the images that `read` would give, or None if they have not been decoded yet."""
     folder = cifar10_folder(tfds_folder(data_dir))
     try:

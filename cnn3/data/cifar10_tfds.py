@@ -56,7 +56,7 @@ def prepare(root: Path, folder: Path) -> None:
     if not is_writable(base):
         raise DataError(f"cifar10 is not prepared in {root}, and {base} is not writable: {ELSEWHERE}; {OFFLINE}")
     try:
-        with _leaving_nothing_begun(root):
+        with _cleanup_on_failure(root):
             builder = Cifar10(data_dir=root, file_format="array_record")
             builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
     except DataError:
@@ -143,7 +143,7 @@ def _timeouts() -> Iterator[None]:
 
 
 @contextmanager
-def _leaving_nothing_begun(root: Path) -> Iterator[None]:
+def _cleanup_on_failure(root: Path) -> Iterator[None]:
     """Remove the partial downloads and empty folders that TFDS leaves behind when it fails."""
     downloads = root / "downloads"
     folders = downloads / "extracted", downloads / "cifar10", downloads, root / "cifar10", root

@@ -7,10 +7,12 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from cnn3.training.augment import SIZE
+from cnn3.training.augment import IMAGE_SIZE
 
-PAGE = "white"  # what lies behind transparent pixels, as where a picture is shown on a page
-SHALLOW = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "HSV"})  # up to 8 bits
+BACKGROUND = "white"  # what lies behind transparent pixels, as where a picture is shown on a page
+SUPPORTED_MODES = frozenset(
+    {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "HSV"}
+)  # up to 8 bits
 
 
 class ImageError(Exception):
@@ -31,7 +33,7 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "32 32 3"]:
     side = min(image.size)
     left, top = ((length - side) // 2 for length in image.size)
     square = image.crop((left, top, left + side, top + side))
-    return np.array(square.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
+    return np.array(square.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR))
 
 
 def _decode(path: str | Path) -> Image.Image:
@@ -58,8 +60,8 @@ def _to_rgb(image: Image.Image, path: str | Path) -> Image.Image:
     """Return 8 bits a channel, nothing transparent."""
     if image.mode.startswith("I;16"):
         return Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8)).convert("RGB")
-    if image.mode not in SHALLOW:  # the range of 32-bit pixels is not known
+    if image.mode not in SUPPORTED_MODES:  # the range of 32-bit pixels is not known
         raise ImageError(f"{path} has pixels of type {image.mode}; save it with 8 or 16 bits a channel")
     if image.has_transparency_data:
-        return Image.alpha_composite(Image.new("RGBA", image.size, PAGE), image.convert("RGBA")).convert("RGB")
+        return Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), image.convert("RGBA")).convert("RGB")
     return image.convert("RGB")

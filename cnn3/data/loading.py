@@ -44,13 +44,13 @@ def load(
     return Dataset(name, CLASS_NAMES[name], subset(images, train[:limit]), subset(images, validation), test, identity)
 
 
-def identify(name: str, data_dir: str | os.PathLike | None, *, seed: int, limit: int | None) -> str | None:
+def dataset_digest(name: str, data_dir: str | os.PathLike | None, *, seed: int, limit: int | None) -> str | None:
     """Return the `digest` of what `load` gives without reading images, or None where that cannot be known."""
     if name != "cifar10":
         return None
     from cnn3.data import cifar10
 
-    digest = cifar10.kept_digest(data_dir)
+    digest = cifar10.cached_digest(data_dir)
     return digest and _identify(digest, 10 * cifar10.PER_CLASS["train"], seed, limit)
 
 
@@ -59,7 +59,7 @@ def _identify(source: str, count: int, seed: int, limit: int | None) -> str:
     return hashlib.sha256(source.encode() + train[: None if limit is None else 8 * limit] + validation).hexdigest()[:16]
 
 
-def provenance(name: str, data_dir: str | os.PathLike | None = None) -> str:
+def describe_source(name: str, data_dir: str | os.PathLike | None = None) -> str:
     """Return in a sentence where a data set's images come from and what has been done to them.
 
     Args:

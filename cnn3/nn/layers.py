@@ -1,7 +1,7 @@
 """The layers' semantics, and the one place where the kernels that compute them are chosen.
 
 All that the network does with images is a *block*: 3x3 convolution, batch norm or none, ReLU, 2x2 pooling or none.
-`plain` says what a block means with XLA's own operations; a platform may bring a faster function of the same meaning.
+`xla_block` defines it with XLA's own operations; a platform may have a faster function of the same meaning.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ class Moments(NamedTuple):
     var: Float[Array, " channels"]
 
 
-class Norm(NamedTuple):
+class BatchNormInputs(NamedTuple):
     """Batch norm's parameters, and the statistics to normalise with.
 
     In training they are those of the batch at hand, and what is given is each image's share in them: 1 / count, or 0
@@ -39,31 +39,31 @@ class Norm(NamedTuple):
 
 
 # (images, kernel, bias, norm or None, pool) -> (activations, the batch's moments where the norm asked for them)
-Block = Callable[[Array, Array, Array, Norm | None, Pool], tuple[Array, Moments | None]]
+Block = Callable[[Array, Array, Array, BatchNormInputs | None, Pool], tuple[Array, Moments | None]]
 
 
 def batch_norm(
-    x: Float[Array, "*batch channels"], norm: Norm
+    x: Float[Array, "*batch channels"], norm: BatchNormInputs
 ) -> tuple[Float[Array, "*batch channels"], Moments | None]:
     """Normalise each channel; return also the batch's moments if they were used.
 
     The variance is the biased one, as in torch.nn.BatchNorm1d and BatchNorm2d in training.
     """
-    given = norm.statistics
-    moments = given if isinstance(given, Moments) else batch_moments(x, given)
+    statistics = norm.statistics
+    moments = statistics if isinstance(statistics, Moments) else batch_moments(x, statistics)
     normalised = (x - moments.mean) * lax.rsqrt(moments.var + EPSILON) * norm.scale + norm.bias
-    return normalised, (None if isinstance(given, Moments) else moments)
+    return normalised, (None if isinstance(statistics, Moments) else moments)
 
 
-def batch_moments(x: Float[Array, "batch *pixels channels"], shares: Float[Array, " batch"]) -> Moments:
+def batch_moments(x: Float[Array, "batch *pixels channels"], sample_weights: Float[Array, " batch"]) -> Moments:
     """Return the moments of a batch in which each image has its share.
 
     Images are summed one by one: a float32 sum over all pixels of a batch at once loses ten times as much.
     """
 
     def average(a: Float[Array, "batch *pixels channels"]) -> Float[Array, " channels"]:
-        of_images = jnp.mean(a, tuple(range(1, a.ndim - 1)))
-        return jnp.sum(shares[:, None] * of_images, 0)
+        image_means = jnp.mean(a, tuple(range(1, a.ndim - 1)))
+        return jnp.sum(sample_weights[:, None] * image_means, 0)
 
     mean = average(x)
     return Moments(mean, average(jnp.square(x - mean)))
@@ -79,11 +79,11 @@ def average_pool(x: Float[Array, "batch height width channels"]) -> Float[Array,
     return lax.reduce_window(x, 0.0, lax.add, (1, 2, 2, 1), (1, 2, 2, 1), "VALID") / 4
 
 
-def plain(
+def xla_block(
     x: Float[Array, "batch height width cin"],
     kernel: Float[Array, "3 3 cin cout"],
     bias: Float[Array, " cout"],
-    norm: Norm | None,
+    norm: BatchNormInputs | None,
     pool: Pool,
 ) -> tuple[Float[Array, "batch rows columns cout"], Moments | None]:
     """Compute a block with XLA's own convolution and pooling: what a block means."""
@@ -93,11 +93,11 @@ def plain(
     return pooled, moments
 
 
-def winograd(
+def winograd_block(
     x: Float[Array, "batch height width cin"],
     kernel: Float[Array, "3 3 cin cout"],
     bias: Float[Array, " cout"],
-    norm: Norm | None,
+    norm: BatchNormInputs | None,
     pool: Pool,
 ) -> tuple[Float[Array, "batch rows columns cout"], Moments | None]:
     """Compute a block with the kernels made for CPUs; see `cnn3.nn.cpu_block`."""
@@ -105,11 +105,11 @@ def winograd(
     return y, None if statistics is None else Moments(*statistics)
 
 
-def fused(
+def fused_block(
     x: Float[Array, "batch height width cin"],
     kernel: Float[Array, "3 3 cin cout"],
     bias: Float[Array, " cout"],
-    norm: Norm | None,
+    norm: BatchNormInputs | None,
     pool: Pool,
 ) -> tuple[Float[Array, "batch rows columns cout"], Moments | None]:
     """Compute a block with XLA's own convolution, and all that follows it as one function; see `cnn3.nn.cpu_block`.
@@ -126,4 +126,4 @@ def _convolve(x: Array, kernel: Array) -> Array:
     return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-KERNELS: dict[str, Block] = {"plain": plain, "winograd": winograd, "fused": fused}
+BLOCKS: dict[str, Block] = {"plain": xla_block, "winograd": winograd_block, "fused": fused_block}

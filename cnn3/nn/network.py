@@ -12,11 +12,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from cnn3.config import ModelConfig, Precision
-from cnn3.nn.layers import Block, Moments, Norm, batch_norm, plain
+from cnn3.nn.layers import BatchNormInputs, Block, Moments, batch_norm, xla_block
 
-CLASSES = 10
-Counted = Bool[Array, " batch"]
-Rate = float | Float[Array, ""]
+NUM_CLASSES = 10
+Mask = Bool[Array, " batch"]
+DropoutRate = float | Float[Array, ""]
 
 MOMENTUM = 0.1  # weight of a new batch in the running statistics, as torch.nn.BatchNorm2d
 
@@ -38,7 +38,7 @@ def torch_uniform(fan_in: int) -> nn.initializers.Initializer:
     return init
 
 
-class Affine(nn.Module):
+class KernelAndBias(nn.Module):
     """Weights and bias of a convolution or a fully connected layer, `shape` being the weights' (inputs first)."""
 
     shape: tuple[int, ...]
@@ -64,11 +64,11 @@ class BatchNorm(nn.Module):
         self.mean = self.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32)
         self.var = self.variable("batch_stats", "var", jnp.ones, shape, jnp.float32)
 
-    def norm(self, counted: Counted | None) -> Norm:
+    def norm(self, mask: Mask | None) -> BatchNormInputs:
         """Return what the layers need: the batch's own statistics in training, the running ones otherwise."""
-        if counted is None:
-            return Norm(self.scale, self.bias, Moments(self.mean.value, self.var.value))
-        return Norm(self.scale, self.bias, (counted / jnp.sum(counted)).astype(self.scale.dtype))
+        if mask is None:
+            return BatchNormInputs(self.scale, self.bias, Moments(self.mean.value, self.var.value))
+        return BatchNormInputs(self.scale, self.bias, (mask / jnp.sum(mask)).astype(self.scale.dtype))
 
     def update(self, moments: Moments, count: Int[Array, ""]) -> None:
         """Move the running statistics towards those of a batch of `count` values a channel, the variance unbiased."""
@@ -81,7 +81,7 @@ class Dropout(nn.Module):
     """Dropout as torch.nn.Dropout, whose rate may be traced, unlike that of Flax's own."""
 
     @nn.compact
-    def __call__(self, x: Float[Array, "*shape"], rate: Rate) -> Float[Array, "*shape"]:
+    def __call__(self, x: Float[Array, "*shape"], rate: DropoutRate) -> Float[Array, "*shape"]:
         """Set a share `rate` of the values to zero and divide the others by the share that is kept."""
         kept = jnp.asarray(1 - rate, x.dtype)
         return jnp.where(jax.random.bernoulli(self.make_rng("dropout"), kept, x.shape), x / kept, 0)
@@ -100,7 +100,7 @@ class CNN3(nn.Module):
 
     config: ModelConfig
     discard_last_norm: bool = False
-    block: Block = plain
+    block: Block = xla_block
     precision: Precision = "fp32"
 
     @nn.compact
@@ -109,61 +109,59 @@ class CNN3(nn.Module):
         images: Float[Array, "batch 32 32 3"],
         *,
         train: bool,
-        counted: Counted | None = None,
-        rate: Rate | None = None,
+        mask: Mask | None = None,
+        rate: DropoutRate | None = None,
     ) -> Output:
         """Return logits and latents of normalised images; in training update `batch_stats` and draw `dropout`.
 
         Args:
             images: normalised.
             train: whether to use the batch's own statistics, and to drop out.
-            counted: which images count in a training batch's statistics, the others only fill it up; None is all.
+            mask: which images count in a training batch's statistics, the others only fill it up; None is all.
             rate: of dropout in training, as a number that may be traced; None is the configuration's.
         """
         if not train:
             return self._classify(self._features(images, None), None, 0.0)
-        counted = jnp.ones(len(images), bool) if counted is None else counted
-        return self._classify(self._features(images, counted), counted, self.config.dropout if rate is None else rate)
+        mask = jnp.ones(len(images), bool) if mask is None else mask
+        return self._classify(self._features(images, mask), mask, self.config.dropout if rate is None else rate)
 
-    def _features(self, images: Float[Array, "batch 32 32 3"], counted: Counted | None) -> Float[Array, "batch flat"]:
+    def _features(self, images: Float[Array, "batch 32 32 3"], mask: Mask | None) -> Float[Array, "batch flat"]:
         """Return the flattened output of the three convolutions."""
         config = self.config
         x = images
         for i, channels in enumerate(config.channels, start=1):
-            kernel, bias = Affine((3, 3, x.shape[-1], channels), name=f"conv_layer{i}")()
+            kernel, bias = KernelAndBias((3, 3, x.shape[-1], channels), name=f"conv_layer{i}")()
             norm = BatchNorm(channels, name=f"batch_norm{i}") if config.batch_norm else None
             pool = "none" if config.dense and i < 3 else config.pool
             a, moments = self.block(
-                self._cast(x), self._cast(kernel), bias, None if norm is None else norm.norm(counted), pool
+                self._cast(x), self._cast(kernel), bias, None if norm is None else norm.norm(mask), pool
             )
-            if norm is not None and moments is not None and counted is not None:
-                norm.update(moments, jnp.sum(counted) * x.shape[1] * x.shape[2])
+            if norm is not None and moments is not None and mask is not None:
+                norm.update(moments, jnp.sum(mask) * x.shape[1] * x.shape[2])
             x = jnp.concatenate([x, a], -1) if config.dense and i < 3 else a
         return x.reshape(len(x), -1)
 
-    def _classify(self, x: Float[Array, "batch flat"], counted: Counted | None, rate: Rate) -> Output:
+    def _classify(self, x: Float[Array, "batch flat"], mask: Mask | None, rate: DropoutRate) -> Output:
         """Return the logits, and the last hidden layer before its norm."""
         latent = x
         for i, width in enumerate(self.config.hidden, start=1):
             last = i == len(self.config.hidden)
             latent = self._linear(x, width, f"fc{i}")
-            normalised = self._norm(latent, counted, f"batch_norm{3 + i}") if self.config.batch_norm else latent
+            normalised = self._norm(latent, mask, f"batch_norm{3 + i}") if self.config.batch_norm else latent
             x = nn.relu(latent if last and self.discard_last_norm else normalised)
             x = Dropout()(x, rate) if isinstance(rate, Array) or rate else x
-        return Output(self._linear(x, CLASSES, f"fc{len(self.config.hidden) + 1}"), latent)
+        return Output(self._linear(x, NUM_CLASSES, f"fc{len(self.config.hidden) + 1}"), latent)
 
     def _linear(self, x: Float[Array, "batch inputs"], features: int, name: str) -> Float[Array, "batch features"]:
-        kernel, bias = Affine((x.shape[-1], features), name=name)()
+        kernel, bias = KernelAndBias((x.shape[-1], features), name=name)()
         return jnp.matmul(self._cast(x), self._cast(kernel), preferred_element_type=bias.dtype) + bias
 
     def _cast(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         return x.astype(jnp.bfloat16) if self.precision == "bf16" else x
 
-    def _norm(
-        self, x: Float[Array, "batch features"], counted: Counted | None, name: str
-    ) -> Float[Array, "batch features"]:
+    def _norm(self, x: Float[Array, "batch features"], mask: Mask | None, name: str) -> Float[Array, "batch features"]:
         norm = BatchNorm(x.shape[-1], name=name)
-        y, moments = batch_norm(x, norm.norm(counted))
-        if moments is not None and counted is not None:
-            norm.update(moments, jnp.sum(counted))
+        y, moments = batch_norm(x, norm.norm(mask))
+        if moments is not None and mask is not None:
+            norm.update(moments, jnp.sum(mask))
         return y

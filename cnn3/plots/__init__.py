@@ -6,7 +6,7 @@ how long.
 """
 
 from cnn3.plots.answers import Mistake, confusion, mistakes, reliability
-from cnn3.plots.beside import Beside, beside
+from cnn3.plots.beside import Interval, dot_interval
 from cnn3.plots.comparison import Against, comparison
 from cnn3.plots.curves import TRAIN, VALIDATION, curves
 from cnn3.plots.differences import differences
@@ -14,7 +14,7 @@ from cnn3.plots.heatmap import Ticks, Words, heatmap
 from cnn3.plots.histories import METRICS, SPLITS, Limits, Metric, Printed, PrintedNumbers, SplitName, limits
 from cnn3.plots.latent import animation, latent_maps, separability
 from cnn3.plots.scatter import Point, scatter
-from cnn3.plots.sheet import sheet
+from cnn3.plots.sheet import image_grid
 from cnn3.plots.style import CLASS_COLORS, COLORS, DPI, save
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
     "TRAIN",
     "VALIDATION",
     "Against",
-    "Beside",
+    "Interval",
     "Limits",
     "Metric",
     "Mistake",
@@ -37,7 +37,7 @@ __all__ = [
     "Ticks",
     "Words",
     "animation",
-    "beside",
+    "dot_interval",
     "comparison",
     "confusion",
     "curves",
@@ -50,5 +50,5 @@ __all__ = [
     "save",
     "scatter",
     "separability",
-    "sheet",
+    "image_grid",
 ]

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
 from cnn3.analysis.calibration import Reliability, calibration_error
-from cnn3.plots.style import COLORS, frame, head
+from cnn3.plots.style import COLORS, head, style_axes
 
 DIAGONAL = "0.9"
 FEW = 10  # images, whose accuracy says little
@@ -85,8 +85,8 @@ def reliability(of: Reliability, title: str, subtitle: str = "") -> Figure:
     below.set_yscale("log")
     below.set_ylim(0.7, 2 * max(of.images.max(initial=1), 10))
     below.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    frame(above, "", "Accuracy")
-    frame(below, f"Confidence ({len(of.images)} bins of equal width)", "Images (log axis)")
+    style_axes(above, "", "Accuracy")
+    style_axes(below, f"Confidence ({len(of.images)} bins of equal width)", "Images (log axis)")
     figure.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9.5, frameon=False)
     head(figure, title, subtitle)
     return figure

@@ -7,13 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cnn3.plots.style import COLORS, INK, ORIGINAL, frame, head, round_ticks
+from cnn3.plots.style import COLORS, INK, ORIGINAL, head, round_ticks, style_axes
 
 HERE, THERE = COLORS[0], COLORS[1]
 ROW = 0.3  # inches
 
 
-class Beside(NamedTuple):
+class Interval(NamedTuple):
     """A mean and its interval, and the number that it is set beside; None where there is none."""
 
     mean: float | None
@@ -31,7 +31,7 @@ class Beside(NamedTuple):
         return bool(self.interval and self.printed and self.interval[0] <= self.printed <= self.interval[1])
 
 
-def beside(groups: Mapping[str, Mapping[str, Beside]], label: str, title: str, subtitle: str = "") -> Figure:
+def dot_interval(groups: Mapping[str, Mapping[str, Interval]], label: str, title: str, subtitle: str = "") -> Figure:
     """Return a row for each name, in a panel for each group: the measured mean, its interval, and the printed number.
 
     At the right stands the difference in percentage points. The mark of a printed number is full where it lies within
@@ -44,7 +44,7 @@ def beside(groups: Mapping[str, Mapping[str, Beside]], label: str, title: str, s
         _panel(axes, list(rows.values()))
         axes.set_yticks(range(len(rows), 0, -1), list(rows))
         axes.set_ylim(0.4, len(rows) + 0.6)
-        frame(axes, label if axes is panels[-1, 0] else "", "")
+        style_axes(axes, label if axes is panels[-1, 0] else "", "")
         axes.set_title(heading, fontsize=11, loc="left")
         axes.grid(axis="y", visible=False)
     round_ticks(panels[-1, 0].xaxis, 8)
@@ -56,7 +56,7 @@ def beside(groups: Mapping[str, Mapping[str, Beside]], label: str, title: str, s
     return figure
 
 
-def _panel(axes: Axes, rows: Sequence[Beside]) -> None:
+def _panel(axes: Axes, rows: Sequence[Interval]) -> None:
     """Draw the rows from above."""
     for height, row in zip(range(len(rows), 0, -1), rows, strict=True):
         if row.mean is not None and row.printed is not None:
@@ -75,7 +75,7 @@ def _panel(axes: Axes, rows: Sequence[Beside]) -> None:
             )
 
 
-def _handles(rows: Sequence[Beside]) -> list[Line2D]:
+def _handles(rows: Sequence[Interval]) -> list[Line2D]:
     """Return what the legend explains, only of what is drawn."""
     dot = {"linestyle": "none", "markersize": 6.5}
     handles = []

@@ -26,7 +26,7 @@ from cnn3.plots.histories import (
     spread,
     time_unit,
 )
-from cnn3.plots.style import CLASS_COLORS, ORIGINAL, fitting, frame, head, round_ticks
+from cnn3.plots.style import CLASS_COLORS, ORIGINAL, fitting, head, round_ticks, style_axes
 
 Against = Literal["epochs", "time"]
 HEADINGS: Mapping[SplitName, str] = {
@@ -69,7 +69,7 @@ def comparison(
     for row, (split, heading) in zip(panels, HEADINGS.items(), strict=True):
         for axes, metric in zip(row, metrics, strict=True):
             _panel(axes, runs, split, metric, positions)
-            frame(axes, f"Training time ({unit})" if unit else "Epoch", LABELS[metric])
+            style_axes(axes, f"Training time ({unit})" if unit else "Epoch", LABELS[metric])
             axes.set_title(heading, fontsize=11)
             if unit:
                 axes.set_xlim(0, 1.03 * max((positions(history)[-1] for history in drawn), default=1))

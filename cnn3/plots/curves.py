@@ -22,7 +22,7 @@ from cnn3.plots.histories import (
     mark_kept,
     spread,
 )
-from cnn3.plots.style import COLORS, INK, ORIGINAL, apart, frame, head, round_ticks
+from cnn3.plots.style import COLORS, INK, ORIGINAL, head, round_ticks, spread_labels, style_axes
 
 TRAIN, VALIDATION = COLORS[1], COLORS[0]
 SPLIT_COLORS: Mapping[SplitName, str] = {"train": TRAIN, "validation": VALIDATION}
@@ -62,7 +62,7 @@ def curves(
         for split, color in SPLIT_COLORS.items():
             draw(axes, runs, split, metric, color=color, label=SPLIT_LABELS[split])
         epoch_axis(axes, runs)
-        frame(axes, "Epoch", LABELS[metric])
+        style_axes(axes, "Epoch", LABELS[metric])
         round_ticks(axes.yaxis)
         if limits and metric in limits:
             axes.set_ylim(limits[metric])
@@ -109,7 +109,7 @@ def _compare(axes: Axes, printed: PrintedNumbers, metric: Metric) -> None:
     low, high = axes.get_ylim()
     axes.set_ylim(low, high)
     levels.sort()
-    places = apart([(level - low) / (high - low) for level in levels], TEXT, 0, 1)
+    places = spread_labels([(level - low) / (high - low) for level in levels], TEXT, 0, 1)
     for level, place in zip(levels, places, strict=True):
         axes.text(1.01, place, f"{level:.4f}", transform=axes.transAxes, va="center", fontsize=9, color=INK)
 

@@ -5,7 +5,7 @@ from statistics import fmean, stdev
 
 from matplotlib.figure import Figure
 
-from cnn3.plots.style import COLORS, frame, head, round_ticks
+from cnn3.plots.style import COLORS, head, round_ticks, style_axes
 
 MARKERS = "osD^v"
 OFFSET = 0.22  # between the quantities of a line
@@ -42,7 +42,7 @@ def differences(
     axes.axvline(0, color="0.3", linewidth=1.2, zorder=1)
     axes.set_yticks(range(len(causes)), causes)
     axes.set_ylim(len(causes) - 0.4, -0.6)
-    frame(axes, unit, "")
+    style_axes(axes, unit, "")
     round_ticks(axes.xaxis, 9)
     axes.grid(axis="y", visible=False)
     for y in range(1, len(causes)):

@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from PIL import Image
 
 from cnn3.plots.labels import repelled
-from cnn3.plots.style import CLASS_COLORS, COLORS, columns, frame, head, round_ticks
+from cnn3.plots.style import CLASS_COLORS, COLORS, columns, head, round_ticks, style_axes
 
 Map = Float[np.ndarray, "n 2"]
 Labels = Int[np.ndarray, " n"]
@@ -91,7 +91,7 @@ def separability(
         axes.set_xlim(-0.2, 1.25 * max(x.max(initial=1), 1))
         axes.xaxis.set_major_formatter("{x:.0f}")
         round_ticks(axes.yaxis)
-        frame(axes, "Epochs trained (logarithmic from 1 on; 0 is before training)", heading)
+        style_axes(axes, "Epochs trained (logarithmic from 1 on; 0 is before training)", heading)
     handles = {str(of.get_label()): of for axes in figure.axes for of in axes.get_legend_handles_labels()[0]}
     handles |= {KEPT: handles.pop(KEPT)} if KEPT in handles else {}  # the last
     figure.legend(handles=handles.values(), loc="outside lower center", ncols=4, frameon=False, fontsize=10)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from cnn3.plots.style import CLASS_COLORS, COLORS, INK, apart, frame, head, round_ticks
+from cnn3.plots.style import CLASS_COLORS, COLORS, INK, head, round_ticks, spread_labels, style_axes
 
 MARKERS = "osD^vPX"
 GROUP_COLORS = (COLORS[6], *COLORS[:3], CLASS_COLORS[7], CLASS_COLORS[9], COLORS[3])  # at least 3:1 on white
@@ -58,7 +58,7 @@ def scatter(
         round_ticks(axes.xaxis)
     round_ticks(axes.yaxis)
     _name(axes, named)
-    frame(axes, x_label, y_label)
+    style_axes(axes, x_label, y_label)
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=10, frameon=False)
     head(figure, title, subtitle)
@@ -70,7 +70,7 @@ def _name(axes: Axes, named: list[tuple[str, Point]]) -> None:
     low, high = axes.get_ylim()
     axes.set_ylim(low, high)
     ranked = sorted(named, key=lambda of: (of[1].y, of[1].x))
-    heights = apart([(point.y - low) / (high - low) for _, point in ranked], LINE, 0, 1)
+    heights = spread_labels([(point.y - low) / (high - low) for _, point in ranked], LINE, 0, 1)
     line = {"arrowstyle": "-", "linewidth": 0.8, "color": "0.55", "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 5}
     style = {"color": INK, "fontsize": 10, "va": "center", "arrowprops": line, "textcoords": "axes fraction"}
     for (name, point), height in zip(ranked, heights, strict=True):

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from cnn3.plots.style import head
 
 
-def sheet(
+def image_grid(
     rows: Mapping[str, UInt8[np.ndarray, "columns 32 32 3"]],
     title: str,
     subtitle: str = "",

@@ -50,7 +50,7 @@ def round_ticks(axis: Axis, most: int = 7) -> None:
     axis.set_major_locator(MaxNLocator(most, steps=ROUND))
 
 
-def apart(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+def spread_labels(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Return rising places moved so far that no two are closer than the gap, within bounds if all fit there."""
     gap = min(gap, (high - low) / max(len(places), 1))
     moved: list[float] = []
@@ -63,7 +63,7 @@ def apart(places: Sequence[float], gap: float, low: float, high: float) -> list[
     return moved
 
 
-def frame(axes: Axes, x_label: str, y_label: str, title: str = "") -> None:
+def style_axes(axes: Axes, x_label: str, y_label: str, title: str = "") -> None:
     """Label the axes of a plot of lines or points, and lay a light grid under it."""
     axes.set_xlabel(x_label, fontsize=11)
     axes.set_ylabel(y_label, fontsize=11)

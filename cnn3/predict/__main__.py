@@ -22,7 +22,7 @@ from cnn3.data.dataset import CLASS_NAMES
 from cnn3.data.image_files import ImageError, read_image
 from cnn3.jax_settings import check_jax
 from cnn3.kernels import default_block
-from cnn3.nn.network import CLASSES
+from cnn3.nn.network import NUM_CLASSES
 from cnn3.runs.compilation import cache_compilations
 from cnn3.training.evaluate import EVALUATION_BATCH, predict
 from cnn3.weights.pretrained import TUNED
@@ -87,8 +87,8 @@ def parse(args: Sequence[str] | None) -> Options:
     options = cli.parse(Options, PROGRAM, __doc__ or "", args)
     if not options.images:
         raise UsageError(f"name at least one image; see {PROGRAM} --help")
-    if not 1 <= options.top <= CLASSES:
-        raise UsageError(f"--top must be a whole number from 1 to {CLASSES}, not {options.top}")
+    if not 1 <= options.top <= NUM_CLASSES:
+        raise UsageError(f"--top must be a whole number from 1 to {NUM_CLASSES}, not {options.top}")
     return options
 
 
@@ -103,8 +103,8 @@ def open_weights(options: Options) -> tuple[Saved, tuple[str, ...]]:
     classes = saved.classes if options.dataset is None else CLASS_NAMES[options.dataset]
     if classes is None:
         raise WeightsError(f"{options.weights} does not name its classes; name the --dataset of its training")
-    if len(classes) != CLASSES:
-        raise WeightsError(f"{options.weights} names {len(classes)} classes, not {CLASSES}; name another --dataset")
+    if len(classes) != NUM_CLASSES:
+        raise WeightsError(f"{options.weights} names {len(classes)} classes, not {NUM_CLASSES}; name another --dataset")
     return saved, classes
 
 
@@ -124,7 +124,7 @@ def classify(saved: Saved, images: Sequence[Image]) -> Float[np.ndarray, "n clas
         WeightsError: they are not finite, which weights of a diverged run bring about.
     """
     if not images:
-        return np.zeros((0, CLASSES), np.float32)
+        return np.zeros((0, NUM_CLASSES), np.float32)
     output = predict(saved.model, min(len(images), EVALUATION_BATCH), saved.weights, np.stack(images))
     probabilities = np.asarray(jax.nn.softmax(output.logits))
     if not np.isfinite(probabilities).all():

@@ -47,7 +47,7 @@ from cnn3.runs.claim import (
     write_record,
 )
 from cnn3.runs.clearing import clear
-from cnn3.runs.record import DATA, MACHINE, Record, other_code, other_data, other_settings
+from cnn3.runs.record import DATA, MACHINE, Record, code_mismatch, data_mismatch, settings_mismatch
 from cnn3.training.state import TrainState
 
 KEPT = 2  # checkpoints; one more than needed, in case the newest is damaged
@@ -90,7 +90,7 @@ class RunFolder:
         Raises:
             OutputError: the run was begun with another record, or the folder cannot be read or written.
         """
-        for file in files.leftovers(self.path):
+        for file in files.stale_temp_files(self.path):
             files.remove(file)
         epoch, damage = self._newest()
         if epoch is None:
@@ -177,11 +177,11 @@ class RunFolder:
     def _check_record(self) -> None:
         """Refuse to go on with what would give other numbers; say so if only the machine is another."""
         saved, here = read_record(self.path), self._record
-        reasons = other_code(saved, here), other_data(saved, here[DATA]), other_settings(saved, here)
+        reasons = code_mismatch(saved, here), data_mismatch(saved, here[DATA]), settings_mismatch(saved, here)
         if any(reasons):
             remedy = f"delete {self.path} to train the run again, or name another --output"
             raise OutputError(f"{self.path} was begun with {' and '.join(filter(None, reasons))}: {remedy}")
-        if (machine := other_settings(saved, here, MACHINE)) is not None:
+        if (machine := settings_mismatch(saved, here, MACHINE)) is not None:
             log.warning("%s was begun with %s: its last bits may be others", self.path, machine)
 
     def _step(self, epoch: int) -> Path:

@@ -20,7 +20,7 @@ HISTORY, SUMMARY, WEIGHTS = "history.jsonl", "summary.json", ".safetensors"
 INITIAL, BEST = "initial", "best"
 
 
-def claim(path: Path, config: RunConfig, record: Record) -> None:
+def write_metadata(path: Path, config: RunConfig, record: Record) -> None:
     """Write a run's configuration and record into its folder where they are not, or are damaged.
 
     Raises:
@@ -29,7 +29,7 @@ def claim(path: Path, config: RunConfig, record: Record) -> None:
     check_owner(path, config)
     if _read_config(path) != config:
         files.write(path / CONFIG, config.to_json())
-    if not read_record(path) or files.digest(_text(record).encode()) in _recorded(path, VERSIONS):
+    if not read_record(path) or files.digest(_text(record).encode()) in _recorded_digests(path, VERSIONS):
         write_record(path, record)
 
 
@@ -62,7 +62,7 @@ def check_owner(path: Path, config: RunConfig) -> None:
     Raises:
         OutputError: it is of another, or cannot be read.
     """
-    there, recorded = _read_config(path), _recorded(path, CONFIG)
+    there, recorded = _read_config(path), _recorded_digests(path, CONFIG)
     if there == config or files.digest(config.to_json().encode()) in recorded:
         return  # a configuration that is valid but not that of the checksums is damaged
     if there is not None:
@@ -83,7 +83,7 @@ def _read_config(path: Path) -> RunConfig | None:
         return None
 
 
-def _recorded(path: Path, name: str) -> set[str]:
+def _recorded_digests(path: Path, name: str) -> set[str]:
     """Return the digests that a folder's checksums, of the end and of checkpoints, have of a file."""
     digests: set[str] = set()
     checkpoints = path / CHECKPOINTS

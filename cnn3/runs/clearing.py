@@ -45,5 +45,5 @@ def clear(path: Path, but: Iterable[str] = ()) -> None:
         if name not in but:
             files.remove(path / name)
     weights = (file for file in path.glob(f"*{WEIGHTS}") if re.fullmatch(rf"{INITIAL}|{BEST}|epoch\d+", file.stem))
-    for file in (*weights, *files.leftovers(path), path / CHECKPOINTS):
+    for file in (*weights, *files.stale_temp_files(path), path / CHECKPOINTS):
         files.remove(file)

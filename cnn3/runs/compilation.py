@@ -16,17 +16,24 @@ from platformdirs import user_cache_path
 from cnn3.config import RunConfig
 from cnn3.nn.network import CNN3
 from cnn3.training.evaluate import EVALUATION_BATCH, evaluate, evaluate_in_training_mode
-from cnn3.training.state import NUMBERS, SCALAR, Program, at_any_rate, state_shapes, weight_shapes
+from cnn3.training.state import (
+    HYPERPARAMETER_SHAPES,
+    INT32_SCALAR,
+    TrainSpec,
+    state_shapes,
+    weight_shapes,
+    without_dropout_rate,
+)
 from cnn3.training.step import train_epoch
 
 MOST_BYTES = 2**30  # of the folder; what was used least recently goes first
 PROGRAM, LAST_USE, JAXS_LOCK = "-cache", "-atime", ".lockfile"  # how JAX names the folder's files
 JAXS_PATIENCE = 10.0  # seconds that JAX, too, waits for its lock
-WORTHWHILE = 0.1  # seconds; a program quicker to compile is not kept
+MIN_COMPILE_SECONDS = 0.1  # seconds; a program quicker to compile is not kept
 JAXS_LOG_LEVEL, FATAL = "1", 3  # of XLA's own log: what JAX sets if the user does not, and that of what ends a process
 
 
-class Compiled(NamedTuple):
+class Executables(NamedTuple):
     """A run's programs: `train_epoch`, what validates, and `evaluate`, each without its static arguments."""
 
     train_epoch: jax.stages.Compiled
@@ -45,7 +52,7 @@ def cache_compilations() -> None:
         _remove_orphans(folder)
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_compilation_cache_max_size", MOST_BYTES)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", WORTHWHILE)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", MIN_COMPILE_SECONDS)
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == JAXS_LOG_LEVEL:
         # For each program from the cache XLA warns of another CPU: it takes a preference of this one for a feature that
         # is missing (openxla/xla#44565). JAX gives each CPU programs of its own, and raises what XLA fails at.
@@ -66,53 +73,57 @@ def _remove_orphans(folder: Path) -> None:
                 path.unlink()
 
 
-def _time_of(program: Path) -> Path:
-    return program.with_name(program.name.removesuffix(PROGRAM) + LAST_USE)
+def _time_of(spec: Path) -> Path:
+    return spec.with_name(spec.name.removesuffix(PROGRAM) + LAST_USE)
 
 
-def compile_run(config: RunConfig, program: Program, train: int, validation: int, evaluated: int) -> Compiled:
+def compile_run(config: RunConfig, spec: TrainSpec, train: int, validation: int, evaluated: int) -> Executables:
     """Compile what a run needs; what was compiled before is taken as it is.
 
     Compiling apart keeps it out of the first epoch's time, and makes another shape an error instead of a wait.
 
     Args:
         config: of the run.
-        program: of the run.
+        spec: of the run.
         train: number of training images.
         validation: number of validation images, which validation in training mode takes in arrays of that size.
         evaluated: size of the arrays for all other evaluation.
     """
-    model, protocol = at_any_rate(program.model), config.protocol
+    model, protocol = without_dropout_rate(spec.model), config.protocol
     test = _lower_evaluation(model, EVALUATION_BATCH, evaluated)  # type: ignore[arg-type]
     if protocol.validate_in_training_mode:
-        validate = _lower_evaluation_in_training_mode(program.model, config.batch_size, validation)  # type: ignore[arg-type]
+        validate = _lower_evaluation_in_training_mode(spec.model, config.batch_size, validation)  # type: ignore[arg-type]
     elif protocol.mean_of_batch_means:
         validate = _lower_evaluation(model, config.batch_size, evaluated)  # type: ignore[arg-type]
     else:
         validate = test  # it is all the same which images share a batch
     with ThreadPoolExecutor(1) as thread:  # XLA compiles these there while Python traces the epoch here
         others = [thread.submit(lowered.compile) for lowered in (validate, test)]
-        return Compiled(compile_epoch(program, train), *(compiled.result() for compiled in others))
+        return Executables(compile_epoch(spec, train), *(compiled.result() for compiled in others))
 
 
-def compile_epoch(program: Program, count: int) -> jax.stages.Compiled:
+def compile_epoch(spec: TrainSpec, count: int) -> jax.stages.Compiled:
     """Return `train_epoch` compiled for `count` images; it takes all arguments but the program."""
-    return _lower_epoch(program._replace(model=at_any_rate(program.model)), count).compile()
+    return _lower_epoch(spec._replace(model=without_dropout_rate(spec.model)), count).compile()
 
 
 @cache  # what is lowered once is compiled once
-def _lower_epoch(program: Program, count: int) -> jax.stages.Lowered:
-    return train_epoch.lower(program, state_shapes(program), NUMBERS, *_split(count), SCALAR, SCALAR)
+def _lower_epoch(spec: TrainSpec, count: int) -> jax.stages.Lowered:
+    return train_epoch.lower(
+        spec, state_shapes(spec), HYPERPARAMETER_SHAPES, *_split(count), INT32_SCALAR, INT32_SCALAR
+    )
 
 
 @cache
 def _lower_evaluation(model: CNN3, batch_size: int, count: int) -> jax.stages.Lowered:
-    return evaluate.lower(model, batch_size, weight_shapes(model), *_split(count), SCALAR)
+    return evaluate.lower(model, batch_size, weight_shapes(model), *_split(count), INT32_SCALAR)
 
 
 @cache
 def _lower_evaluation_in_training_mode(model: CNN3, batch_size: int, count: int) -> jax.stages.Lowered:
-    return evaluate_in_training_mode.lower(model, batch_size, weight_shapes(model), *_split(count), SCALAR, SCALAR)
+    return evaluate_in_training_mode.lower(
+        model, batch_size, weight_shapes(model), *_split(count), INT32_SCALAR, INT32_SCALAR
+    )
 
 
 def _split(count: int) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:

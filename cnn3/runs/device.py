@@ -11,7 +11,7 @@ from cnn3.data.dataset import Dataset, Split
 from cnn3.training.optim import Hyperparameters, hyperparameters
 
 
-class Device(NamedTuple):
+class DeviceArrays(NamedTuple):
     """What an epoch takes beside the state.
 
     Validation's arrays are filled up to the size of the test set's where one compiled program serves both.
@@ -24,21 +24,21 @@ class Device(NamedTuple):
     seed: jax.Array
 
 
-def to_device(config: RunConfig, dataset: Dataset) -> Device:
+def to_device(config: RunConfig, dataset: Dataset) -> DeviceArrays:
     """Put a run's data and numbers on the device."""
     hyper, seed = jax.tree.map(np.float32, hyperparameters(config)), jnp.int32(config.seed)
     validation, count = dataset.validation, np.int32(len(dataset.validation.labels))
     if not config.protocol.validate_in_training_mode:
-        validation = filled_up(validation, evaluated_size(dataset))
-    return jax.device_put(Device(dataset.train, validation, count, hyper, seed))  # type: ignore[arg-type]
+        validation = pad_split(validation, eval_size(dataset))
+    return jax.device_put(DeviceArrays(dataset.train, validation, count, hyper, seed))  # type: ignore[arg-type]
 
 
-def evaluated_size(dataset: Dataset) -> int:
+def eval_size(dataset: Dataset) -> int:
     """Return the size of arrays that hold either of the splits that are evaluated."""
     return max(len(dataset.validation.labels), len(dataset.test.labels))
 
 
-def filled_up(split: Split, size: int) -> Split:
+def pad_split(split: Split, size: int) -> Split:
     """Return a split in arrays of so many images, zeros behind its own."""
     missing = size - len(split.labels)
     return Split(*(np.pad(a, ((0, missing),) + ((0, 0),) * (a.ndim - 1)) for a in split))

@@ -18,18 +18,18 @@ from cnn3.data.dataset import Dataset
 from cnn3.jax_settings import check_jax
 from cnn3.kernels import default_block
 from cnn3.runs.checkpoint import RunFolder, open_run
-from cnn3.runs.claim import BEST, INITIAL, WEIGHTS, claim
-from cnn3.runs.compilation import Compiled, compile_run
-from cnn3.runs.device import Device, evaluated_size, filled_up, to_device
-from cnn3.runs.locks import locked
+from cnn3.runs.claim import BEST, INITIAL, WEIGHTS, write_metadata
+from cnn3.runs.compilation import Executables, compile_run
+from cnn3.runs.device import DeviceArrays, eval_size, pad_split, to_device
+from cnn3.runs.locks import run_lock
 from cnn3.runs.memory import check_memory, temporaries
-from cnn3.runs.progress import Show, show
-from cnn3.runs.record import MACHINE, SETTINGS, make_record, other_code, other_settings
+from cnn3.runs.progress import ProgressReporter, reporter
+from cnn3.runs.record import MACHINE, SETTINGS, code_mismatch, make_record, settings_mismatch
 from cnn3.runs.reuse import Reuse, finished, make_room
 from cnn3.runs.steps import Steps, watched
 from cnn3.training.evaluate import EVALUATION_BATCH
-from cnn3.training.metrics import NEVER, Metrics, Sums, best_epoch, divide, out_of_patience
-from cnn3.training.state import Program, TrainState, Weights, init_state, make_program
+from cnn3.training.metrics import NO_DIVERGENCE, Metrics, MetricSums, best_epoch, compute_metrics, out_of_patience
+from cnn3.training.state import TrainSpec, TrainState, Weights, init_state, make_train_spec
 from cnn3.weights.weight_files import load_weights, save_weights
 
 # The least time between two checkpoints. On a GPU an epoch may take half a second, and a checkpoint as long.
@@ -100,7 +100,7 @@ def fit(
     label: str | None = None,
     wait: bool = True,
     reuse: Reuse = "same-code",
-    show: Show = show,
+    reporter: ProgressReporter = reporter,
 ) -> Result:
     """Train, stop early, and measure the best epoch's weights once on the test set.
 
@@ -113,7 +113,7 @@ def fit(
         wait: whether to wait while another process trains the run in the folder.
         reuse: "same-code" trains a run again that other code has finished, whose files are kept beside the folder;
             "any-version" takes it as it is.
-        show: the progress display.
+        reporter: the progress display.
 
     Raises:
         ConfigError: the data set does not fit the configuration, or JAX's settings do not fit cnn3.
@@ -122,22 +122,22 @@ def fit(
         BusyError: another process trains the run and is not waited for.
     """
     check(config, dataset)
-    program = make_program(config, default_block(config.precision))
+    spec = make_train_spec(config, default_block(config.precision))
     if folder is None:
-        return _run(config, program, dataset, None, label, show)
+        return _run(config, spec, dataset, None, label, reporter)
     path, record = Path(folder), make_record(config, dataset)
     outcome = finished(config, path, reuse, dataset.digest)
     if outcome is None:
-        with locked(files.make_folder(path, "--output or --runs"), wait):
+        with run_lock(files.make_folder(path, "--output or --runs"), wait):
             outcome = make_room(config, path, record, reuse)  # another process may have trained it meanwhile
             if outcome is None:
-                claim(path, config, record)
+                write_metadata(path, config, record)
                 with open_run(path, record) as opened:
-                    return _run(config, program, dataset, opened, label, show)
-    others = other_code(outcome.record, record), other_settings(outcome.record, record, SETTINGS + MACHINE)
+                    return _run(config, spec, dataset, opened, label, reporter)
+    others = code_mismatch(outcome.record, record), settings_mismatch(outcome.record, record, SETTINGS + MACHINE)
     if any(others):
         log.warning("%s was made with %s; it is used as it is", path, " and ".join(filter(None, others)))
-    return Result(config, outcome.history, outcome.summary, _load(config, program, path, outcome.history))
+    return Result(config, outcome.history, outcome.summary, _load(config, spec, path, outcome.history))
 
 
 def snapshot_name(epoch: int) -> str:
@@ -159,18 +159,23 @@ def weight_names(config: RunConfig, history: list[dict[str, Any]]) -> list[str]:
     return [INITIAL, *map(snapshot_name, _kept(config, history)), *([BEST] if history else [])]
 
 
-def _load(config: RunConfig, program: Program, path: Path, history: list[dict[str, Any]]) -> dict[str, Weights]:
+def _load(config: RunConfig, spec: TrainSpec, path: Path, history: list[dict[str, Any]]) -> dict[str, Weights]:
     """Return the weights that a run with this history has left in its folder."""
     names = weight_names(config, history)
-    return {name: load_weights(path / f"{name}{WEIGHTS}", program.model) for name in names}
+    return {name: load_weights(path / f"{name}{WEIGHTS}", spec.model) for name in names}
 
 
 def _run(
-    config: RunConfig, program: Program, dataset: Dataset, folder: RunFolder | None, label: str | None, show: Show
+    config: RunConfig,
+    spec: TrainSpec,
+    dataset: Dataset,
+    folder: RunFolder | None,
+    label: str | None,
+    show: ProgressReporter,
 ) -> Result:
     """Train from where the folder stands to the end, and write the outcome."""
     device = to_device(config, dataset)
-    state = init_state(program, device.seed)
+    state = init_state(spec, device.seed)
     history: list[dict[str, Any]] = []
     weights: dict[str, Weights] = {}
 
@@ -178,21 +183,21 @@ def _run(
         weights[name] = jax.tree.map(np.array, state.weights)  # a copy: the next epoch takes the state's memory
         if folder is not None:
             path = folder.path / f"{name}{WEIGHTS}"
-            save_weights(path, program.model, weights[name], dataset.classes)
+            save_weights(path, spec.model, weights[name], dataset.classes)
 
     saved = folder.restore(state) if folder is not None else None
     if saved is not None and folder is not None:
         restored, history = saved
         state = jax.tree.map(jnp.copy, restored)  # into memory of XLA's own: only there can an epoch work in place
-        weights = _load(config, program, folder.path, history)
+        weights = _load(config, spec, folder.path, history)
     else:
         keep(INITIAL, state)
 
     diverged = None
     with ExitStack() as stack:
         report = stack.enter_context(show(label, len(history), config.epochs)) if label else None
-        counts = len(dataset.train.labels), len(dataset.validation.labels), evaluated_size(dataset)
-        compiled = compile_run(config, program, *counts)
+        counts = len(dataset.train.labels), len(dataset.validation.labels), eval_size(dataset)
+        compiled = compile_run(config, spec, *counts)
         steps = report.steps if report and jax.default_backend() == "cpu" else None  # elsewhere an epoch is short
         check_memory(temporaries(compiled.train_epoch), config.batch_size)
         due = time.perf_counter()
@@ -232,7 +237,7 @@ def _stopped(config: RunConfig, history: list[dict[str, Any]]) -> str | None:
 
 
 def _epoch(
-    config: RunConfig, compiled: Compiled, state: TrainState, device: Device, steps: Steps | None, epoch: int
+    config: RunConfig, compiled: Executables, state: TrainState, device: DeviceArrays, steps: Steps | None, epoch: int
 ) -> tuple[TrainState, dict[str, Any], Diverged | None]:
     """Train and validate one epoch, and tell `steps` of its own; the state given is used up."""
     count = len(device.train.labels)
@@ -245,19 +250,21 @@ def _epoch(
     state, validation = _validate(config, compiled, state, device, index)
     record = {
         "epoch": epoch,
-        "train": divide(train, count, config.batch_size, config.protocol)._asdict(),
-        "validation": divide(validation, int(device.validation_count), config.batch_size, config.protocol)._asdict(),
+        "train": compute_metrics(train, count, config.batch_size, config.protocol)._asdict(),
+        "validation": compute_metrics(
+            validation, int(device.validation_count), config.batch_size, config.protocol
+        )._asdict(),
         "seconds": time.perf_counter() - start,
         "images_per_second": count / (trained - start),
     }
     first = {"training": int(train.diverged_at), "validation": int(validation.diverged_at)}
-    diverged = [Diverged(epoch, during, step) for during, step in first.items() if step != NEVER]
+    diverged = [Diverged(epoch, during, step) for during, step in first.items() if step != NO_DIVERGENCE]
     return state, record, diverged[0] if diverged else None
 
 
 def _validate(
-    config: RunConfig, compiled: Compiled, state: TrainState, device: Device, epoch: jax.Array
-) -> tuple[TrainState, Sums]:
+    config: RunConfig, compiled: Executables, state: TrainState, device: DeviceArrays, epoch: jax.Array
+) -> tuple[TrainState, MetricSums]:
     """Return the validation metrics, and the state, which the report's protocol moves in validation."""
     if not config.protocol.validate_in_training_mode:
         return state, compiled.validate(state.weights, *device.validation, device.validation_count)
@@ -265,11 +272,11 @@ def _validate(
     return state._replace(weights=weights), sums
 
 
-def _test(config: RunConfig, compiled: Compiled, dataset: Dataset, weights: Weights) -> Metrics:
+def _test(config: RunConfig, compiled: Executables, dataset: Dataset, weights: Weights) -> Metrics:
     count = len(dataset.test.labels)
-    test = filled_up(dataset.test, evaluated_size(dataset))
+    test = pad_split(dataset.test, eval_size(dataset))
     sums = compiled.test(*jax.device_put((weights, *test, np.int32(count))))
-    return divide(sums, count, EVALUATION_BATCH, config.protocol)
+    return compute_metrics(sums, count, EVALUATION_BATCH, config.protocol)
 
 
 def _summarise(

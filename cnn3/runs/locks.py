@@ -31,7 +31,7 @@ class BusyError(Exception):
 
 
 @contextmanager
-def locked(folder: Path, wait: bool) -> Iterator[None]:
+def run_lock(folder: Path, wait: bool) -> Iterator[None]:
     """Keep other processes out of a folder.
 
     Args:

@@ -13,7 +13,7 @@ def check_memory(needed: int, batch_size: int) -> None:
     """Make sure that an epoch fits, since a system that runs out of memory kills without a word.
 
     Args:
-        needed: bytes that XLA has planned for the epoch's temporaries; see `temporaries`.
+        needed: bytes that XLA has planned for the epoch's temporaries; see `temp_bytes`.
         batch_size: which they grow with.
 
     Raises:

@@ -20,13 +20,13 @@ class Report(NamedTuple):
     steps: Steps | None = None
 
 
-Show = Callable[[str, int, int], AbstractContextManager[Report]]  # as `show`
+ProgressReporter = Callable[[str, int, int], AbstractContextManager[Report]]  # as `show`
 
 
 class Shown(NamedTuple):
     """What shows several runs: `run` one of them, `end` that one has ended; `steps` tells whether it shows steps."""
 
-    run: Show
+    run: ProgressReporter
     end: Callable[[], None]
     steps: bool
 
@@ -42,7 +42,7 @@ def describe(record: dict[str, Any]) -> str:
 
 
 @contextmanager
-def show(label: str, done: int, epochs: int, console: Console | None = None) -> Iterator[Report]:
+def reporter(label: str, done: int, epochs: int, console: Console | None = None) -> Iterator[Report]:
     """Show a run of at most `epochs` epochs, `done` of which lie behind it; yields what it tells of itself."""
     with shown(console) as display, display.run(label, done, epochs) as report:
         yield report

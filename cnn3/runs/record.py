@@ -46,7 +46,7 @@ def current_record(config: RunConfig) -> Record:
     }
 
 
-def other_code(saved: Record, current: Record) -> str | None:
+def code_mismatch(saved: Record, current: Record) -> str | None:
     """Return in words which other code made a run, or None if the same did."""
     if saved.get(CODE) == current[CODE]:
         return None
@@ -54,14 +54,14 @@ def other_code(saved: Record, current: Record) -> str | None:
     return f"cnn3 {saved.get('cnn3', 'unknown')} ({known}), not {current['cnn3']} (code {current[CODE]})"
 
 
-def other_data(saved: Record, digest: str | None) -> str | None:
+def data_mismatch(saved: Record, digest: str | None) -> str | None:
     """Return in words on which other data a run was trained, or None if on the same, or one of them is not known."""
     if digest is None or saved.get(DATA, digest) == digest:
         return None
     return f"data {saved[DATA]}, not {digest}"
 
 
-def other_settings(saved: Record, current: Record, names: Iterable[str] = SETTINGS) -> str | None:
+def settings_mismatch(saved: Record, current: Record, names: Iterable[str] = SETTINGS) -> str | None:
     """Return in words under which other versions and settings a run was trained, or None if under the same."""
     differing = [name for name in names if name in saved and saved[name] != current[name]]
     return " and ".join(f"{name} {saved[name]}, not {current[name]}" for name in differing) or None

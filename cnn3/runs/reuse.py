@@ -8,7 +8,7 @@ from cnn3.config import RunConfig
 from cnn3.files import DamagedError, OutputError
 from cnn3.runs.checkpoint import Outcome, read_outcome
 from cnn3.runs.clearing import clear, set_aside
-from cnn3.runs.record import CODE, DATA, Record, current_record, other_code, other_data
+from cnn3.runs.record import CODE, DATA, Record, code_mismatch, current_record, data_mismatch
 
 Reuse = Literal["same-code", "any-version"]  # which finished runs are taken as they are
 
@@ -33,7 +33,7 @@ def finished(config: RunConfig, path: Path, reuse: Reuse = "same-code", digest: 
         outcome = read_outcome(path, config)
     except DamagedError:
         return None
-    if outcome is None or (reuse == "same-code" and other_code(outcome.record, current_record(config))):
+    if outcome is None or (reuse == "same-code" and code_mismatch(outcome.record, current_record(config))):
         return None
     _check_data(path, outcome.record, digest)
     return outcome
@@ -54,7 +54,7 @@ def make_room(config: RunConfig, path: Path, record: Record, reuse: Reuse) -> Ou
     if outcome is None:
         return None
     _check_data(path, outcome.record, record[DATA])
-    code = other_code(outcome.record, record)
+    code = code_mismatch(outcome.record, record)
     if code is None or reuse == "any-version":
         return outcome
     aside = set_aside(path, _label(outcome.record))
@@ -63,7 +63,7 @@ def make_room(config: RunConfig, path: Path, record: Record, reuse: Reuse) -> Ou
 
 
 def _check_data(path: Path, saved: Record, digest: str | None) -> None:
-    if (data := other_data(saved, digest)) is not None:
+    if (data := data_mismatch(saved, digest)) is not None:
         raise OutputError(f"{path} holds this run on other images ({data}); name another folder, or delete it")
 
 

@@ -25,7 +25,7 @@ from jaxtyping import Array, Bool, Float, Int, Int32, PRNGKeyArray, UInt8
 
 from cnn3.config import AugmentConfig
 
-SIZE = 32  # pixels along a side of an image
+IMAGE_SIZE = 32  # pixels along a side of an image
 MEAN = (0.485, 0.456, 0.406)  # ImageNet's, as the report has it
 STD = (0.229, 0.224, 0.225)
 
@@ -41,7 +41,7 @@ class Bounds(NamedTuple):
     largest: float | Float[Array, ""]
 
 
-class Draws(NamedTuple):
+class TransformParams(NamedTuple):
     """The random numbers that transform a batch."""
 
     offset: Int[Array, "batch 2"]  # (dy, dx) of the crop's corner from the image's own, at most the padding either way
@@ -56,11 +56,11 @@ def bounds(config: AugmentConfig) -> Bounds:
     return Bounds(float(config.padding), config.flip, config.rotation, config.shear, *config.scale)
 
 
-def draw(key: PRNGKeyArray, batch: int, bounds: Bounds) -> Draws:
+def sample_params(key: PRNGKeyArray, batch: int, bounds: Bounds) -> TransformParams:
     """Draw the transforms of `batch` images: a flip with its probability, all else uniform (the study's train.py)."""
     offset, flip, angle, shear, scale = jax.random.split(key, 5)
     padding = jnp.asarray(bounds.padding).astype(jnp.int32)
-    return Draws(
+    return TransformParams(
         offset=jax.random.randint(offset, (batch, 2), 0, 2 * padding + 1) - padding,
         flip=jax.random.bernoulli(flip, bounds.flip, (batch,)),
         angle=jax.random.uniform(angle, (batch,), minval=-bounds.rotation, maxval=bounds.rotation),
@@ -69,14 +69,14 @@ def draw(key: PRNGKeyArray, batch: int, bounds: Bounds) -> Draws:
     )
 
 
-def transform(images: UInt8[Array, "batch 32 32 3"], draws: Draws) -> UInt8[Array, "batch 32 32 3"]:
+def transform(images: UInt8[Array, "batch 32 32 3"], params: TransformParams) -> UInt8[Array, "batch 32 32 3"]:
     """Crop, flip, rotate, then shear and scale each image by its own draws, within what `AugmentConfig` allows."""
-    return jax.vmap(_transform)(images, draws)
+    return jax.vmap(_transform)(images, params)
 
 
 def augment(key: PRNGKeyArray, images: UInt8[Array, "batch 32 32 3"], bounds: Bounds) -> UInt8[Array, "batch 32 32 3"]:
     """Transform each image at random."""
-    return transform(images, draw(key, len(images), bounds))
+    return transform(images, sample_params(key, len(images), bounds))
 
 
 def normalize(images: UInt8[Array, "batch 32 32 3"]) -> Float[Array, "batch 32 32 3"]:
@@ -84,20 +84,20 @@ def normalize(images: UInt8[Array, "batch 32 32 3"]) -> Float[Array, "batch 32 3
     return (images.astype(jnp.float32) / 255 - jnp.array(MEAN)) / jnp.array(STD)
 
 
-def _transform(image: UInt8[Array, "32 32 3"], draws: Draws) -> UInt8[Array, "32 32 3"]:
-    """`transform` of one image; the fields of `draws` lack the batch dimension."""
-    row, column = jnp.arange(SIZE)[:, None], jnp.arange(SIZE)[None, :]
-    visited = jnp.zeros((), jnp.int32)  # all coordinates on the way from output to input, or-ed
-    for matrix in (_shear_and_scale(draws.shear, draws.scale), _rotation(draws.angle)):
+def _transform(image: UInt8[Array, "32 32 3"], params: TransformParams) -> UInt8[Array, "32 32 3"]:
+    """`transform` of one image; the fields of `params` lack the batch dimension."""
+    row, column = jnp.arange(IMAGE_SIZE)[:, None], jnp.arange(IMAGE_SIZE)[None, :]
+    coordinate_bits = jnp.zeros((), jnp.int32)  # all coordinates on the way from output to input, or-ed
+    for matrix in (_shear_and_scale(params.shear, params.scale), _rotation(params.angle)):
         row, column = _resample(matrix, row, column)
-        visited |= row | column
-    row = row + draws.offset[0]
-    column = jnp.where(draws.flip, SIZE - 1 - column, column) + draws.offset[1]
-    inside = (visited | row | column) & -SIZE == 0  # 0..31 have no bit but the lowest five
+        coordinate_bits |= row | column
+    row = row + params.offset[0]
+    column = jnp.where(params.flip, IMAGE_SIZE - 1 - column, column) + params.offset[1]
+    inside = (coordinate_bits | row | column) & -IMAGE_SIZE == 0  # 0..31 have no bit but the lowest five
     # Outside points to a black pixel after the last. A mask over what was gathered would be slower: XLA for CPUs fuses
     # it, and with it all of the above, into each consumer (nine for the patches of a convolution), but not a gather.
-    index = jnp.where(inside, row * SIZE + column, SIZE * SIZE)
-    return jnp.pad(image.reshape(SIZE * SIZE, 3), ((0, 1), (0, 0))).at[index].get(mode="promise_in_bounds")
+    index = jnp.where(inside, row * IMAGE_SIZE + column, IMAGE_SIZE * IMAGE_SIZE)
+    return jnp.pad(image.reshape(IMAGE_SIZE * IMAGE_SIZE, 3), ((0, 1), (0, 0))).at[index].get(mode="promise_in_bounds")
 
 
 # Numbers in fixed point: int32 with BITS fractional bits, of magnitude below 2.
@@ -128,8 +128,8 @@ def _shear_and_scale(shear: Float[Array, ""], scale: Float[Array, ""]) -> Matrix
 def _resample(matrix: Matrix, row: Pixels, column: Pixels) -> tuple[Pixels, Pixels]:
     """Nearest input pixels (row, column) to output pixels, computed as Pillow does: in units of 2^-16 pixel."""
     (xx, xy), (yx, yy) = matrix
-    x = _first(xx + xy) + column * _pillow(xx) + row * _pillow(xy)
-    y = _first(yx + yy) + column * _pillow(yx) + row * _pillow(yy)
+    x = _origin(xx + xy) + column * _pillow(xx) + row * _pillow(xy)
+    y = _origin(yx + yy) + column * _pillow(yx) + row * _pillow(yy)
     return y >> 16, x >> 16
 
 
@@ -139,14 +139,14 @@ def _pillow(a: Fixed) -> Int32[Array, ""]:
     return (a + (1 << drop - 1)) >> drop
 
 
-def _first(a: Fixed) -> Int32[Array, ""]:
+def _origin(a: Fixed) -> Int32[Array, ""]:
     """The input coordinate, in Pillow's fixed point, of output pixel 0, whose middle is 1/2 - SIZE/2 off the centre.
 
     floor(2^16 (SIZE/2 - a (SIZE - 1)/2) + 1/2), of a's high and low bits apart lest they overflow.
     """
     drop = BITS - 15
     high, low = a >> drop, a & (1 << drop) - 1
-    return (SIZE << 15) - (SIZE - 1) * high + (((1 << drop - 1) - (SIZE - 1) * low) >> drop)
+    return (IMAGE_SIZE << 15) - (IMAGE_SIZE - 1) * high + (((1 << drop - 1) - (IMAGE_SIZE - 1) * low) >> drop)
 
 
 def _fixed(a: Float[Array, ""] | float) -> Fixed:

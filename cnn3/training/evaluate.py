@@ -8,31 +8,31 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Int
 
-from cnn3.nn.network import CNN3, Counted, Output
-from cnn3.training.metrics import Labels, Sums, add, measure, zero_sums
-from cnn3.training.state import COMPILER, Images, Weights
-from cnn3.training.step import epoch_key, fold_batches, forward
+from cnn3.nn.network import CNN3, Mask, Output
+from cnn3.training.metrics import Labels, MetricSums, batch_metrics, merge, zero_sums
+from cnn3.training.state import COMPILER_OPTIONS, Images, Weights
+from cnn3.training.step import epoch_key, fori_batches, forward
 
 EVALUATION_BATCH = 64  # report, eval.py, line 18
 
 
-@partial(jax.jit, static_argnums=(0, 1), compiler_options=COMPILER)
+@partial(jax.jit, static_argnums=(0, 1), compiler_options=COMPILER_OPTIONS)
 def evaluate(
     model: CNN3, batch_size: int, weights: Weights, images: Images, labels: Labels, count: Int[Array, ""] | int
-) -> Sums:
+) -> MetricSums:
     """Return the metrics of the first `count` images in inference mode; `batch_size` matters to `batch_means` alone.
 
     The count is traced, so that splits in arrays of one size share a compiled program.
     """
 
-    def body(total: Sums, step: Any, positions: Any, counted: Counted) -> Sums:
+    def body(total: MetricSums, step: Any, positions: Any, mask: Mask) -> MetricSums:
         output, _ = forward(model, weights, images[positions])
-        return add(total, measure(output.logits, labels[positions], step, counted))
+        return merge(total, batch_metrics(output.logits, labels[positions], step, mask))
 
-    return fold_batches(body, zero_sums(), count, batch_size)
+    return fori_batches(body, zero_sums(), count, batch_size)
 
 
-@partial(jax.jit, static_argnums=(0, 1), compiler_options=COMPILER)
+@partial(jax.jit, static_argnums=(0, 1), compiler_options=COMPILER_OPTIONS)
 def evaluate_in_training_mode(
     model: CNN3,
     batch_size: int,
@@ -41,7 +41,7 @@ def evaluate_in_training_mode(
     labels: Labels,
     seed: Int[Array, ""],
     epoch: Int[Array, ""],
-) -> tuple[Weights, Sums]:
+) -> tuple[Weights, MetricSums]:
     """Evaluate as the report's program does: batch statistics, dropout on, in random order.
 
     Returns:
@@ -50,21 +50,21 @@ def evaluate_in_training_mode(
     order_key, steps_key = jax.random.split(jax.random.fold_in(epoch_key(seed, epoch), 1))
     order = jax.random.permutation(order_key, len(labels))
 
-    def body(carry: tuple[Weights, Sums], step: Any, positions: Any, counted: Counted) -> tuple[Weights, Sums]:
+    def body(carry: tuple[Weights, MetricSums], step: Any, positions: Any, mask: Mask) -> tuple[Weights, MetricSums]:
         weights, total = carry
         batch = order[positions]
-        output, batch_stats = forward(model, weights, images[batch], jax.random.fold_in(steps_key, step), counted)
-        sums = measure(output.logits, labels[batch], step, counted)
-        return weights._replace(batch_stats=batch_stats), add(total, sums)
+        output, batch_stats = forward(model, weights, images[batch], jax.random.fold_in(steps_key, step), mask)
+        sums = batch_metrics(output.logits, labels[batch], step, mask)
+        return weights._replace(batch_stats=batch_stats), merge(total, sums)
 
-    return fold_batches(body, (weights, zero_sums()), len(labels), batch_size)
+    return fori_batches(body, (weights, zero_sums()), len(labels), batch_size)
 
 
-@partial(jax.jit, static_argnums=(0, 1), compiler_options=COMPILER)
+@partial(jax.jit, static_argnums=(0, 1), compiler_options=COMPILER_OPTIONS)
 def predict(model: CNN3, batch_size: int, weights: Weights, images: Images) -> Output:
     """Return logits and latents of all images, in inference mode."""
     count = len(images)
     batches = -(-count // batch_size)
-    kept = jnp.minimum(jnp.arange(batches * batch_size), count - 1).reshape(batches, batch_size)
-    output = lax.map(lambda batch: forward(model, weights, images[batch])[0], kept)
+    positions = jnp.minimum(jnp.arange(batches * batch_size), count - 1).reshape(batches, batch_size)
+    output = lax.map(lambda batch: forward(model, weights, images[batch])[0], positions)
     return jax.tree.map(lambda a: a.reshape(batches * batch_size, -1)[:count], output)

@@ -9,11 +9,11 @@ from jaxtyping import Array, Bool, Float, Int
 
 from cnn3.config import Protocol
 
-NEVER = 2**31 - 1
+NO_DIVERGENCE = 2**31 - 1
 Labels = Int[Array, " batch"]
 
 
-class Sums(NamedTuple):
+class MetricSums(NamedTuple):
     """Metrics of a pass over images, summed."""
 
     loss: Float[Array, ""]  # over images
@@ -29,14 +29,14 @@ class Metrics(NamedTuple):
     accuracy: float
 
 
-def zero_sums() -> Sums:
+def zero_sums() -> MetricSums:
     """Return the metrics of no images."""
-    return Sums(jnp.float32(0), jnp.float32(0), jnp.int32(0), jnp.int32(NEVER))
+    return MetricSums(jnp.float32(0), jnp.float32(0), jnp.int32(0), jnp.int32(NO_DIVERGENCE))
 
 
-def add(a: Sums, b: Sums) -> Sums:
+def merge(a: MetricSums, b: MetricSums) -> MetricSums:
     """Return the metrics of both passes."""
-    return Sums(
+    return MetricSums(
         a.loss + b.loss,
         a.batch_means + b.batch_means,
         a.correct + b.correct,
@@ -44,21 +44,23 @@ def add(a: Sums, b: Sums) -> Sums:
     )
 
 
-def measure(
+def batch_metrics(
     logits: Float[Array, "batch classes"],
     labels: Labels,
     step: Int[Array, ""] | int,
-    counted: Bool[Array, " batch"] | None = None,
-) -> Sums:
-    """Return the metrics of one batch; `counted` says which of its images count, None that all do."""
-    counted = jnp.ones(len(labels), bool) if counted is None else counted
-    losses = jnp.where(counted, optax.softmax_cross_entropy_with_integer_labels(logits, labels), 0)
-    mean = jnp.sum(losses) / jnp.sum(counted)
-    correct = jnp.sum((jnp.argmax(logits, -1) == labels) & counted, dtype=jnp.int32)
-    return Sums(jnp.sum(losses), mean, correct, jnp.where(jnp.isfinite(mean), NEVER, step).astype(jnp.int32))
+    mask: Bool[Array, " batch"] | None = None,
+) -> MetricSums:
+    """Return the metrics of one batch; `mask` says which of its images count, None that all do."""
+    mask = jnp.ones(len(labels), bool) if mask is None else mask
+    losses = jnp.where(mask, optax.softmax_cross_entropy_with_integer_labels(logits, labels), 0)
+    mean = jnp.sum(losses) / jnp.sum(mask)
+    correct = jnp.sum((jnp.argmax(logits, -1) == labels) & mask, dtype=jnp.int32)
+    return MetricSums(
+        jnp.sum(losses), mean, correct, jnp.where(jnp.isfinite(mean), NO_DIVERGENCE, step).astype(jnp.int32)
+    )
 
 
-def divide(sums: Sums, count: int, batch_size: int, protocol: Protocol) -> Metrics:
+def compute_metrics(sums: MetricSums, count: int, batch_size: int, protocol: Protocol) -> Metrics:
     """Return the metrics of `count` images taken in batches of `batch_size`.
 
     The protocol says whether the report's denominators are used (train.py, lines 133-139): the loss over batches,

@@ -11,10 +11,10 @@ from jaxtyping import Array, Float
 from cnn3.config import OptimizerName, RunConfig
 from cnn3.training.augment import Bounds, bounds
 
-Rule = Literal["sgd", "rmsprop", "adam"]
+Family = Literal["sgd", "rmsprop", "adam"]
 
 # The others differ from these in numbers alone, so they need not be compiled again.
-RULES: Mapping[OptimizerName, Rule] = {
+FAMILIES: Mapping[OptimizerName, Family] = {
     "sgd": "sgd",
     "momentum": "sgd",
     "rmsprop": "rmsprop",
@@ -67,7 +67,7 @@ def adam(_: Hyperparameters) -> optax.GradientTransformation:
     return optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8)
 
 
-DIRECTIONS: Mapping[Rule, Callable[[Hyperparameters], optax.GradientTransformation]] = {
+TRANSFORMS: Mapping[Family, Callable[[Hyperparameters], optax.GradientTransformation]] = {
     "sgd": sgd,
     "rmsprop": rmsprop,
     "adam": adam,
@@ -75,21 +75,21 @@ DIRECTIONS: Mapping[Rule, Callable[[Hyperparameters], optax.GradientTransformati
 
 
 def make_optimizer(
-    rule: Rule, hyper: Hyperparameters, frozen: frozenset[str] = frozenset()
+    family: Family, hyper: Hyperparameters, no_decay: frozenset[str] = frozenset()
 ) -> optax.GradientTransformation:
     """Return the optimizer.
 
     Args:
-        rule: how a gradient becomes a direction.
+        family: how a gradient becomes a direction.
         hyper: its numbers, concrete or traced.
-        frozen: layers that take no decay because nothing depends on them: torch.optim skips parameters without a
+        no_decay: layers that take no decay because nothing depends on them: torch.optim skips parameters without a
             gradient, so decay must not shrink them either.
     """
 
     def decayed(params: Any) -> Any:
-        return {name: jax.tree.map(lambda _, live=name not in frozen: live, layer) for name, layer in params.items()}
+        return {name: jax.tree.map(lambda _, live=name not in no_decay: live, layer) for name, layer in params.items()}
 
     add = partial(optax.add_decayed_weights, mask=decayed)
     return optax.chain(
-        add(hyper.l2), DIRECTIONS[rule](hyper), add(hyper.decay), optax.scale_by_learning_rate(hyper.learning_rate)
+        add(hyper.l2), TRANSFORMS[family](hyper), add(hyper.decay), optax.scale_by_learning_rate(hyper.learning_rate)
     )

@@ -12,13 +12,15 @@ from jaxtyping import Array, Int, PRNGKeyArray, UInt8
 from cnn3.config import ModelConfig, RunConfig
 from cnn3.nn.layers import Block
 from cnn3.nn.network import CNN3
-from cnn3.training.optim import RULES, Hyperparameters, Rule, hyperparameters, make_optimizer
+from cnn3.training.optim import FAMILIES, Family, Hyperparameters, hyperparameters, make_optimizer
 
-SCALAR = jax.ShapeDtypeStruct((), jnp.int32)  # the type of a seed and of an epoch
-NUMBERS = jax.tree.map(lambda _: jax.ShapeDtypeStruct((), jnp.float32), hyperparameters(RunConfig()))
+INT32_SCALAR = jax.ShapeDtypeStruct((), jnp.int32)  # the type of a seed and of an epoch
+HYPERPARAMETER_SHAPES = jax.tree.map(lambda _: jax.ShapeDtypeStruct((), jnp.float32), hyperparameters(RunConfig()))
 # XLA's newer code generator for CPUs takes half as long again to compile these programs, which run no faster for it;
 # from jaxlib 0.11.1 on it is the only one.
-COMPILER: dict[str, bool | int] = {"xla_cpu_use_fusion_emitters": False} if jax.__version_info__ < (0, 11, 1) else {}
+COMPILER_OPTIONS: dict[str, bool | int] = (
+    {"xla_cpu_use_fusion_emitters": False} if jax.__version_info__ < (0, 11, 1) else {}
+)
 Images = UInt8[Array, "batch 32 32 3"]
 
 
@@ -36,11 +38,11 @@ class TrainState(NamedTuple):
     opt_state: optax.OptState
 
 
-class Program(NamedTuple):
+class TrainSpec(NamedTuple):
     """What is fixed when an epoch is compiled: all of a run but its numbers and its data."""
 
     model: CNN3
-    rule: Rule
+    family: Family
     batch_size: int
 
 
@@ -49,13 +51,13 @@ def random_key(seed: int | Int[Array, ""]) -> PRNGKeyArray:
     return jax.random.key(seed, impl="threefry2x32")
 
 
-def make_program(config: RunConfig, block: Block) -> Program:
+def make_train_spec(config: RunConfig, block: Block) -> TrainSpec:
     """Return what is fixed when a run's epoch is compiled."""
     model = CNN3(config.model, config.protocol.discard_last_norm, block, config.precision)
-    return Program(model, RULES[config.optimizer.name], config.batch_size)
+    return TrainSpec(model, FAMILIES[config.optimizer.name], config.batch_size)
 
 
-def at_any_rate(model: CNN3) -> CNN3:
+def without_dropout_rate(model: CNN3) -> CNN3:
     """Return the network whose compiled programs serve all that differ from it in the rate of dropout alone.
 
     The rate matters in training only, which takes it as a number.
@@ -63,32 +65,32 @@ def at_any_rate(model: CNN3) -> CNN3:
     return model.clone(config=replace(model.config, dropout=0.0))
 
 
-def optimizer(program: Program, hyper: Hyperparameters) -> optax.GradientTransformation:
+def make_spec_optimizer(spec: TrainSpec, hyper: Hyperparameters) -> optax.GradientTransformation:
     """Return the run's optimizer; a norm whose output is thrown away is not decayed."""
-    discarded = f"batch_norm{3 + len(program.model.config.hidden)}"
-    return make_optimizer(program.rule, hyper, frozenset({discarded} if program.model.discard_last_norm else ()))
+    discarded = f"batch_norm{3 + len(spec.model.config.hidden)}"
+    return make_optimizer(spec.family, hyper, frozenset({discarded} if spec.model.discard_last_norm else ()))
 
 
-def init_state(program: Program, seed: Int[Array, ""]) -> TrainState:
+def init_state(spec: TrainSpec, seed: Int[Array, ""]) -> TrainState:
     """Return the state before the first step."""
-    weights = init_weights(at_any_rate(program.model).config, seed)
-    return TrainState(weights, _init_optimizer(program, weights.params))
+    weights = init_weights(without_dropout_rate(spec.model).config, seed)
+    return TrainState(weights, _init_optimizer(spec, weights.params))
 
 
-def state_shapes(program: Program) -> TrainState:
+def state_shapes(spec: TrainSpec) -> TrainState:
     """Return the shapes and types of `init_state`'s result, without computing it."""
-    weights = init_weights.eval_shape(at_any_rate(program.model).config, SCALAR)
-    return TrainState(weights, _init_optimizer.eval_shape(program, weights.params))
+    weights = init_weights.eval_shape(without_dropout_rate(spec.model).config, INT32_SCALAR)
+    return TrainState(weights, _init_optimizer.eval_shape(spec, weights.params))
 
 
 @partial(jax.jit, static_argnums=0)  # compiled at once: array by array takes three times as long
-def _init_optimizer(program: Program, params: dict[str, Any]) -> optax.OptState:
+def _init_optimizer(spec: TrainSpec, params: dict[str, Any]) -> optax.OptState:
     """Return the optimizer's state before the first step; its numbers do not matter to it."""
-    return optimizer(program, hyperparameters(RunConfig())).init(params)
+    return make_spec_optimizer(spec, hyperparameters(RunConfig())).init(params)
 
 
 # It runs once: optimizing it would take several times longer than it does.
-@partial(jax.jit, static_argnums=0, compiler_options=COMPILER | {"xla_backend_optimization_level": 0})
+@partial(jax.jit, static_argnums=0, compiler_options=COMPILER_OPTIONS | {"xla_backend_optimization_level": 0})
 def init_weights(config: ModelConfig, seed: Int[Array, ""]) -> Weights:
     """Return the weights before the first step; how the network computes does not change them."""
     images = jnp.zeros((1, 32, 32, 3), jnp.float32)  # as the weights, also where float64 is the default
@@ -98,4 +100,4 @@ def init_weights(config: ModelConfig, seed: Int[Array, ""]) -> Weights:
 
 def weight_shapes(model: CNN3) -> Weights:
     """Return the shapes and types of a model's weights."""
-    return init_weights.eval_shape(model.config, SCALAR)
+    return init_weights.eval_shape(model.config, INT32_SCALAR)

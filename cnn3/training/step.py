@@ -10,11 +10,19 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from cnn3.nn.network import CNN3, Counted, Output, Rate
+from cnn3.nn.network import CNN3, DropoutRate, Mask, Output
 from cnn3.training.augment import augment, normalize
-from cnn3.training.metrics import Labels, Sums, add, measure, zero_sums
+from cnn3.training.metrics import Labels, MetricSums, batch_metrics, merge, zero_sums
 from cnn3.training.optim import Hyperparameters
-from cnn3.training.state import COMPILER, Images, Program, TrainState, Weights, optimizer, random_key
+from cnn3.training.state import (
+    COMPILER_OPTIONS,
+    Images,
+    TrainSpec,
+    TrainState,
+    Weights,
+    make_spec_optimizer,
+    random_key,
+)
 
 Carry = TypeVar("Carry")
 
@@ -23,40 +31,40 @@ def forward(
     model: CNN3,
     weights: Weights,
     images: Images,
-    dropout: PRNGKeyArray | None = None,
-    counted: Counted | None = None,
-    rate: Rate | None = None,
+    dropout_key: PRNGKeyArray | None = None,
+    mask: Mask | None = None,
+    dropout_rate: DropoutRate | None = None,
 ) -> tuple[Output, dict[str, Any]]:
-    """Apply the network to raw images: in training mode, with running statistics updated, if `dropout` is a key.
+    """Apply the network to raw images: in training mode, with running statistics updated, if `dropout_key` is a key.
 
-    `counted` says which images count in the batch's statistics; None is all. `rate` is of dropout; None is the
+    `mask` says which images count in the batch's statistics; None is all. `dropout_rate` is of dropout; None is the
     configuration's.
 
     Returns:
         logits and latents, and the batch statistics.
     """
     x = normalize(images)
-    if dropout is None:
+    if dropout_key is None:
         return model.apply(weights._asdict(), x, train=False), weights.batch_stats  # type: ignore[return-value]
-    rngs = {"dropout": dropout}
-    apply = partial(model.apply, train=True, counted=counted, rate=rate, rngs=rngs, mutable=["batch_stats"])
+    rngs = {"dropout": dropout_key}
+    apply = partial(model.apply, train=True, mask=mask, rate=dropout_rate, rngs=rngs, mutable=["batch_stats"])
     output, updated = apply(weights._asdict(), x)
     return output, updated.get("batch_stats", {})  # type: ignore[return-value]
 
 
 def train_step(
-    program: Program,
+    spec: TrainSpec,
     state: TrainState,
     hyper: Hyperparameters,
     images: Images,
     labels: Labels,
     key: PRNGKeyArray,
     step: Int[Array, ""] | int = 0,
-    counted: Counted | None = None,
-) -> tuple[TrainState, Sums]:
+    mask: Mask | None = None,
+) -> tuple[TrainState, MetricSums]:
     """Augment a batch, and take one step down the gradient of its mean cross entropy.
 
-    Images that are not `counted` only fill up the batch: the step is that of the others alone. None counts all.
+    Images that are not `mask` only fill up the batch: the step is that of the others alone. None counts all.
 
     Returns:
         the next state, and the metrics of the batch before the step.
@@ -64,20 +72,20 @@ def train_step(
     augment_key, dropout_key = jax.random.split(key)
     augmented = augment(augment_key, images, hyper.augment)
 
-    def loss(params: dict[str, Any]) -> tuple[Float[Array, ""], tuple[Sums, dict[str, Any]]]:
+    def loss(params: dict[str, Any]) -> tuple[Float[Array, ""], tuple[MetricSums, dict[str, Any]]]:
         weights = state.weights._replace(params=params)
-        output, batch_stats = forward(program.model, weights, augmented, dropout_key, counted, hyper.dropout)
-        sums = measure(output.logits, labels, step, counted)
+        output, batch_stats = forward(spec.model, weights, augmented, dropout_key, mask, hyper.dropout)
+        sums = batch_metrics(output.logits, labels, step, mask)
         return sums.batch_means, (sums, batch_stats)
 
     gradients, (sums, batch_stats) = jax.grad(loss, has_aux=True)(state.weights.params)
-    updates, opt_state = optimizer(program, hyper).update(gradients, state.opt_state, state.weights.params)
+    updates, opt_state = make_spec_optimizer(spec, hyper).update(gradients, state.opt_state, state.weights.params)
     params: Any = optax.apply_updates(state.weights.params, updates)
     return TrainState(Weights(params, batch_stats), opt_state), sums
 
 
-def fold_batches(
-    body: Callable[[Carry, Int[Array, ""], Int[Array, " batch"], Counted], Carry],
+def fori_batches(
+    body: Callable[[Carry, Int[Array, ""], Int[Array, " batch"], Mask], Carry],
     carry: Carry,
     count: int | Int[Array, ""],
     batch_size: int,
@@ -95,16 +103,16 @@ def fold_batches(
     return lax.fori_loop(0, -(-count // batch_size), one, carry)
 
 
-@partial(jax.jit, static_argnums=0, donate_argnums=1, compiler_options=COMPILER)
+@partial(jax.jit, static_argnums=0, donate_argnums=1, compiler_options=COMPILER_OPTIONS)
 def train_epoch(
-    program: Program,
+    spec: TrainSpec,
     state: TrainState,
     hyper: Hyperparameters,
     images: Images,
     labels: Labels,
     seed: Int[Array, ""],
     epoch: Int[Array, ""],
-) -> tuple[TrainState, Sums]:
+) -> tuple[TrainState, MetricSums]:
     """Train on every image once, in an order of the epoch's own, as one compiled call.
 
     `state` is given away: its memory holds the result.
@@ -112,14 +120,16 @@ def train_epoch(
     order_key, steps_key = jax.random.split(epoch_key(seed, epoch))
     order = jax.random.permutation(order_key, len(labels))
 
-    def body(carry: tuple[TrainState, Sums], step: Any, positions: Any, counted: Counted) -> tuple[TrainState, Sums]:
+    def body(
+        carry: tuple[TrainState, MetricSums], step: Any, positions: Any, mask: Mask
+    ) -> tuple[TrainState, MetricSums]:
         state, total = carry
         batch = order[positions]
         key = jax.random.fold_in(steps_key, step)
-        state, sums = train_step(program, state, hyper, images[batch], labels[batch], key, step, counted)
-        return state, add(total, sums)
+        state, sums = train_step(spec, state, hyper, images[batch], labels[batch], key, step, mask)
+        return state, merge(total, sums)
 
-    return fold_batches(body, (state, zero_sums()), len(labels), program.batch_size)
+    return fori_batches(body, (state, zero_sums()), len(labels), spec.batch_size)
 
 
 def epoch_key(seed: Int[Array, ""], epoch: Int[Array, ""]) -> PRNGKeyArray:

@@ -18,7 +18,7 @@ from safetensors.numpy import save
 
 from cnn3 import files, safetensors_file
 from cnn3.config import ConfigError, ModelConfig
-from cnn3.nn.layers import Block, plain
+from cnn3.nn.layers import Block, xla_block
 from cnn3.nn.network import CNN3
 from cnn3.training.state import Weights
 from cnn3.weights.torch_layout import Tensors, WeightsError, from_torch, infer_config, to_torch
@@ -99,7 +99,7 @@ def load_weights(path: str | Path, model: CNN3) -> Weights:
         raise WeightsError(f"cannot load weights from {path}: {error}") from None
 
 
-def load_model(path: str | Path, *, discard_last_norm: bool | None = None, block: Block = plain) -> Saved:
+def load_model(path: str | Path, *, discard_last_norm: bool | None = None, block: Block = xla_block) -> Saved:
     """Read a network and its weights from a safetensors file that this module or a PyTorch program wrote.
 
     Args:

@@ -31,20 +31,20 @@ def glance(whole: Options, sweeps: Options, reports: Reports, judged: Sequence[V
         judged: the verdicts; what has none, as a run that is not at full length, is left out.
     """
     full = {verdict.claim.id for verdict in judged if verdict.outcome is not None}
-    groups: dict[str, dict[str, plots.Beside]] = {TESTS: {}, SETTINGS: {}}
+    groups: dict[str, dict[str, plots.Interval]] = {TESTS: {}, SETTINGS: {}}
     for claim in NUMBERS:
         rule = claim.rule
         if not isinstance(rule, Printed) or rule.metric != "accuracy" or claim.where == "section 8":
             continue
         values = sample(reports[claim.experiment].rows, rule) if claim.id in full else []
-        row = plots.Beside(fmean(values) if values else None, interval(values), rule.target)
+        row = plots.Interval(fmean(values) if values else None, interval(values), rule.target)
         if rule.split == "test":
             groups[TESTS][display(rule.row)] = row
         elif rule.split == "validation" and rule.row in GRID | IN_GRID:
             groups[SETTINGS][(GRID | IN_GRID)[rule.row]] = row
     groups[SETTINGS] = {name: groups[SETTINGS][name] for name in GRID.values()}
     title = f"Accuracy here and in the original study, on {display(whole.dataset)}"
-    return plots.beside(groups, "Accuracy", title, f"{_subtitle(whole, sweeps)} {COMPARABLE}")
+    return plots.dot_interval(groups, "Accuracy", title, f"{_subtitle(whole, sweeps)} {COMPARABLE}")
 
 
 def measured_glance(whole: Options, reports: Reports) -> Figure:
@@ -54,8 +54,8 @@ def measured_glance(whole: Options, reports: Reports) -> Figure:
         for report in reports.values()
         for row in report.rows
     }
-    rows = {display(name): plots.Beside(fmean(of), interval(of), None) for name, of in values.items() if of}
-    return plots.beside({TESTS: rows}, "Accuracy", f"Test accuracy on {display(whole.dataset)}", subtitle(whole))
+    rows = {display(name): plots.Interval(fmean(of), interval(of), None) for name, of in values.items() if of}
+    return plots.dot_interval({TESTS: rows}, "Accuracy", f"Test accuracy on {display(whole.dataset)}", subtitle(whole))
 
 
 def _subtitle(whole: Options, sweeps: Options) -> str:

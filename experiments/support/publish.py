@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from cnn3 import files, plots
-from cnn3.data.loading import provenance
+from cnn3.data.loading import describe_source
 from experiments.support.captions import numbered, title
 from experiments.support.document import Picture, Section, markdown
 from experiments.support.finished import absent_seeds
@@ -69,7 +69,7 @@ def publish(options: Options, report: Report) -> list[Path]:
 
 def setting(options: Options) -> str:
     """Return in words what a table must say of its numbers: how they were made, and from what images."""
-    return f"{options.describe()} {provenance(options.dataset, options.data_dir)}"
+    return f"{options.describe()} {describe_source(options.dataset, options.data_dir)}"
 
 
 def summarise(options: Options, report: Report) -> dict[str, Any]:

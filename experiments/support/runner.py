@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 from cnn3 import ConfigError, Dataset, OutputError, RunConfig, default_block, files, fit, load, load_weights
 from cnn3.cli import UsageError
 from cnn3.config import SEED
-from cnn3.data.loading import identify
+from cnn3.data.loading import dataset_digest
 from cnn3.nn.network import CNN3
 from cnn3.runs.claim import read_record
 from cnn3.runs.fit import check
 from cnn3.runs.locks import BusyError
-from cnn3.runs.record import Record, current_record, other_code, other_settings
+from cnn3.runs.record import Record, code_mismatch, current_record, settings_mismatch
 from cnn3.runs.reuse import finished
-from cnn3.training.state import Weights, make_program
+from cnn3.training.state import Weights, make_train_spec
 from experiments.support.finished import only_finished
 from experiments.support.jobs import train
 from experiments.support.options import Options
@@ -38,7 +38,8 @@ class Run(NamedTuple):
         """Return in words with which other code, versions and settings the run was made, or None if with the same."""
         current = current_record(self.config)
         return (
-            " and ".join(filter(None, (other_code(self.record, current), other_settings(self.record, current)))) or None
+            " and ".join(filter(None, (code_mismatch(self.record, current), settings_mismatch(self.record, current))))
+            or None
         )
 
 
@@ -97,7 +98,7 @@ def trained(run: Run, name: str) -> tuple[CNN3, Weights]:
     Raises:
         WeightsError: they cannot be read.
     """
-    model = make_program(run.config, default_block(run.config.precision)).model
+    model = make_train_spec(run.config, default_block(run.config.precision)).model
     return model, load_weights(run.folder / f"{name}.safetensors", model)
 
 
@@ -118,7 +119,7 @@ def _tell(runs: Path, done: Mapping[RunConfig, Run | None], others_are: str) -> 
             print(f"{count} of {len(done)} runs were made with {others}; they are used as they are")
     for config in (config for config, run in done.items() if run is None):
         outcome = finished(config, runs / run_name(config), "any-version")
-        if outcome is not None and (code := other_code(outcome.record, current_record(config))) is not None:
+        if outcome is not None and (code := code_mismatch(outcome.record, current_record(config))) is not None:
             print(f"{run_name(config)} was made with {code}: it is {others_are}; --reuse any-version takes it as it is")
 
 
@@ -178,6 +179,6 @@ def _load(options: Options, seed: int, todo: Mapping[RunConfig, str], prepare: C
 
 def _read(options: Options, folder: Path, config: RunConfig) -> Run | None:
     """Return the run in a folder, or None if it is to be trained, as `fit` will say why."""
-    digest = identify(config.dataset, options.data_dir, seed=config.seed, limit=config.limit)
+    digest = dataset_digest(config.dataset, options.data_dir, seed=config.seed, limit=config.limit)
     outcome = finished(config, folder, options.reuse, digest)
     return outcome and Run(config, folder, *outcome)

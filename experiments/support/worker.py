@@ -100,7 +100,7 @@ def work(job: Job, connection: Connection) -> None:
     try:
         dataset = job.prepare(load(job.dataset, job.data_dir, seed=job.config.seed, limit=job.limit))
         show = partial(_show, tell, job.steps)
-        fit(job.config, dataset, job.folder, label=job.label, wait=job.wait, reuse=job.reuse, show=show)
+        fit(job.config, dataset, job.folder, label=job.label, wait=job.wait, reuse=job.reuse, reporter=show)
     except (BusyError, ConfigError, DataError, OutputError, WeightsError) as caught:
         error = caught
     tell(Ended(error))

@@ -10,7 +10,7 @@ from PIL import Image
 
 from cnn3 import DataError
 from cnn3.data.cifar10 import encoding
-from cnn3.data.loading import provenance
+from cnn3.data.loading import describe_source
 from cnn3.data.paths import VERSION
 
 
@@ -33,8 +33,10 @@ def image(kind: str) -> bytes:
 def test_png_is_told_from_jpeg(tmp_path):
     png, jpeg = prepared(tmp_path / "png", image("PNG")), prepared(tmp_path / "jpeg", image("JPEG"))
     assert (encoding(png), encoding(jpeg)) == ("PNG", "JPEG")
-    assert provenance("cifar10", png) == f"Its images are those of TensorFlow Datasets {VERSION}, kept without loss."
-    assert provenance("cifar10", jpeg).startswith("Its images passed through JPEG once")
+    assert (
+        describe_source("cifar10", png) == f"Its images are those of TensorFlow Datasets {VERSION}, kept without loss."
+    )
+    assert describe_source("cifar10", jpeg).startswith("Its images passed through JPEG once")
 
 
 def test_records_that_are_neither_or_not_there_are_refused(tmp_path):
@@ -45,4 +47,4 @@ def test_records_that_are_neither_or_not_there_are_refused(tmp_path):
 
 
 def test_digits_say_that_they_were_enlarged():
-    assert provenance("digits") == "Its images are scikit-learn's 1,797 digits of 8x8 pixels, enlarged to 32x32."
+    assert describe_source("digits") == "Its images are scikit-learn's 1,797 digits of 8x8 pixels, enlarged to 32x32."

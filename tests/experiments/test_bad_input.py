@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from cnn3 import ConfigError, DataError, ModelConfig, OptimizerConfig, Protocol, RunConfig, load
 from cnn3.config import LARGEST, SMALLEST
-from cnn3.nn.layers import plain
+from cnn3.nn.layers import xla_block
 from cnn3.training.optim import hyperparameters
-from cnn3.training.state import init_state, make_program
+from cnn3.training.state import init_state, make_train_spec
 from cnn3.training.step import train_step
 from experiments.support.options import Options, command
 
@@ -92,11 +92,11 @@ accepted_runs = st.builds(
 
 
 def trains_a_step(config: RunConfig) -> None:
-    program, hyper = make_program(config, plain), jax.tree.map(np.float32, hyperparameters(config))
+    spec, hyper = make_train_spec(config, xla_block), jax.tree.map(np.float32, hyperparameters(config))
     train = load("digits", limit=9).train
-    state = init_state(program, jnp.int32(config.seed))
+    state = init_state(spec, jnp.int32(config.seed))
     batch = [array[: config.batch_size] for array in train]
-    _, sums = jax.jit(train_step, static_argnums=0)(program, state, hyper, *batch, jax.random.key(0))
+    _, sums = jax.jit(train_step, static_argnums=0)(spec, state, hyper, *batch, jax.random.key(0))
     assert np.isfinite(sums.loss)
     assert 0 <= int(sums.correct) <= config.batch_size
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from cnn3 import OPTIMIZERS
-from cnn3.analysis.latent import NEIGHBOURS
+from cnn3.analysis.latent import NEIGHBORS
 from experiments import architecture, hyperparameters, improvements, latent, optimizers, tuned
 from experiments.support.claims import COMBINATIONS, STATEMENTS
 from experiments.support.judging import named
@@ -59,4 +59,4 @@ def test_numbers_in_the_rules_are_those_of_the_text():
     assert rules["momentum-level"] == AtEpoch("momentum", 120, 0.8, 64)
     assert rules["momentum-stops"] == Stops("momentum", 117)
     assert set(COMBINATIONS) == {name for name in architecture.MODELS if "+" in name}
-    assert NEIGHBOURS == 10
+    assert NEIGHBORS == 10

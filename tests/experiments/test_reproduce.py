@@ -282,7 +282,7 @@ def test_digits_are_compared_with_nothing(tmp_path):
 
 
 def test_a_picture_of_nothing_measured_is_still_drawn(tmp_path):
-    rows = {"a": plots.Beside(None, None, 0.5), "b": plots.Beside(0.4, (0.3, 0.5), None)}
-    figure = plots.beside({"x": rows, "y": {}}, "x", "t")
+    rows = {"a": plots.Interval(None, None, 0.5), "b": plots.Interval(0.4, (0.3, 0.5), None)}
+    figure = plots.dot_interval({"x": rows, "y": {}}, "x", "t")
     plots.save(figure, tmp_path / "a.png")
     assert (tmp_path / "a.png").exists()

@@ -27,7 +27,7 @@ def picture() -> np.ndarray:
 
 def block(number: int) -> np.ndarray:
     """Return the picture after each of a block of transforms, drawn as torchvision draws them."""
-    from cnn3.training.augment import Draws
+    from cnn3.training.augment import TransformParams
 
     rng, image, shape = np.random.default_rng([3136, number]), picture(), (BLOCK,)
     fields: tuple[Any, ...] = (
@@ -37,7 +37,7 @@ def block(number: int) -> np.ndarray:
         rng.uniform(-10, 10, shape),  # RandomAffine(0, shear=10, scale=(0.8, 1.2))
         rng.uniform(0.8, 1.2, shape),
     )
-    return np.stack([with_pillow(image, Draws(*one)) for one in zip(*fields, strict=True)])
+    return np.stack([with_pillow(image, TransformParams(*one)) for one in zip(*fields, strict=True)])
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from cnn3.config import ModelConfig
 from cnn3.data.loading import load
 from cnn3.nn.layers import Block
 from cnn3.nn.network import CNN3, Dropout
-from cnn3.training.metrics import measure
+from cnn3.training.metrics import batch_metrics
 from cnn3.training.state import Weights
 from cnn3.weights.torch_layout import from_torch
 from tests.helpers.torch_reference import TorchCNN3, torch
@@ -96,7 +96,7 @@ def loss_and_gradients(model: CNN3, weights: Weights, images: Any, labels: Any) 
         variables = {"params": params, "batch_stats": weights.batch_stats}
         apply: Any = model.apply
         output, updated = apply(variables, images, train=True, mutable=["batch_stats"], rngs={"dropout": DROPOUT})
-        return measure(output.logits, labels, 0).batch_means, updated.get("batch_stats", {})
+        return batch_metrics(output.logits, labels, 0).batch_means, updated.get("batch_stats", {})
 
     return jax.value_and_grad(loss, has_aux=True)(weights.params)
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from PIL import Image, ImageOps
 
-from cnn3.training.augment import Draws
+from cnn3.training.augment import TransformParams
 
 NEAREST, AFFINE = Image.Resampling.NEAREST, Image.Transform.AFFINE
 BLACK = (0, 0, 0)
@@ -18,7 +18,7 @@ def affine_matrix(shear: float, scale: float) -> list[float]:
     return [a, b, 16 - 16 * (a + b), 0, a, 16 - 16 * a]
 
 
-def with_pillow(image: np.ndarray, draws: Draws) -> np.ndarray:
+def with_pillow(image: np.ndarray, draws: TransformParams) -> np.ndarray:
     """Transform one image by its draws."""
     dy, dx = (MOST_PADDING + int(n) for n in draws.offset)
     result = ImageOps.expand(Image.fromarray(image), MOST_PADDING, BLACK).crop((dx, dy, dx + 32, dy + 32))

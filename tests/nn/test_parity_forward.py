@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from cnn3.config import VARIANTS, ModelConfig
-from cnn3.nn.layers import KERNELS
+from cnn3.nn.layers import BLOCKS
 from cnn3.nn.network import CNN3
 from cnn3.weights.torch_layout import to_torch
 from tests.helpers.parity import (
@@ -56,19 +56,19 @@ def trained(config: ModelConfig, discard: bool, dtype: Any) -> TorchCNN3:
 
 
 @partial(jax.jit, static_argnums=(0, 1), compiler_options=QUICK)
-def apply(model: CNN3, train: bool, variables: Any, images: Any, counted: Any) -> Any:
-    call: Callable = partial(model.apply, variables, images, train=train, counted=counted, rngs={"dropout": DROPOUT})
+def apply(model: CNN3, train: bool, variables: Any, images: Any, mask: Any) -> Any:
+    call: Callable = partial(model.apply, variables, images, train=train, mask=mask, rngs={"dropout": DROPOUT})
     return call(mutable=["batch_stats"]) if train else (call(), {})
 
 
 def errors(judge: TorchCNN3, kernels: str, count: int | None) -> dict[str, float]:
     """Return the errors in training on the first `count` images of a batch, or in inference if it is None."""
     judge.train(count is not None)
-    model, weights = own(judge, KERNELS[kernels])
+    model, weights = own(judge, BLOCKS[kernels])
     images, _ = digits(BATCH, weights.params["fc1"]["kernel"].dtype, flat=False)
     kept = kept_units(model, weights, images) if count and judge.config.dropout else None
-    counted = None if count is None else jnp.arange(BATCH) < count
-    output, updated = apply(model, count is not None, weights._asdict(), images, counted)
+    mask = None if count is None else jnp.arange(BATCH) < count
+    output, updated = apply(model, count is not None, weights._asdict(), images, mask)
     weights = weights._replace(batch_stats=updated.get("batch_stats", weights.batch_stats))
     with torch.no_grad():
         logits, latent = judge(nchw(images[:count]), kept and [mask[:count] for mask in kept])
@@ -99,7 +99,7 @@ def test_forward_of_the_faster_kernels(name: str, kernels: str) -> None:
     assert worst(VARIED[name], False, np.float32, kernels, (None, BATCH)) <= 1e-5
 
 
-@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("kernels", BLOCKS)
 @pytest.mark.parametrize("discard", [False, True])
 def test_forward_of_last_batches(discard: bool, kernels: str) -> None:
     """Of two and three images of a batch that is filled up, in float64: to 1e-12; seen: 1.2e-14.

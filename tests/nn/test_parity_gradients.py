@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cnn3.config import ModelConfig
-from cnn3.nn.layers import KERNELS
+from cnn3.nn.layers import BLOCKS
 from cnn3.training.state import Weights
 from cnn3.weights.torch_layout import to_torch
 from tests.helpers.parity import (
@@ -38,7 +38,7 @@ def errors(name: str, discard: bool, kernels: str, dtype: Any, *, flat: bool) ->
     """Return the error of the loss, and of each parameter's gradient; of one that is zero, its size beside others."""
     images, labels = digits(IMAGES, dtype, flat=flat)
     judge = reference(MODELS[name], discard, dtype)
-    model, weights = own(judge, KERNELS[kernels])
+    model, weights = own(judge, BLOCKS[kernels])
     kept = kept_units(model, weights, images) if judge.config.dropout else None
     value = judged_loss(judge, images, labels, kept)
     value.backward()

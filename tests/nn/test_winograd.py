@@ -50,8 +50,8 @@ def reference_block(
     if norm is not None:
         scale, shift, statistics = norm
         if not isinstance(statistics, tuple):
-            counted = y[np.flatnonzero(statistics)]
-            statistics = (jnp.mean(counted, (0, 1, 2)), jnp.var(counted, (0, 1, 2)))
+            mask = y[np.flatnonzero(statistics)]
+            statistics = (jnp.mean(mask, (0, 1, 2)), jnp.var(mask, (0, 1, 2)))
         y = (y - statistics[0]) / jnp.sqrt(statistics[1] + EPSILON) * scale + shift
     y = jnp.maximum(y, 0)
     windows = [y[:, i::2, j::2] for i in (0, 1) for j in (0, 1)]

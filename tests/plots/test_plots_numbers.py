@@ -13,7 +13,7 @@ from matplotlib.text import Annotation, Text
 from cnn3 import plots
 from cnn3.plots.heatmap import lowest
 from cnn3.plots.scatter import LINE
-from cnn3.plots.style import apart
+from cnn3.plots.style import spread_labels
 from tests.helpers.drawn import contrast, is_round, legend, lines, points, written
 
 ROWS, COLUMNS = plots.Ticks("Rate", ["a", "b", "c"]), plots.Ticks("Size", ["1", "2"])
@@ -130,14 +130,14 @@ def test_markers_of_groups_stand_out_from_the_page():
 
 @given(st.lists(st.floats(0, 1), max_size=40))
 def test_heights_are_moved_apart_within_bounds_and_keep_their_order(heights):
-    moved = apart(sorted(heights), LINE, 0, 1)
+    moved = spread_labels(sorted(heights), LINE, 0, 1)
     gap = min(LINE, 1 / max(len(heights), 1))
     assert all(b - a >= gap - 1e-9 for a, b in itertools.pairwise(moved))
     assert all(-1e-9 <= height <= 1 for height in moved)
 
 
 def test_heights_that_are_apart_stay():
-    assert apart([0.1, 0.5, 0.9], LINE, 0, 1) == [0.1, 0.5, 0.9]
+    assert spread_labels([0.1, 0.5, 0.9], LINE, 0, 1) == [0.1, 0.5, 0.9]
 
 
 def test_differences_stand_where_their_means_are():
@@ -159,13 +159,13 @@ def test_differences_stand_where_their_means_are():
 def test_numbers_stand_beside_those_printed_elsewhere():
     groups = {
         "Test": {
-            "within": plots.Beside(0.8, (0.78, 0.82), 0.81),
-            "outside": plots.Beside(0.7, (0.69, 0.71), 0.75),
-            "alone": plots.Beside(0.6, None, None),
+            "within": plots.Interval(0.8, (0.78, 0.82), 0.81),
+            "outside": plots.Interval(0.7, (0.69, 0.71), 0.75),
+            "alone": plots.Interval(0.6, None, None),
         },
-        "Validation": {"one seed": plots.Beside(0.5, None, 0.45), "nothing": plots.Beside(None, None, 0.5)},
+        "Validation": {"one seed": plots.Interval(0.5, None, 0.45), "nothing": plots.Interval(None, None, 0.5)},
     }
-    figure = plots.beside(groups, "Accuracy", "All", "How")
+    figure = plots.dot_interval(groups, "Accuracy", "All", "How")
     figure.draw_without_rendering()
     above, below = figure.axes
     assert [label.get_text() for label in above.get_yticklabels()] == ["within", "outside", "alone"]
@@ -184,5 +184,5 @@ def test_numbers_stand_beside_those_printed_elsewhere():
         "original study, outside the interval",
     ]
     assert is_round(below.get_xticks())
-    single = plots.beside({"Validation": groups["Validation"]}, "", "")
+    single = plots.dot_interval({"Validation": groups["Validation"]}, "", "")
     assert legend(single)[:2] == ["here", "original study (one seed: no interval)"]

@@ -15,7 +15,7 @@ import pytest
 
 from cnn3 import OutputError
 from cnn3.runs import locks
-from cnn3.runs.locks import HOLDER, LOCK, BusyError, locked
+from cnn3.runs.locks import HOLDER, LOCK, BusyError, run_lock
 from tests.helpers.processes import ROOT
 
 HOLDS = """
@@ -62,7 +62,7 @@ def test_a_process_that_no_lock_keeps_out_is_told_of_until_it_is_killed(
     grant(monkeypatch)
     with another_process(tmp_path, "granted") as process:
         for wait in (False, True):
-            with pytest.raises(OutputError) as error, locked(tmp_path, wait):
+            with pytest.raises(OutputError) as error, run_lock(tmp_path, wait):
                 pass
             assert str(error.value) == (
                 f"{tmp_path} is being trained by process {process.pid} on {socket.gethostname()}, and its file system "
@@ -71,7 +71,7 @@ def test_a_process_that_no_lock_keeps_out_is_told_of_until_it_is_killed(
             )
         process.kill()
         time.sleep(0.2)  # it has ended, but its parent has not asked how
-        with locked(tmp_path, wait=False):
+        with run_lock(tmp_path, wait=False):
             assert (tmp_path / HOLDER).read_text() == f"process {os.getpid()} on {socket.gethostname()}\n"
     assert not (tmp_path / HOLDER).exists()
 
@@ -85,10 +85,10 @@ def test_a_process_of_another_machine_lives_while_it_touches_its_file(
     (tmp_path / HOLDER).write_text(name)
     monkeypatch.setattr(locks, "BEAT", 0.1)
     refused = pytest.raises(OutputError, match=f"is being trained by {name or 'another process'}, and")
-    with locks._signs_of_life(tmp_path / HOLDER), refused, locked(tmp_path, wait=False):
+    with locks._signs_of_life(tmp_path / HOLDER), refused, run_lock(tmp_path, wait=False):
         pass
     (tmp_path / HOLDER).write_text(name)  # of a process that was killed
-    with locked(tmp_path, wait=False):
+    with run_lock(tmp_path, wait=False):
         pass
 
 
@@ -98,7 +98,7 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(fcntl, "flock", flock)
     warned, refused = pytest.warns(UserWarning, match="flock not supported"), pytest.raises(BusyError)
-    with another_process(tmp_path, "missing") as process, warned, refused as error, locked(tmp_path, wait=False):
+    with another_process(tmp_path, "missing") as process, warned, refused as error, run_lock(tmp_path, wait=False):
         pass
     assert str(error.value) == (
         f"{tmp_path} is being trained by process {process.pid} on {socket.gethostname()} "

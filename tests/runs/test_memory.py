@@ -6,11 +6,11 @@ import psutil
 import pytest
 
 from cnn3 import ConfigError, RunConfig, load
-from cnn3.nn.layers import plain
+from cnn3.nn.layers import xla_block
 from cnn3.runs import memory
 from cnn3.runs.compilation import compile_epoch
 from cnn3.runs.memory import GIB, check_memory, temporaries
-from cnn3.training.state import make_program
+from cnn3.training.state import make_train_spec
 from tests.helpers.tiny import SMALL_RUN, TINY
 
 fit = importlib.import_module("cnn3.runs.fit")
@@ -30,8 +30,8 @@ def test_a_limit_of_the_process_counts(monkeypatch):
 
 
 def test_temporaries_are_at_least_a_batch_and_grow_with_it(quick_to_compile):
-    programs = [make_program(RunConfig(TINY, batch_size=size), plain)._replace(rule="sgd") for size in (32, 128)]
-    small, large = (temporaries(compile_epoch(program, 256)) for program in programs)
+    specs = [make_train_spec(RunConfig(TINY, batch_size=size), xla_block)._replace(family="sgd") for size in (32, 128)]
+    small, large = (temporaries(compile_epoch(spec, 256)) for spec in specs)
     floats = 32 * 32 * 3  # of an image, as the network takes it
     assert small > 32 * floats * 4
     assert large > 128 * floats * 4

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from cnn3.runs import progress
-from cnn3.runs.progress import show, shown
+from cnn3.runs.progress import reporter, shown
 from tests.helpers.fabricated import history
 
 
@@ -24,7 +24,7 @@ def written(console: Console) -> str:
 
 def test_a_log_file_gets_a_line_an_epoch_and_no_steps():
     console = screen(terminal=False)
-    with show("plain", 0, 2, console) as report:
+    with reporter("plain", 0, 2, console) as report:
         assert report.steps is None
         for record in history([0.25, 0.5]):
             report.epoch(record)
@@ -41,7 +41,7 @@ def test_a_terminal_shows_steps_and_a_time_left_within_the_first_epoch(monkeypat
     clock = iter(range(0, 10**6, 30))  # seconds
     monkeypatch.setattr(progress.time, "perf_counter", lambda: float(next(clock)))
     console = screen(terminal=True)
-    with show("plain", 2, 12, console) as report:
+    with reporter("plain", 2, 12, console) as report:
         assert report.steps is not None
         for step in (0, 50):
             report.steps(step, 200)
@@ -53,7 +53,7 @@ def test_a_terminal_shows_steps_and_a_time_left_within_the_first_epoch(monkeypat
 
 def test_a_terminal_shows_the_last_epochs_numbers_and_its_time():
     console = screen(terminal=True)
-    with show("plain", 0, 3, console) as report:
+    with reporter("plain", 0, 3, console) as report:
         assert report.steps is not None
         report.steps(0, 10)
         report.steps(10, 10)

@@ -17,10 +17,10 @@ from cnn3.config import OptimizerName
 from cnn3.kernels import default_block
 from cnn3.runs.compilation import compile_epoch
 from cnn3.runs.device import to_device
-from cnn3.runs.progress import Report, Show
+from cnn3.runs.progress import ProgressReporter, Report
 from cnn3.runs.steps import watched
-from cnn3.training.optim import RULES
-from cnn3.training.state import init_state, make_program
+from cnn3.training.optim import FAMILIES
+from cnn3.training.state import init_state, make_train_spec
 from tests.helpers.tiny import SMALL_RUN, TINY
 from tests.helpers.tiny_experiment import few
 
@@ -46,12 +46,12 @@ def is_progress(seen: list[tuple[int, int]]) -> bool:
     return done == sorted(done) and {0, STEPS} < set(done) and len(set(done)) > STEPS // 2 and len(done) <= STEPS + 2
 
 
-@pytest.mark.parametrize("name", sorted(set(RULES.values())))
+@pytest.mark.parametrize("name", sorted(set(FAMILIES.values())))
 def test_steps_are_seen_with_every_optimizer(name: OptimizerName, digits: Dataset) -> None:
     config = dataclasses.replace(MANY, optimizer=OPTIMIZERS[name])
-    program, device = make_program(config, default_block()), to_device(config, digits)
-    train_epoch = compile_epoch(program, len(digits.train.labels))
-    state = init_state(program, device.seed)
+    spec, device = make_train_spec(config, default_block()), to_device(config, digits)
+    train_epoch = compile_epoch(spec, len(digits.train.labels))
+    state = init_state(spec, device.seed)
     for epoch in range(2):
         seen: list[tuple[int, int]] = []
         with watched(state, STEPS, lambda *step, seen=seen: seen.append(step)):
@@ -61,7 +61,7 @@ def test_steps_are_seen_with_every_optimizer(name: OptimizerName, digits: Datase
         assert is_progress(seen), seen
 
 
-def shown(epochs: list[list[tuple[int, int]]]) -> Show:
+def shown(epochs: list[list[tuple[int, int]]]) -> ProgressReporter:
     """Return a display that appends to the last of these lists what a run tells of its steps, and a list an epoch."""
 
     @contextmanager
@@ -95,9 +95,9 @@ def test_a_run_that_is_watched_has_the_same_bits_and_goes_on_watched(
     monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(fitting, "_epoch", interrupted)
     with pytest.raises(InterruptedError):
-        fit(config, digits, tmp_path / "watched", label="a run", show=show)
+        fit(config, digits, tmp_path / "watched", label="a run", reporter=show)
     monkeypatch.setattr(fitting, "_epoch", real)
-    watched = fit(config, digits, tmp_path / "watched", label="a run", show=show)
+    watched = fit(config, digits, tmp_path / "watched", label="a run", reporter=show)
     *seen, nothing = epochs
     assert len(seen) == 3
     assert all(map(is_progress, seen)), seen

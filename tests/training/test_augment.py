@@ -19,7 +19,7 @@ from scipy import stats
 from sklearn.datasets import load_digits, load_sample_image
 
 from cnn3.config import AugmentConfig
-from cnn3.training.augment import Draws, augment, bounds, draw, normalize, transform
+from cnn3.training.augment import TransformParams, augment, bounds, normalize, sample_params, transform
 from tests.helpers.pillow_transforms import affine_matrix, with_pillow
 
 # Pillow rounds each coefficient by up to 1/2 unit of 2^-16 pixel; ours may be 1 unit off that. With two slopes times at
@@ -27,29 +27,29 @@ from tests.helpers.pillow_transforms import affine_matrix, with_pillow
 EDGE = 1.5 * 63 / 65536
 
 transform_jit = jax.jit(transform)
-draw_within = jax.jit(draw, static_argnums=1)
+draw_within = jax.jit(sample_params, static_argnums=1)
 draw_jit = partial(draw_within, bounds=bounds(AugmentConfig()))
 augment_usual = partial(augment, bounds=bounds(AugmentConfig()))
 augment_jit = jax.jit(augment_usual)
 
 
-def neutral(batch: int) -> Draws:
+def neutral(batch: int) -> TransformParams:
     """Draws that change nothing."""
     zeros = jnp.zeros(batch)
-    return Draws(jnp.zeros((batch, 2), int), jnp.zeros(batch, bool), zeros, zeros, jnp.ones(batch))
+    return TransformParams(jnp.zeros((batch, 2), int), jnp.zeros(batch, bool), zeros, zeros, jnp.ones(batch))
 
 
-def per_image(draws: Draws) -> list[Draws]:
-    return [Draws(*fields) for fields in zip(*map(np.asarray, draws), strict=True)]
+def per_image(draws: TransformParams) -> list[TransformParams]:
+    return [TransformParams(*fields) for fields in zip(*map(np.asarray, draws), strict=True)]
 
 
-def differing(images: np.ndarray, draws: Draws) -> np.ndarray:
+def differing(images: np.ndarray, draws: TransformParams) -> np.ndarray:
     """Return the places (image, row, column) of the pixels that differ from Pillow's."""
     expected = np.stack([with_pillow(image, one) for image, one in zip(images, per_image(draws), strict=True)])
     return np.argwhere((np.asarray(transform_jit(images, draws)) != expected).any(-1))
 
 
-def distance_to_edge(draws: Draws, row: int, column: int) -> float:
+def distance_to_edge(draws: TransformParams, row: int, column: int) -> float:
     """How near to a pixel's edge, in pixels, one of the two resamples has to decide for an output pixel."""
     a, b, c, _, e, f = affine_matrix(float(draws.shear), float(draws.scale))
     affine = np.array([a * (column + 0.5) + b * (row + 0.5) + c, e * (row + 0.5) + f])
@@ -122,7 +122,7 @@ def test_each_transform_alone(fields, tolerance):
 
 
 single_draws = st.builds(
-    lambda offset, flip, angle, shear, scale: Draws(
+    lambda offset, flip, angle, shear, scale: TransformParams(
         jnp.array([offset]), jnp.array([flip]), jnp.array([angle]), jnp.array([shear]), jnp.array([scale])
     ),
     offset=st.tuples(st.integers(-4, 4), st.integers(-4, 4)),
@@ -159,7 +159,7 @@ def test_each_bound_moves_its_own_draw_and_no_other():
     usual = draw_jit(jax.random.key(13), 500)
     for name, value in narrow.items():
         drawn = draw_within(jax.random.key(13), 500, bounds(replace(AugmentConfig(), **{name: value})))
-        for field in Draws._fields:
+        for field in TransformParams._fields:
             same = np.array_equal(getattr(drawn, field), getattr(usual, field))
             assert same == (field != fields[name]), (name, field)
         assert np.unique(getattr(drawn, fields[name])).tolist() == [1.0 if name == "scale" else 0]

@@ -13,13 +13,13 @@ from cnn3.config import PROTOCOLS, ModelConfig, OptimizerConfig, RunConfig
 from cnn3.data.dataset import Split
 from cnn3.data.loading import load
 from cnn3.kernels import default_block
-from cnn3.nn.layers import plain
+from cnn3.nn.layers import xla_block
 from cnn3.nn.network import Dropout
 from cnn3.runs.compilation import compile_epoch
 from cnn3.training.evaluate import evaluate, evaluate_in_training_mode, predict
 from cnn3.training.optim import Hyperparameters, hyperparameters
-from cnn3.training.state import Program, init_state, make_program
-from cnn3.training.step import fold_batches, forward, train_step
+from cnn3.training.state import TrainSpec, init_state, make_train_spec
+from cnn3.training.step import fori_batches, forward, train_step
 from tests.helpers.compilations import count_compilations
 from tests.helpers.tiny import SMALL
 
@@ -39,19 +39,19 @@ def digits() -> Split:
     return jax.device_put(load("digits", limit=150).train)
 
 
-def program(batch_size: int = 64, protocol: str = "corrected", model: ModelConfig = SMALL) -> Program:
+def spec(batch_size: int = 64, protocol: str = "corrected", model: ModelConfig = SMALL) -> TrainSpec:
     config = RunConfig(model, OptimizerConfig(), PROTOCOLS[protocol], "digits", batch_size=batch_size)  # type: ignore[index]
-    return make_program(config, default_block())
+    return make_train_spec(config, default_block())
 
 
 @given(st.integers(1, 400), st.integers(1, 130))
 @settings(max_examples=12, phases=(Phase.explicit, Phase.generate))  # every example has to be compiled
 def test_batches_count_every_item_once(count: int, batch_size: int) -> None:
-    def body(carry: tuple, step, positions, counted):
+    def body(carry: tuple, step, positions, mask):
         seen, steps, size = carry
-        return seen.at[positions].add(counted), steps + 1, size + jnp.sum(counted)
+        return seen.at[positions].add(mask), steps + 1, size + jnp.sum(mask)
 
-    seen, steps, size = fold_batches(body, (jnp.zeros(count, jnp.int32), 0, 0), count, batch_size)
+    seen, steps, size = fori_batches(body, (jnp.zeros(count, jnp.int32), 0, 0), count, batch_size)
     assert np.all(np.asarray(seen) == 1)
     assert int(steps) == -(-count // batch_size)
     assert int(size) == count
@@ -65,7 +65,7 @@ def test_an_epoch_is_its_steps(digits: Split) -> None:
     # Not Adam, which makes whole steps of what rounding leaves of a gradient that is zero.
     optimizer = OptimizerConfig("momentum", 1e-2, 0.9, 0.0)
     config = RunConfig(SMALL, optimizer, dataset="digits", batch_size=64)
-    run, hyper = make_program(config, default_block()), numbers(optimizer)
+    run, hyper = make_train_spec(config, default_block()), numbers(optimizer)
     start = init_state(run, SEED)
     order_key, steps_key = jax.random.split(jax.random.fold_in(jax.random.key(SEED), EPOCH))
     order = jax.random.permutation(order_key, 150)
@@ -88,7 +88,7 @@ def test_an_epoch_is_its_steps(digits: Split) -> None:
 def test_each_shape_compiles_once_and_another_learning_rate_or_seed_nothing() -> None:
     tiny = ModelConfig(channels=(2, 2, 2), hidden=(128,))
     for batch_size in (40, 30):
-        run = program(batch_size, model=tiny)._replace(rule="sgd")  # quicker to compile than Adam
+        run = spec(batch_size, model=tiny)._replace(family="sgd")  # quicker to compile than Adam
         with count_compilations() as compilations:
             compile_epoch(run, 120)
         assert len(compilations) == 1
@@ -103,8 +103,8 @@ def test_each_shape_compiles_once_and_another_learning_rate_or_seed_nothing() ->
 
 
 def test_nothing_crosses_between_host_and_device_in_an_epoch(digits: Split) -> None:
-    compiled = compile_epoch(program(), 150)
-    state = init_state(program(), SEED)
+    compiled = compile_epoch(spec(), 150)
+    state = init_state(spec(), SEED)
     with jax.transfer_guard("disallow"):
         with pytest.raises(Exception, match=r"[Dd]isallowed"):
             jnp.add(np.ones(3), 1)  # the guard bites
@@ -112,8 +112,8 @@ def test_nothing_crosses_between_host_and_device_in_an_epoch(digits: Split) -> N
 
 
 def test_the_state_is_given_away(digits: Split) -> None:
-    state = init_state(program(), SEED)
-    compile_epoch(program(), 150)(state, HYPER, *digits, SEED, EPOCH)
+    state = init_state(spec(), SEED)
+    compile_epoch(spec(), 150)(state, HYPER, *digits, SEED, EPOCH)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
 
 
@@ -123,7 +123,7 @@ def test_bfloat16_follows_float32(digits: Split) -> None:
     losses = {}
     for precision in ("fp32", "bf16"):
         config = RunConfig(model, dataset="digits", batch_size=50, precision=precision)  # type: ignore[arg-type]
-        run = make_program(config, plain)
+        run = make_train_spec(config, xla_block)
         step_once = jax.jit(train_step, static_argnums=0)  # XLA's own convolution is slow inside a loop
         state, of = init_state(run, SEED), []
         for step in range(24):
@@ -141,18 +141,18 @@ def test_bfloat16_follows_float32(digits: Split) -> None:
 def test_training_learns(digits: Split) -> None:
     """From about the loss of a guess, log(10), to less than 0.7 of it; seen: 2.38, then 0.58 of it."""
     hyper = HYPER._replace(learning_rate=jnp.float32(5e-3))
-    state = init_state(program(), SEED)
+    state = init_state(spec(), SEED)
     losses = []
     for epoch in range(10):
-        state, sums = compile_epoch(program(), 150)(state, hyper, *digits, SEED, jnp.int32(epoch))
+        state, sums = compile_epoch(spec(), 150)(state, hyper, *digits, SEED, jnp.int32(epoch))
         losses.append(float(sums.loss) / 150)
     assert losses[0] > np.log(10) * 0.9
     assert losses[-1] < 0.7 * losses[0]
 
 
 def test_evaluation_does_not_depend_on_the_batch_size_and_counts_the_partial_batch(digits: Split) -> None:
-    model = program().model
-    weights = init_state(program(), SEED).weights
+    model = spec().model
+    weights = init_state(spec(), SEED).weights
     logits = np.asarray(predict(model, 64, weights, digits.images).logits, np.float64)
     log_probabilities = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     for batch_size, count in ((64, 150), (75, 150), (64, 100)):
@@ -165,7 +165,7 @@ def test_evaluation_does_not_depend_on_the_batch_size_and_counts_the_partial_bat
 
 def test_published_validation_moves_the_running_statistics_as_torch_does(digits: Split) -> None:
     """One batch, so that its order does not matter; dropout off, so that nothing is random."""
-    run = program(150, "published", ModelConfig(batch_norm=True, channels=(8, 8, 8), hidden=(32, 128)))
+    run = spec(150, "published", ModelConfig(batch_norm=True, channels=(8, 8, 8), hidden=(32, 128)))
     weights = init_state(run, SEED).weights
     moved, sums = evaluate_in_training_mode(run.model, 150, weights, *digits, SEED, EPOCH)
     output, statistics = jax.jit(forward, static_argnums=0)(run.model, weights, digits.images, jax.random.key(0))
@@ -190,13 +190,13 @@ def test_dropout_drops_and_scales_as_torch_does() -> None:
 
 def test_networks_that_differ_in_dropout_share_a_program_and_not_its_result(digits: Split) -> None:
     models = [dataclasses.replace(SMALL, dropout=rate) for rate in (0.2, 0.0, 0.5)]
-    compile_epoch(program(model=models[0]), 150)
+    compile_epoch(spec(model=models[0]), 150)
     losses = []
     with count_compilations() as compilations:
         for model in models:
-            state = init_state(program(), SEED)
+            state = init_state(spec(), SEED)
             hyper = HYPER._replace(dropout=jax.device_put(np.float32(model.dropout)))
-            _, sums = compile_epoch(program(model=model), 150)(state, hyper, *digits, SEED, EPOCH)
+            _, sums = compile_epoch(spec(model=model), 150)(state, hyper, *digits, SEED, EPOCH)
             losses.append(float(sums.loss))
     assert "jit(train_epoch)" not in compilations
     assert len(set(losses)) == 3

@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnn3.config import PROTOCOLS
-from cnn3.training.metrics import NEVER, Sums, add, best_epoch, divide, measure, out_of_patience, zero_sums
+from cnn3.training.metrics import (
+    NO_DIVERGENCE,
+    MetricSums,
+    batch_metrics,
+    best_epoch,
+    compute_metrics,
+    merge,
+    out_of_patience,
+    zero_sums,
+)
 
 
 def test_cross_entropy_and_accuracy_follow_their_formulas() -> None:
@@ -17,11 +26,11 @@ def test_cross_entropy_and_accuracy_follow_their_formulas() -> None:
     labels = np.array([0, 1, 1], np.int32)
     probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     losses = -np.log(probabilities[np.arange(3), labels])
-    sums = measure(jnp.array(logits), jnp.array(labels), 7)
+    sums = batch_metrics(jnp.array(logits), jnp.array(labels), 7)
     np.testing.assert_allclose(sums.loss, losses.sum(), rtol=3e-7)  # two units in the last place; seen: 0
     np.testing.assert_allclose(sums.batch_means, losses.mean(), rtol=3e-7)
     assert int(sums.correct) == 2
-    assert int(sums.diverged_at) == NEVER
+    assert int(sums.diverged_at) == NO_DIVERGENCE
 
 
 def test_the_first_step_that_is_not_finite_is_kept() -> None:
@@ -29,15 +38,15 @@ def test_the_first_step_that_is_not_finite_is_kept() -> None:
     labels = jnp.zeros(2, jnp.int32)
     total = zero_sums()
     for step, logits in enumerate([jnp.ones((2, 3)), bad, jnp.ones((2, 3)), bad]):
-        total = add(total, measure(logits, labels, step))
+        total = merge(total, batch_metrics(logits, labels, step))
     assert int(total.diverged_at) == 1
 
 
 def test_denominators_of_both_protocols() -> None:
     """10,000 test images in batches of 64 are 156 batches and one of 16: the report divides by 157 and 157 * 64."""
-    sums = Sums(jnp.float32(5000.0), jnp.float32(80.0), jnp.int32(8000), jnp.int32(NEVER))
-    corrected = divide(sums, 10_000, 64, PROTOCOLS["corrected"])
-    published = divide(sums, 10_000, 64, PROTOCOLS["published"])
+    sums = MetricSums(jnp.float32(5000.0), jnp.float32(80.0), jnp.int32(8000), jnp.int32(NO_DIVERGENCE))
+    corrected = compute_metrics(sums, 10_000, 64, PROTOCOLS["corrected"])
+    published = compute_metrics(sums, 10_000, 64, PROTOCOLS["published"])
     assert corrected.loss == pytest.approx(0.5)
     assert corrected.accuracy == pytest.approx(0.8)
     assert published.loss == pytest.approx(80 / 157)

@@ -8,7 +8,7 @@ import optax
 import pytest
 
 from cnn3.config import OPTIMIZERS, OptimizerConfig, OptimizerName, RunConfig
-from cnn3.training.optim import RULES, hyperparameters, make_optimizer
+from cnn3.training.optim import FAMILIES, hyperparameters, make_optimizer
 
 CONFIGS = [*OPTIMIZERS.values(), OptimizerConfig("momentum", 1e-2, momentum=0.5, weight_decay=1e-3)]
 STEPS = 50
@@ -41,7 +41,7 @@ def test_steps_equal_torchs(config: OptimizerConfig, torch: Any) -> None:
 
     with jax.enable_x64(True):
         params: Any = {"layer": {"kernel": jax.numpy.asarray(start)}}
-        tx = make_optimizer(RULES[config.name], hyperparameters(RunConfig(optimizer=config)))
+        tx = make_optimizer(FAMILIES[config.name], hyperparameters(RunConfig(optimizer=config)))
         state = tx.init(params)
         for gradient in gradients:
             updates, state = tx.update({"layer": {"kernel": jax.numpy.asarray(gradient)}}, state, params)
@@ -54,7 +54,7 @@ def test_steps_equal_torchs(config: OptimizerConfig, torch: Any) -> None:
 def test_a_frozen_layer_without_gradient_stays(name: OptimizerName) -> None:
     config = OPTIMIZERS[name]
     params = {"live": {"scale": jax.numpy.ones(3)}, "dead": {"scale": jax.numpy.ones(3)}}
-    tx = make_optimizer(RULES[config.name], hyperparameters(RunConfig(optimizer=config)), frozenset({"dead"}))
+    tx = make_optimizer(FAMILIES[config.name], hyperparameters(RunConfig(optimizer=config)), frozenset({"dead"}))
     updates: Any
     updates, _ = tx.update(jax.tree.map(jax.numpy.zeros_like, params), tx.init(params), params)
     assert np.all(updates["dead"]["scale"] == 0)

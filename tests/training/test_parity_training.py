@@ -12,8 +12,8 @@ import optax
 import pytest
 
 from cnn3.config import OPTIMIZERS, ModelConfig, OptimizerConfig, OptimizerName, RunConfig
-from cnn3.nn.layers import KERNELS
-from cnn3.training.optim import RULES, hyperparameters, make_optimizer
+from cnn3.nn.layers import BLOCKS
+from cnn3.training.optim import FAMILIES, hyperparameters, make_optimizer
 from cnn3.training.state import Weights
 from cnn3.weights.torch_layout import to_torch
 from tests.helpers.parity import cancels, digits, error, judged_loss, loss_and_gradients, own, reference
@@ -60,8 +60,8 @@ def with_torch(shape: ModelConfig, config: OptimizerConfig, dtype: Any) -> Train
 
 
 def with_cnn3(shape: ModelConfig, config: OptimizerConfig, dtype: Any) -> Trained:
-    model, weights = own(reference(shape, False, dtype), KERNELS["winograd"])
-    optimizer = make_optimizer(RULES[config.name], hyperparameters(RunConfig(optimizer=config)))
+    model, weights = own(reference(shape, False, dtype), BLOCKS["winograd"])
+    optimizer = make_optimizer(FAMILIES[config.name], hyperparameters(RunConfig(optimizer=config)))
 
     @jax.jit
     def update(gradients: Any, state: Any, params: Any) -> tuple[Any, Any]:

@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 
 from cnn3 import Dataset, OptimizerConfig, OutputError, RunConfig, files, fit, load
-from cnn3.nn.layers import KERNELS
+from cnn3.nn.layers import BLOCKS
 from cnn3.runs import record
 from cnn3.runs.checkpoint import read_outcome
 from cnn3.runs.record import cores
@@ -238,7 +238,7 @@ def test_a_run_that_other_kernels_began_is_refused(
 ) -> None:
     shutil.copytree(cut_off, tmp_path, dirs_exist_ok=True)
     begun = json.loads((tmp_path / "versions.json").read_text())["kernels"]
-    other = next(name for name in KERNELS if name != begun)
+    other = next(name for name in BLOCKS if name != begun)
     monkeypatch.setenv("CNN3_KERNELS", other)
     with pytest.raises(OutputError, match=f"was begun with kernels {begun}, not {other}: delete "):
         fit(CONFIG, digits, tmp_path)
