@@ -24,17 +24,17 @@ from experiments.support import figures, reported
 from experiments.support.cache import cached
 from experiments.support.names import display, shown
 from experiments.support.options import Options
-from experiments.support.publish import Report, conduct
+from experiments.support.publish import Report, run_experiment
 from experiments.support.runner import Run, run_all
 from experiments.support.tables import (
-    NOTHING,
+    MISSING,
     Row,
     Table,
-    beside,
-    measured,
-    reading,
+    format_mean_std,
+    format_metric,
+    reported_for,
     runs_table,
-    spread,
+    table_notes,
 )
 from experiments.support.verdict_tables import verdict_table
 
@@ -92,16 +92,16 @@ def architecture(options: Options) -> Report:
     """Train the networks and return what they show."""
     configs = {name: options.config(model=model) for name, model in MODELS.items()}
     runs = run_all(options, NAME, configs)
-    printed = beside(options, reported.IMPROVEMENTS)
+    printed = reported_for(options, reported.IMPROVEMENTS)
     rows = {name: Row(name, runs[name], printed.get(name), cost(options, runs[name])) for name in configs}
-    groups = grouped(rows)
+    groups = rows_by_group(rows)
     tables = {GROUPS[key].heading: group_table(GROUPS[key], of) for key, of in groups.items()}
     tables |= verdict_table(options, NAME, list(rows.values()))
     tables["Runs"] = runs_table(list(rows.values()), "network")
-    return Report(NAME, TITLE, list(rows.values()), notes(options), tables, drawn(options, groups))
+    return Report(NAME, TITLE, list(rows.values()), notes(options), tables, make_figures(options, groups))
 
 
-def grouped(rows: Mapping[str, Row]) -> dict[str, list[Row]]:
+def rows_by_group(rows: Mapping[str, Row]) -> dict[str, list[Row]]:
     """Return the rows of each choice, the baseline first."""
     return {key: [rows[BASELINE], *(rows[name] for name in group.others)] for key, group in GROUPS.items()}
 
@@ -128,7 +128,7 @@ def notes(options: Options) -> list[str]:
         "GFLOP an image is the arithmetic of a training step, forward, backward and update, over its images: "
         "XLA's count for the plain convolution, products with the zeros of the padding left out. Images a second and "
         "seconds an epoch, which include validation, are medians over a run's epochs, on the machine of each run.",
-        *reading(
+        *table_notes(
             options,
             "The original study's numbers are from figures 3, 6, 9 and 12. Of the other choices it prints none.",
         ),
@@ -153,19 +153,19 @@ def group_table(group: Group, rows: Sequence[Row]) -> Table:
     for row in rows:
         test = row.reported and row.reported.test
         theirs = (
-            [f"{test.accuracy:.4f}", str(row.reported.comparable("test"))] if row.reported and test else [NOTHING] * 2
+            [f"{test.accuracy:.4f}", str(row.reported.comparable("test"))] if row.reported and test else [MISSING] * 2
         )
         lines.append(
             [
                 f"{BASELINE} ({group.chosen})" if row.name == BASELINE else shown(row.name),
                 f"{row.more['parameters']:,}",
                 f"{row.more['training_flops_per_image'] / 1e9:.3f}",
-                spread([run.summary["images_per_second"] for run in row.runs], 0),
-                spread([epoch_seconds(run) for run in row.runs], 1),
-                measured(row.runs, "validation", "accuracy"),
+                format_mean_std([run.summary["images_per_second"] for run in row.runs], 0),
+                format_mean_std([epoch_seconds(run) for run in row.runs], 1),
+                format_metric(row.runs, "validation", "accuracy"),
                 *(theirs if printed else []),
-                measured(row.runs, "test", "accuracy"),
-                measured(row.runs, "test", "loss"),
+                format_metric(row.runs, "test", "accuracy"),
+                format_metric(row.runs, "test", "loss"),
             ]
         )
     return Table(header, lines, 1)
@@ -176,7 +176,7 @@ def epoch_seconds(run: Run) -> float | None:
     return median(record["seconds"] for record in run.history) if run.history else None
 
 
-def drawn(options: Options, groups: Mapping[str, Sequence[Row]]) -> dict[str, Figure]:
+def make_figures(options: Options, groups: Mapping[str, Sequence[Row]]) -> dict[str, Figure]:
     """Return the plots by file name: accuracy against cost, and the curves of each choice in one."""
     colored = {display(BASELINE): groups["channels"][:1]}
     colored |= {GROUPS[key].heading: rows[1:] for key, rows in groups.items()}
@@ -214,7 +214,7 @@ def _points(rows: Sequence[Row], cost: str, unit: float) -> dict[str, plots.Poin
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    return conduct(architecture, NAME, __doc__ or "", args)
+    return run_experiment(architecture, NAME, __doc__ or "", args)
 
 
 if __name__ == "__main__":

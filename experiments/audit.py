@@ -15,20 +15,20 @@ from cnn3.cli import UsageError
 from experiments.support import figures
 from experiments.support.names import display
 from experiments.support.options import Options
-from experiments.support.publish import Report, conduct
+from experiments.support.publish import Report, run_experiment
 from experiments.support.reported import TUNED
 from experiments.support.runner import Run, run_all
 from experiments.support.tables import (
     METRICS,
-    NOTHING,
+    MISSING,
     SPLITS,
     Row,
     Table,
-    beside,
-    reading,
+    format_mean_std,
+    reported_for,
     results_table,
     runs_table,
-    spread,
+    table_notes,
 )
 
 NAME = "audit"
@@ -55,14 +55,14 @@ def audit(options: Options) -> Report:
             "protocol has no meaning here: the audit runs both, and each defect alone; leave --protocol out"
         )
     runs = run_all(options, NAME, {name: options.tuned(protocol=protocol) for name, protocol in DEFECTS.items()})
-    printed = beside(options, {ALL: TUNED})
+    printed = reported_for(options, {ALL: TUNED})
     rows = [Row(name, runs[name], printed.get(name)) for name in DEFECTS]
     tables = {
         "Difference to the run without defects": differences_table(runs),
         "Results": results_table(rows, "defect"),
         "Runs": runs_table(rows, "defect"),
     }
-    return Report(NAME, TITLE, rows, notes(options, runs), tables, drawn(options, rows))
+    return Report(NAME, TITLE, rows, notes(options, runs), tables, make_figures(options, rows))
 
 
 def differences(runs: Sequence[Run], without: Sequence[Run], split: str, metric: str) -> list[float | None]:
@@ -89,8 +89,8 @@ def differences_table(runs: Mapping[str, Sequence[Run]]) -> Table:
 
 
 def _signed(values: Sequence[float | None], scale: int) -> str:
-    text = spread(values, 2 if scale > 1 else 4)
-    return text if text == NOTHING or text.startswith("-") else f"+{text}"
+    text = format_mean_std(values, 2 if scale > 1 else 4)
+    return text if text == MISSING or text.startswith("-") else f"+{text}"
 
 
 def optimism(runs: Sequence[Run]) -> list[float | None]:
@@ -107,14 +107,14 @@ def notes(options: Options, runs: Mapping[str, Sequence[Run]]) -> list[str]:
         "initial weights, order and augmentation, so differences come from the defects alone; two of them, the loss as "
         "mean of batch means and the accuracy by full batches, change nothing of the training.",
         f"All defects together move test accuracy by {_signed([v and 100 * v for v in whole], 100)} points. Validation "
-        f"accuracy exceeds test accuracy by {spread(optimism(runs[ALL]), 2)} points with them and by "
-        f"{spread(optimism(runs[NONE]), 2)} without.",
+        f"accuracy exceeds test accuracy by {format_mean_std(optimism(runs[ALL]), 2)} points with them and by "
+        f"{format_mean_std(optimism(runs[NONE]), 2)} without.",
         *(["A difference of one seed says little: --seeds 5 shows its spread."] if options.seeds == 1 else []),
-        *reading(options, f"The original study's numbers are those of its tuned run ({TUNED.source})."),
+        *table_notes(options, f"The original study's numbers are those of its tuned run ({TUNED.source})."),
     ]
 
 
-def drawn(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
+def make_figures(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
     """Return the plot by file name: how far each defect moves each accuracy.
 
     There are no curves of the runs: they differ by less than the width of a line.
@@ -134,7 +134,7 @@ def drawn(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    return conduct(audit, NAME, __doc__ or "", args)
+    return run_experiment(audit, NAME, __doc__ or "", args)
 
 
 if __name__ == "__main__":

@@ -27,10 +27,10 @@ from experiments.support.cache import cached, file_digest
 from experiments.support.finished import UnfinishedError
 from experiments.support.options import Options
 from experiments.support.outcomes import points
-from experiments.support.publish import Report, conduct
+from experiments.support.publish import Report, run_experiment
 from experiments.support.reported import IMPROVEMENTS
 from experiments.support.runner import Run, run_all
-from experiments.support.tables import NOTHING, Row, Table, spread
+from experiments.support.tables import MISSING, Row, Table, format_mean_std
 
 NAME = "differences"
 TITLE = "Where it differs"
@@ -149,7 +149,9 @@ def epochs_table(runs: Mapping[str, Sequence[Run]]) -> Table:
 
 
 def _at(runs: Sequence[Run], split: str, epoch: int) -> str:
-    return spread([run.history[epoch - 1][split]["accuracy"] if len(run.history) >= epoch else None for run in runs])
+    return format_mean_std(
+        [run.history[epoch - 1][split]["accuracy"] if len(run.history) >= epoch else None for run in runs]
+    )
 
 
 def late(runs: Sequence[Run]) -> float:
@@ -162,14 +164,14 @@ def late(runs: Sequence[Run]) -> float:
 def weights_table(measured: Measured) -> Table:
     """Return what one set of weights reaches on each kind of images, and in each mode."""
     lines = [
-        ["test", "as they are", NOTHING, "as they are"],
+        ["test", "as they are", MISSING, "as they are"],
         ["test", "through JPEG", "same grid changed", "same grid"],
         ["test", f"through JPEG, blocks shifted by {SHIFT} pixels", "other grid changed", "other grid"],
-        ["validation", "in inference mode", NOTHING, "inference"],
-        ["validation", "in training mode, in batches of 64", NOTHING, "training"],
+        ["validation", "in inference mode", MISSING, "inference"],
+        ["validation", "in training mode, in batches of 64", MISSING, "training"],
     ]
     rows = [
-        [split, how, NOTHING if changed == NOTHING else f"{100 * measured[changed]:.1f}%", f"{measured[name]:.4f}"]
+        [split, how, MISSING if changed == MISSING else f"{100 * measured[changed]:.1f}%", f"{measured[name]:.4f}"]
         for split, how, changed, name in lines
     ]
     return Table(["images", "how", "values changed", "accuracy"], rows, 2)
@@ -213,7 +215,7 @@ def notes(runs: Mapping[str, Sequence[Run]], measured: Measured, source: str) ->
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    return conduct(differences, NAME, __doc__ or "", args)
+    return run_experiment(differences, NAME, __doc__ or "", args)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from cnn3 import VARIANTS, OptimizerConfig, RunConfig, plots
 from experiments.support import figures
 from experiments.support.names import display
 from experiments.support.options import Options
-from experiments.support.publish import Report, conduct
+from experiments.support.publish import Report, run_experiment
 from experiments.support.reported import (
     HYPERPARAMETERS,
     TUNED,
@@ -28,7 +28,16 @@ from experiments.support.reported import (
     setting_name,
 )
 from experiments.support.runner import Run, run_all
-from experiments.support.tables import NOTHING, Row, Table, beside, measured, reading, runs_table, target_accuracy
+from experiments.support.tables import (
+    MISSING,
+    Row,
+    Table,
+    format_metric,
+    reported_for,
+    runs_table,
+    table_notes,
+    target_accuracy,
+)
 from experiments.support.verdict_tables import verdict_table
 
 NAME = "hyperparameters"
@@ -36,14 +45,14 @@ TITLE = "Training hyperparameters"
 LEARNING_RATES, BATCH_SIZES = (0.01, 0.001, 0.0001), (64, 128, 256)
 
 Setting = tuple[float, int]  # learning rate and batch size
-SETTINGS: tuple[Setting, ...] = tuple(product(LEARNING_RATES, BATCH_SIZES))
+GRID: tuple[Setting, ...] = tuple(product(LEARNING_RATES, BATCH_SIZES))
 
 
 def hyperparameters(options: Options) -> Report:
     """Train the nine settings and return what they show."""
-    runs = run_all(options, NAME, {name(setting): config(options, setting) for setting in SETTINGS})
-    grid = {setting: runs[name(setting)] for setting in SETTINGS}
-    reported = beside(options, reported_settings())
+    runs = run_all(options, NAME, {name(setting): config(options, setting) for setting in GRID})
+    grid = {setting: runs[name(setting)] for setting in GRID}
+    reported = reported_for(options, reported_settings())
     rows = [Row(name(setting), of, reported.get(setting)) for setting, of in grid.items()]
     best = select(grid)
     tables = {
@@ -52,7 +61,7 @@ def hyperparameters(options: Options) -> Report:
         **verdict_table(options, NAME, rows),
         "Runs": runs_table(rows, "setting"),
     }
-    return Report(NAME, TITLE, rows, notes(options), tables, drawn(options, grid, best))
+    return Report(NAME, TITLE, rows, notes(options), tables, make_figures(options, grid, best))
 
 
 def name(setting: Setting) -> str:
@@ -88,12 +97,12 @@ def select(grid: Mapping[Setting, Sequence[Run]]) -> Setting | None:
 
 def notes(options: Options) -> list[str]:
     """Return what a reader of the tables must know."""
-    return reading(options, "The original study's numbers are from figure 15 and from the text of section 5.")
+    return table_notes(options, "The original study's numbers are from figure 15 and from the text of section 5.")
 
 
 def grid_table(options: Options, grid: Mapping[Setting, Sequence[Run]]) -> Table:
     """Return validation accuracy, a row a learning rate and a column a batch size, as figure 15 has it."""
-    reported = beside(options, HYPERPARAMETERS)
+    reported = reported_for(options, HYPERPARAMETERS)
     theirs = ["original study", "made comparable"] if reported else []
     header, lines = ["learning rate"], {rate: [f"{rate:g}"] for rate in LEARNING_RATES}
     for size in BATCH_SIZES:
@@ -102,7 +111,7 @@ def grid_table(options: Options, grid: Mapping[Setting, Sequence[Run]]) -> Table
             printed = reported.get((rate, size))
             if printed is not None:
                 line += [f"{printed:.4f}", str(comparable(printed, "validation", size))]
-            line.append(measured(grid[rate, size], "validation", "accuracy"))
+            line.append(format_metric(grid[rate, size], "validation", "accuracy"))
     return Table(header, list(lines.values()), 1)
 
 
@@ -115,26 +124,26 @@ def selected_table(options: Options, grid: Mapping[Setting, Sequence[Run]], best
         return [label, f"{setting[0]:g}", str(setting[1]), *numbers]
 
     def ours(label: str, setting: Setting) -> list[str]:
-        return line(label, setting, (measured(grid[setting], *metric) for metric in metrics))
+        return line(label, setting, (format_metric(grid[setting], *metric) for metric in metrics))
 
     lines = []
-    if beside(options, HYPERPARAMETERS):
+    if reported_for(options, HYPERPARAMETERS):
         printed = (f"{getattr(getattr(TUNED, split), metric):.4f}" for split, metric in metrics)
         lines.append(line("original study", TUNED_SETTING, printed))
         stands_for = [str(TUNED.comparable(split)) for split in ("validation", "test")]
-        lines.append(line("original study, made comparable", TUNED_SETTING, [*stands_for, NOTHING]))
+        lines.append(line("original study, made comparable", TUNED_SETTING, [*stands_for, MISSING]))
         if best != TUNED_SETTING:
             lines.append(ours("the original study's selection, trained here", TUNED_SETTING))
-    lines.append(ours("selected here", best) if best else ["selected here: none, all diverged", *[NOTHING] * 5])
+    lines.append(ours("selected here", best) if best else ["selected here: none, all diverged", *[MISSING] * 5])
     return Table(header, lines, 1)
 
 
-def drawn(options: Options, grid: Mapping[Setting, Sequence[Run]], best: Setting | None) -> dict[str, Figure]:
+def make_figures(options: Options, grid: Mapping[Setting, Sequence[Run]], best: Setting | None) -> dict[str, Figure]:
     """Return the plots by file name: the grid as a heat map, and the selected setting's curves."""
     panels = {"Here": _matrix({setting: accuracy(runs) for setting, runs in grid.items()})}
     originals = {
         setting: target_accuracy(Row(name(setting), grid[setting], original), "validation")
-        for setting, original in beside(options, reported_settings()).items()
+        for setting, original in reported_for(options, reported_settings()).items()
     }
     if originals:
         theirs = "Original study" if options.protocol == "published" else "Original study, comparable"
@@ -147,7 +156,9 @@ def drawn(options: Options, grid: Mapping[Setting, Sequence[Run]], best: Setting
     heatmap = {"heatmap.png": plots.heatmap(panels, rows, columns, words, title, f"{figures.subtitle(options)}{mean}")}
     if best is None:
         return heatmap
-    original = figures.original_numbers(Row(name(best), grid[best], beside(options, reported_settings()).get(best)))
+    original = figures.original_numbers(
+        Row(name(best), grid[best], reported_for(options, reported_settings()).get(best))
+    )
     return heatmap | figures.curves(options, grid[best], "selected", f"Selected: {name(best)}", original)
 
 
@@ -157,7 +168,7 @@ def _matrix(values: Mapping[Setting, float | None]) -> np.ndarray:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    return conduct(hyperparameters, NAME, __doc__ or "", args)
+    return run_experiment(hyperparameters, NAME, __doc__ or "", args)
 
 
 if __name__ == "__main__":

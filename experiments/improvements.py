@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from cnn3 import VARIANTS
 from experiments.support import figures
 from experiments.support.options import Options
-from experiments.support.publish import Report, conduct
+from experiments.support.publish import Report, run_experiment
 from experiments.support.reported import BASELINE_TEST_ACCURACY, IMPROVEMENTS
 from experiments.support.runner import run_all
-from experiments.support.tables import Row, beside, reading, results_table, runs_table
+from experiments.support.tables import Row, reported_for, results_table, runs_table, table_notes
 from experiments.support.verdict_tables import verdict_table
 
 NAME = "improvements"
@@ -25,27 +25,27 @@ TITLE = "Improvement techniques"
 def improvements(options: Options) -> Report:
     """Train the four variants and return what they show."""
     runs = run_all(options, NAME, {name: options.config(model=model) for name, model in VARIANTS.items()})
-    reported = beside(options, IMPROVEMENTS)
+    reported = reported_for(options, IMPROVEMENTS)
     rows = [Row(name, runs[name], reported.get(name)) for name in VARIANTS]
     tables = {
         "Results": results_table(rows, "variant"),
         **verdict_table(options, NAME, rows),
         "Runs": runs_table(rows, "variant"),
     }
-    return Report(NAME, TITLE, rows, notes(options), tables, drawn(options, rows))
+    return Report(NAME, TITLE, rows, notes(options), tables, make_figures(options, rows))
 
 
 def notes(options: Options) -> list[str]:
     """Return what a reader of the tables must know."""
     contradiction = " and ".join(f"{accuracy} ({where})" for where, accuracy in BASELINE_TEST_ACCURACY.items())
-    return reading(
+    return table_notes(
         options,
         "The original study's numbers are from figures 3, 6, 9 and 12. It gives the baseline's test accuracy twice, "
         f"with different numbers: {contradiction}.",
     )
 
 
-def drawn(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
+def make_figures(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
     """Return the plots by file name: all variants in one, and accuracy and loss of each."""
     return {
         **figures.comparison(options, rows, "comparison.png", "Improvement techniques"),
@@ -55,7 +55,7 @@ def drawn(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    return conduct(improvements, NAME, __doc__ or "", args)
+    return run_experiment(improvements, NAME, __doc__ or "", args)
 
 
 if __name__ == "__main__":

@@ -23,15 +23,15 @@ from experiments.support.cache import cached, file_digest
 from experiments.support.figures import subtitle as trained_on
 from experiments.support.names import display
 from experiments.support.options import Options
-from experiments.support.publish import Report, conduct
-from experiments.support.runner import Run, run_all, trained
-from experiments.support.tables import Row, Table, reading, results_table, runs_table, spread
+from experiments.support.publish import Report, run_experiment
+from experiments.support.runner import Run, load_trained, run_all
+from experiments.support.tables import Row, Table, format_mean_std, results_table, runs_table, table_notes
 from experiments.support.verdict_tables import verdict_table
 
 NAME = "latent"
 TITLE = "The latent space"
-MIDDLE = 20  # index of the epoch that the original study shows
-FOLLOWED = 2000  # images that are followed through all stages
+MIDDLE_EPOCH = 20  # index of the epoch that the original study shows
+TRACKED_IMAGES = 2000  # images that are followed through all stages
 TSNE = {"perplexity": PERPLEXITY, "iterations": ITERATIONS}
 PANELS = {
     "Accuracy": {"neighbours": f"{NEIGHBORS} nearest neighbours", "probe": "linear probe"},
@@ -42,7 +42,7 @@ SCORES = {field: name for panel in PANELS.values() for field, name in panel.item
 Map = Float[np.ndarray, "n 2"]
 
 
-class Stage(NamedTuple):
+class Snapshot(NamedTuple):
     """Weights that a run has kept."""
 
     name: str  # of their file
@@ -55,7 +55,7 @@ class Stage(NamedTuple):
         return f"{'best, ' if self.name == BEST else ''}epoch {self.epochs}"
 
 
-class Space:
+class LatentSpace:
     """The latents of the test images at each stage of a run; what is computed from them is kept on disk."""
 
     def __init__(self, options: Options, run: Run) -> None:
@@ -64,7 +64,7 @@ class Space:
         best = run.summary["best_epoch"]
         trained = {snapshot_name(epoch): epoch + 1 for epoch in run.config.snapshots}
         trained |= {INITIAL: 0} if best is None else {INITIAL: 0, BEST: best + 1}
-        self.stages = [Stage(name, trained[name]) for name in weight_names(run.config, run.history)]
+        self.stages = [Snapshot(name, trained[name]) for name in weight_names(run.config, run.history)]
 
     @cached_property
     def test(self) -> Split:
@@ -76,7 +76,7 @@ class Space:
         key = {"dataset": self.options.dataset}
         return cached(self._folder, "labels", key, lambda: {"labels": self.test.labels})["labels"]
 
-    def scores(self, stage: Stage) -> Scores:
+    def scores(self, stage: Snapshot) -> Scores:
         """Return how far apart classes lie."""
 
         def compute() -> dict[str, np.ndarray]:
@@ -87,7 +87,7 @@ class Space:
         found = cached(self._folder, "scores", self._key(stage) | {"neighbours": NEIGHBORS}, compute)
         return Scores(**{name: float(value) for name, value in found.items()})
 
-    def map(self, stage: Stage) -> Map:
+    def map(self, stage: Snapshot) -> Map:
         """Return the map of all test images, as the original study makes it."""
 
         def compute() -> dict[str, Map]:
@@ -97,24 +97,24 @@ class Space:
 
         return cached(self._folder, "map", self._key(stage) | TSNE, compute)["map"]
 
-    def journey(self) -> dict[Stage, Map]:
-        """Return maps of the first `FOLLOWED` images in the order of training, each from where the one before ended.
+    def journey(self) -> dict[Snapshot, Map]:
+        """Return maps of the first `TRACKED_IMAGES` images in the order of training, each begun where the last one ended.
 
         Of stages that are the same, as the last epoch and the best may be, the later is taken.
         """
-        maps: dict[Stage, Map] = {}
+        maps: dict[Snapshot, Map] = {}
         in_order = sorted(self.stages, key=lambda stage: (stage.epochs, stage.name == BEST))
         for stage in {tuple(self._key(stage).values()): stage for stage in in_order}.values():
             start = list(maps.values())[-1] if maps else None
 
-            def compute(stage: Stage = stage, start: Map | None = start) -> dict[str, Map]:
-                values = self._latents(stage)[:FOLLOWED]
+            def compute(stage: Snapshot = stage, start: Map | None = start) -> dict[str, Map]:
+                values = self._latents(stage)[:TRACKED_IMAGES]
                 print(f"seed {self.run.config.seed}, {stage}: t-SNE of {len(values)} images, from the stage before")
                 return {"map": tsne(values, start)}
 
             way = {
                 "way": [self._key(of) for of in [*maps, stage]],
-                "images": FOLLOWED,
+                "images": TRACKED_IMAGES,
                 "exaggeration": EARLY_EXAGGERATION,
             }
             maps[stage] = cached(self._folder, "journey", way | TSNE, compute)["map"]
@@ -124,27 +124,27 @@ class Space:
     def _folder(self) -> Path:
         return self.options.folder(NAME) / "cache"
 
-    def _path(self, stage: Stage) -> Path:
+    def _path(self, stage: Snapshot) -> Path:
         return self.run.folder / f"{stage.name}.safetensors"
 
-    def _training_mode(self, stage: Stage) -> bool:
+    def _training_mode(self, stage: Snapshot) -> bool:
         return self.run.config.protocol.latents_in_training_mode and stage.name != BEST
 
-    def _key(self, stage: Stage) -> dict[str, Any]:
+    def _key(self, stage: Snapshot) -> dict[str, Any]:
         """Return all that a stage's latents depend on."""
         digest = file_digest(self._path(stage))
         return {"weights": digest, "training_mode": self._training_mode(stage), "dataset": self.options.dataset}
 
-    def _latents(self, stage: Stage) -> Float[np.ndarray, "n latent"]:
-        model, weights = trained(self.run, stage.name)
+    def _latents(self, stage: Snapshot) -> Float[np.ndarray, "n latent"]:
+        model, weights = load_trained(self.run, stage.name)
         return latents(model, weights, self.test.images, training_mode=self._training_mode(stage))
 
 
 def latent(options: Options) -> Report:
     """Train the tuned run and return the maps and numbers of its latent space."""
     runs = run_all(options, NAME, {"tuned": options.tuned()})["tuned"]
-    spaces = [Space(options, run) for run in runs]
-    found = by_stage([{stage: space.scores(stage) for stage in space.stages} for space in spaces])
+    spaces = [LatentSpace(options, run) for run in runs]
+    found = by_snapshot([{stage: space.scores(stage) for stage in space.stages} for space in spaces])
     rows = [Row("tuned", runs, None, {"latent": to_json(found)})]
     tables = {
         "Separability": separability_table(found),
@@ -152,27 +152,29 @@ def latent(options: Options) -> Report:
         **verdict_table(options, NAME, rows),
         "Runs": runs_table(rows, "run"),
     }
-    return Report(NAME, TITLE, rows, notes(options, spaces[0]), tables, figures(spaces[0], found))
+    return Report(NAME, TITLE, rows, notes(options, spaces[0]), tables, make_figures(spaces[0], found))
 
 
-Found = Mapping[str, Sequence[tuple[Stage, Scores] | None]]  # by stage's name, one a seed, None where it has none
+Found = Mapping[str, Sequence[tuple[Snapshot, Scores] | None]]  # by stage's name, one a seed, None where it has none
 
 
-def by_stage(seeds: Sequence[Mapping[Stage, Scores]]) -> Found:
+def by_snapshot(seeds: Sequence[Mapping[Snapshot, Scores]]) -> Found:
     """Return the scores of each stage that any seed has, in the order of training and the best last."""
     stages = sorted({stage for seed in seeds for stage in seed}, key=lambda stage: (stage.name == BEST, stage.epochs))
     given = [{stage.name: (stage, of) for stage, of in seed.items()} for seed in seeds]
     return {name: [seed.get(name) for seed in given] for name in dict.fromkeys(stage.name for stage in stages)}
 
 
-def shown(stages: Sequence[Stage]) -> list[Stage]:
+def shown(stages: Sequence[Snapshot]) -> list[Snapshot]:
     """Return the stages of the original figures: initial, epoch of index 20 or else the last before it, and best.
 
     Instead of epoch 20, one is taken that is not the best itself, if there is any.
     """
     best = [stage for stage in stages if stage.name == BEST]
-    before = [stage for stage in stages if stage.name not in (INITIAL, BEST) and stage.epochs <= MIDDLE + 1]
-    others = [stage for stage in before if stage.epochs == MIDDLE + 1 or stage.epochs not in (of.epochs for of in best)]
+    before = [stage for stage in stages if stage.name not in (INITIAL, BEST) and stage.epochs <= MIDDLE_EPOCH + 1]
+    others = [
+        stage for stage in before if stage.epochs == MIDDLE_EPOCH + 1 or stage.epochs not in (of.epochs for of in best)
+    ]
     return [*stages[:1], *(others or before)[-1:], *best]
 
 
@@ -183,7 +185,7 @@ def separability_table(found: Found) -> Table:
         there = [one for one in of if one is not None]
         when = str(there[0][0]) if len({stage for stage, _ in there}) == 1 else name
         columns = [[one and getattr(one[1], score) for one in of] for score in SCORES]
-        lines.append([when, *(spread(column) for column in columns)])
+        lines.append([when, *(format_mean_std(column) for column in columns)])
     return Table(["stage", *SCORES.values()], lines, 1)
 
 
@@ -195,7 +197,7 @@ def to_json(found: Found) -> list[dict[str, Any]]:
     ]
 
 
-def notes(options: Options, space: Space) -> list[str]:
+def notes(options: Options, space: LatentSpace) -> list[str]:
     """Return what a reader of tables and figures must know."""
     protocol = space.run.config.protocol
     mode = (
@@ -210,12 +212,12 @@ def notes(options: Options, space: Space) -> list[str]:
     )
     drawn = (
         f"Maps are by t-SNE (perplexity {PERPLEXITY}, {ITERATIONS} iterations, from the principal components). In the "
-        f"evolution, of the first {FOLLOWED} test images at most, each map begins where the one before ended, without "
-        "early exaggeration."
+        f"evolution, of the first {TRACKED_IMAGES} test images at most, each map begins where the one before ended, "
+        "without early exaggeration."
     )
     first = [] if options.seeds == 1 else ["Pictures are of the first seed."]
     return [
-        *reading(options),
+        *table_notes(options),
         mode,
         scored,
         drawn,
@@ -224,18 +226,18 @@ def notes(options: Options, space: Space) -> list[str]:
     ]
 
 
-def missing(space: Space) -> list[str]:
+def missing(space: LatentSpace) -> list[str]:
     """Return which of the original study's stages the run does not have."""
     names = [stage.name for stage in space.stages]
     if BEST not in names:
         return ["The run diverged in its first epoch: there is nothing but its initial weights."]
-    if snapshot_name(MIDDLE) in names:
+    if snapshot_name(MIDDLE_EPOCH) in names:
         return []
     (*_, instead, _) = shown(space.stages)
-    return [f"The run ended before epoch {MIDDLE + 1}; the middle is {instead} instead."]
+    return [f"The run ended before epoch {MIDDLE_EPOCH + 1}; the middle is {instead} instead."]
 
 
-def figures(space: Space, found: Found) -> dict[str, Figure | bytes]:
+def make_figures(space: LatentSpace, found: Found) -> dict[str, Figure | bytes]:
     """Return the pictures by file name: maps of the stages that the original study shows, and the evolution."""
     options = space.options
     dataset = options.dataset
@@ -246,7 +248,10 @@ def figures(space: Space, found: Found) -> dict[str, Figure | bytes]:
     evolution = {heading(stage): points for stage, points in journey.items()}
     data, first = display(dataset), "" if options.seeds == 1 else " The first seed's maps."
     under = f"{trained_on(options)}{first} t-SNE of the 128 latent values of {{}} test images."
-    whole, followed = under.format(f"all {len(labels):,}"), under.format(f"the first {min(FOLLOWED, len(labels)):,}")
+    whole, followed = (
+        under.format(f"all {len(labels):,}"),
+        under.format(f"the first {min(TRACKED_IMAGES, len(labels)):,}"),
+    )
     title = f"Latent space on {data} before, during and after training"
     course = f"Evolution of the latent space on {data}"
     return {
@@ -257,7 +262,7 @@ def figures(space: Space, found: Found) -> dict[str, Figure | bytes]:
     }
 
 
-def heading(stage: Stage) -> str:
+def heading(stage: Snapshot) -> str:
     """Return what a map of a stage is called."""
     return f"Epoch {stage.epochs} (kept: highest validation accuracy)" if stage.name == BEST else display(str(stage))
 
@@ -277,14 +282,14 @@ def separability(options: Options, found: Found) -> Figure:
     return plots.separability(epochs, panels, best, title, trained_on(options))
 
 
-def one_or_nan(one: tuple[Stage, Scores] | None, field: str) -> float:
+def one_or_nan(one: tuple[Snapshot, Scores] | None, field: str) -> float:
     """Return a score, not a number where the seed has no such stage."""
     return np.nan if one is None else getattr(one[1], field)
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    return conduct(latent, NAME, __doc__ or "", args)
+    return run_experiment(latent, NAME, __doc__ or "", args)
 
 
 if __name__ == "__main__":

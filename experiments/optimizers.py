@@ -15,18 +15,18 @@ from cnn3 import OPTIMIZERS, plots
 from experiments.support import figures, reported
 from experiments.support.names import shown
 from experiments.support.options import Options
-from experiments.support.publish import Report, conduct
+from experiments.support.publish import Report, run_experiment
 from experiments.support.runner import Run, run_all
 from experiments.support.tables import (
     Row,
     Table,
-    beside,
-    count,
-    endings,
-    measured,
-    reading,
+    format_count,
+    format_metric,
+    reported_for,
     results_table,
     runs_table,
+    stop_reasons,
+    table_notes,
 )
 from experiments.support.verdict_tables import verdict_table
 
@@ -44,12 +44,12 @@ def optimizers(options: Options) -> Report:
     """Train with each optimizer and return what that shows."""
     configs = {name: options.tuned(optimizer=optimizer) for name, optimizer in OPTIMIZERS.items()}
     runs = run_all(options, NAME, configs)
-    printed = beside(options, {"adam": reported.TUNED})
+    printed = reported_for(options, {"adam": reported.TUNED})
     rows = [Row(name, runs[name], printed.get(name)) for name in configs]
     tables = {"Results": results_table(rows, "optimizer"), "Convergence": convergence_table(rows)}
     tables |= verdict_table(options, NAME, rows)
     tables["Runs"] = runs_table(rows, "optimizer")
-    return Report(NAME, TITLE, rows, notes(options), tables, drawn(options, rows))
+    return Report(NAME, TITLE, rows, notes(options), tables, make_figures(options, rows))
 
 
 def notes(options: Options) -> list[str]:
@@ -57,7 +57,7 @@ def notes(options: Options) -> list[str]:
     return [
         "An accuracy is reached in the first epoch, counted from 1, whose validation accuracy is as high or higher. "
         "Training time is that of the epochs, with validation, without compilation, on the machine of each run.",
-        *reading(
+        *table_notes(
             options,
             "The original study shows plots of the optimizers and prints no numbers but those of Adam's run, the tuned "
             f"one ({reported.TUNED.source}).",
@@ -71,9 +71,9 @@ def epochs_to(run: Run, accuracy: float) -> int | None:
     return next(reached, None)
 
 
-def reached(runs: Sequence[Run], accuracy: float) -> str:
+def format_epochs_to(runs: Sequence[Run], accuracy: float) -> str:
     """Return for a reader how many epochs runs took to reach a validation accuracy, a dash if none did."""
-    return count([epochs_to(run, accuracy) for run in runs])
+    return format_count([epochs_to(run, accuracy) for run in runs])
 
 
 def convergence_table(rows: Sequence[Row]) -> Table:
@@ -82,16 +82,16 @@ def convergence_table(rows: Sequence[Row]) -> Table:
     header = ["optimizer", "ended", "epochs", "best validation accuracy", "test accuracy", *levels]
     lines = []
     for row in rows:
-        accuracies = [measured(row.runs, split, "accuracy") for split in ("validation", "test")]
-        epochs = count([run.summary["epochs"] for run in row.runs])
-        times = [reached(row.runs, accuracy) for accuracy in ACCURACIES]
-        lines.append([shown(row.name), endings(row.runs), epochs, *accuracies, *times])
+        accuracies = [format_metric(row.runs, split, "accuracy") for split in ("validation", "test")]
+        epochs = format_count([run.summary["epochs"] for run in row.runs])
+        times = [format_epochs_to(row.runs, accuracy) for accuracy in ACCURACIES]
+        lines.append([shown(row.name), stop_reasons(row.runs), epochs, *accuracies, *times])
     return Table(header, lines, 2)
 
 
-def drawn(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
+def make_figures(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
     """Return the plots by file name: all in one by epoch and by time, and those that the original study shows alone."""
-    title, original = "Training algorithms", {**figures.originals(rows), **beside(options, TOLD)}
+    title, original = "Training algorithms", {**figures.originals(rows), **reported_for(options, TOLD)}
     alone = [row for row in rows if row.name in ALONE]
     return {
         **figures.comparison(options, rows, "comparison_epochs.png", title, original=original),
@@ -102,7 +102,7 @@ def drawn(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    return conduct(optimizers, NAME, __doc__ or "", args)
+    return run_experiment(optimizers, NAME, __doc__ or "", args)
 
 
 if __name__ == "__main__":

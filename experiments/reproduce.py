@@ -38,7 +38,7 @@ from experiments.support.machines import machines
 from experiments.support.names import shown
 from experiments.support.options import Options, command
 from experiments.support.overview import overview
-from experiments.support.publish import Report, publish, section, setting
+from experiments.support.publish import Report, describe_setup, publish, section
 from experiments.support.tables import Table
 from experiments.support.verdict_tables import CLAIMED
 
@@ -91,7 +91,7 @@ class Reproduction(Options):
         Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint=f"(default: {MARKDOWN} in the output folder)")
     ] = None
 
-    def of(self, experiment: str) -> Options:
+    def options_for(self, experiment: str) -> Options:
         """Return the options of one of the experiments."""
         own = Options(**{name: getattr(self, name) for name in Options.__dataclass_fields__})
         if experiment == audit.NAME:
@@ -113,7 +113,7 @@ def reproduce(options: Reproduction) -> list[Path]:
     experiments = experiments_on(options.dataset)
     for number, experiment in enumerate(experiments, 1):
         print(f"\n[{number} of {len(experiments)}] {experiment.name}")
-        given = options.of(experiment.name)
+        given = options.options_for(experiment.name)
         try:
             report = experiment.work(given)
         except UnfinishedError as error:
@@ -122,7 +122,7 @@ def reproduce(options: Reproduction) -> list[Path]:
         else:
             written += publish(given, report)
         reports[experiment.name] = report
-    return [*written, *write(options, compose(options, reports))]
+    return [*written, *write(options, build_report(options, reports))]
 
 
 def experiments_on(dataset: str) -> list[Experiment]:
@@ -143,17 +143,17 @@ def _check(options: Reproduction) -> None:
             raise UsageError(f"{name} must be at least {most}, the largest batch, not {limit}")
 
 
-def compose(options: Reproduction, reports: Reports) -> list[Section]:
+def build_report(options: Reproduction, reports: Reports) -> list[Section]:
     """Return the report: the answer, each experiment, and how it was made; what has been said is not said again."""
-    whole, sweeps = options.of(improvements.NAME), options.of(hyperparameters.NAME)
+    whole, sweeps = options.options_for(improvements.NAME), options.options_for(hyperparameters.NAME)
     judged = {name: report for name, report in reports.items() if name != differences.NAME}  # it explains
     parts = [overview(whole, sweeps, judged, settings(options))]
     said = {*parts[0].paragraphs, *parts[0].notes}
     for experiment in experiments_on(options.dataset):
-        part = experiment_section(options.of(experiment.name), reports[experiment.name], experiment)
+        part = experiment_section(options.options_for(experiment.name), reports[experiment.name], experiment)
         parts.append(part._replace(paragraphs=[words for words in part.paragraphs if words not in said]))
         said |= set(part.paragraphs)
-    return [*parts, making(reports)]
+    return [*parts, provenance_section(reports)]
 
 
 def experiment_section(options: Options, report: Report, experiment: Experiment) -> Section:
@@ -169,12 +169,12 @@ def experiment_section(options: Options, report: Report, experiment: Experiment)
 
 def settings(options: Reproduction) -> list[str]:
     """Return in words how the runs were made, and those of the sweeps if differently."""
-    sweeps, whole = options.of(SWEEPS[0]), options.of(improvements.NAME)
-    shorter = [f"The sweeps ({', '.join(SWEEPS)}): {setting(sweeps)}"] if sweeps != whole else []
-    return [setting(whole), *shorter]
+    sweeps, whole = options.options_for(SWEEPS[0]), options.options_for(improvements.NAME)
+    shorter = [f"The sweeps ({', '.join(SWEEPS)}): {describe_setup(sweeps)}"] if sweeps != whole else []
+    return [describe_setup(whole), *shorter]
 
 
-def making(reports: Reports) -> Section:
+def provenance_section(reports: Reports) -> Section:
     """Return how the report was made: versions, hardware, runs and time."""
     runs = runs_of(reports)
     seconds = sum(of["seconds"] for run in runs for of in run.history)

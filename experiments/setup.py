@@ -22,17 +22,17 @@ from cnn3.training.state import random_key, weight_shapes
 from cnn3.weights.torch_layout import to_torch
 from experiments.architecture import GROUPS
 from experiments.hyperparameters import BATCH_SIZES, LEARNING_RATES
-from experiments.latent import MIDDLE
+from experiments.latent import MIDDLE_EPOCH
 from experiments.support.names import display
 from experiments.support.options import Options
-from experiments.support.publish import Report, conduct
-from experiments.support.reported import SETTINGS
+from experiments.support.publish import Report, run_experiment
+from experiments.support.reported import REPORTED_SETTINGS
 from experiments.support.tables import Table
 
 NAME = "setup"
 TITLE = "Data, network and settings"
 EXAMPLES = 10  # of each class
-DEFECTS: Mapping[str, tuple[str, str, str]] = {  # by field of `cnn3.Protocol`
+PROTOCOL_DEFECTS: Mapping[str, tuple[str, str, str]] = {  # by field of `cnn3.Protocol`
     "discard_last_norm": (
         "norm after the second fully connected layer",
         "computed, its output thrown away",
@@ -61,7 +61,7 @@ def setup(options: Options) -> Report:
     notes = [
         "Weights have PyTorch's layout. Angles and scales are drawn uniformly within their bounds, for each image anew."
     ]
-    return Report(NAME, TITLE, [], notes, tables, drawn(options, dataset))
+    return Report(NAME, TITLE, [], notes, tables, make_figures(options, dataset))
 
 
 def layers_table() -> Table:
@@ -101,30 +101,30 @@ def settings(options: Options, dataset: Dataset) -> Mapping[str, str]:
         "convolutions": str(len(model.channels)),
         "kernel": "3x3, 1, 1",
         "pooling": "2x2, 2",
-        "channels": widths(model.channels),
-        "other_channels": "; ".join(widths(of.channels) for of in GROUPS["channels"].others.values()),
-        "layers": widths(sorted(len(of.hidden) + 1 for of in (model, *GROUPS["layers"].others.values()))),
+        "channels": layer_widths(model.channels),
+        "other_channels": "; ".join(layer_widths(of.channels) for of in GROUPS["channels"].others.values()),
+        "layers": layer_widths(sorted(len(of.hidden) + 1 for of in (model, *GROUPS["layers"].others.values()))),
         "features": f"{model.channels[-1] * (IMAGE_SIZE // 8) ** 2}",
-        "widths": widths((*hidden, NUM_CLASSES)),
+        "widths": layer_widths((*hidden, NUM_CLASSES)),
         "batch_size": str(run.batch_size),
         "learning_rate": f"{run.optimizer.learning_rate:g}",
         "weight_decay": f"{run.optimizer.weight_decay:g}",
         "patience": str(run.patience),
         "dropout": f"{VARIANTS['dropout'].dropout:g}",
-        "dense_channels": widths(dense.channels),
-        "dense_widths": widths(dense.hidden),
-        "learning_rates": widths(f"{rate:g}" for rate in LEARNING_RATES),
-        "batch_sizes": widths(BATCH_SIZES),
+        "dense_channels": layer_widths(dense.channels),
+        "dense_widths": layer_widths(dense.hidden),
+        "learning_rates": layer_widths(f"{rate:g}" for rate in LEARNING_RATES),
+        "batch_sizes": layer_widths(BATCH_SIZES),
         "selected": f"{tuned.batch_size}, {tuned.optimizer.learning_rate:g}",
         "momentum": f"{OPTIMIZERS['momentum'].momentum:g}",
         "epochs": str(options.epochs),
         "latent": str(LATENT),
         "map": "2",
-        "middle": f"{MIDDLE + 1}, of index {MIDDLE} from 0",
+        "middle": f"{MIDDLE_EPOCH + 1}, of index {MIDDLE_EPOCH} from 0",
     }
 
 
-def widths(values: Iterable[object]) -> str:
+def layer_widths(values: Iterable[object]) -> str:
     """Return values with commas between."""
     return ", ".join(map(str, values))
 
@@ -139,8 +139,8 @@ def each_class(labels: np.ndarray) -> str:
 def settings_table(options: Options, used: Mapping[str, str]) -> Table:
     """Return every setting, beside that of the original study's text on its data set."""
     if options.dataset != "cifar10":
-        return Table(["setting", "ours"], [[setting.what, used[key]] for key, setting in SETTINGS.items()], 2)
-    lines = [[setting.what, setting.section, setting.printed, used[key]] for key, setting in SETTINGS.items()]
+        return Table(["setting", "ours"], [[setting.what, used[key]] for key, setting in REPORTED_SETTINGS.items()], 2)
+    lines = [[setting.what, setting.section, setting.printed, used[key]] for key, setting in REPORTED_SETTINGS.items()]
     return Table(["setting", "section", "original study", "ours"], lines, 4)
 
 
@@ -149,12 +149,12 @@ def protocols_table(options: Options) -> Table:
     used = PROTOCOLS[options.protocol]
     lines = [
         [what, published, corrected, "published" if getattr(used, field) else "corrected"]
-        for field, (what, published, corrected) in DEFECTS.items()
+        for field, (what, published, corrected) in PROTOCOL_DEFECTS.items()
     ]
     return Table(["what", "published: as the program does", "corrected: as the text says", "here"], lines, 4)
 
 
-def drawn(options: Options, dataset: Dataset) -> dict[str, Figure | bytes]:
+def make_figures(options: Options, dataset: Dataset) -> dict[str, Figure | bytes]:
     """Return examples of each class, and augmented images."""
     images, labels = dataset.train
     classes = {name: images[labels == label][:EXAMPLES] for label, name in enumerate(dataset.classes)}
@@ -176,7 +176,7 @@ def drawn(options: Options, dataset: Dataset) -> dict[str, Figure | bytes]:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    return conduct(setup, NAME, __doc__ or "", args)
+    return run_experiment(setup, NAME, __doc__ or "", args)
 
 
 if __name__ == "__main__":

@@ -18,17 +18,26 @@ from experiments.support.cache import cached, file_digest
 from experiments.support.figures import subtitle as trained_on
 from experiments.support.names import display
 from experiments.support.options import Options
-from experiments.support.publish import Report, conduct
+from experiments.support.publish import Report, run_experiment
 from experiments.support.reported import TUNED
-from experiments.support.runner import Run, run_all, trained
-from experiments.support.tables import NOTHING, Row, Table, beside, reading, results_table, runs_table, spread
+from experiments.support.runner import Run, load_trained, run_all
+from experiments.support.tables import (
+    MISSING,
+    Row,
+    Table,
+    format_mean_std,
+    reported_for,
+    results_table,
+    runs_table,
+    table_notes,
+)
 
 NAME = "tuned"
 TITLE = "The tuned run"
 MISTAKES = 24
 
 
-class Answers(NamedTuple):
+class Predictions(NamedTuple):
     """What the best weights of a run answer to the test images."""
 
     probabilities: Float[np.ndarray, "n classes"]
@@ -45,26 +54,26 @@ class Answers(NamedTuple):
 def tuned(options: Options) -> Report:
     """Train the tuned run and return what its answers to the test set show."""
     runs = run_all(options, NAME, {NAME: options.tuned()})[NAME]
-    found = [answers(options, run) if run.history else None for run in runs]
+    found = [predict_test_set(options, run) if run.history else None for run in runs]
     there = [of for of in found if of is not None]
     classes = CLASS_NAMES[options.dataset]
     more = {"answers": [of and to_json(of, classes) for of in found]}
-    rows = [Row(NAME, runs, beside(options, {NAME: TUNED}).get(NAME), more)]
+    rows = [Row(NAME, runs, reported_for(options, {NAME: TUNED}).get(NAME), more)]
     tables = {
         "Results": results_table(rows, "run"),
         "Calibration": calibration_table(there),
         "Classes": classes_table(there, classes),
         "Runs": runs_table(rows, "run"),
     }
-    return Report(NAME, TITLE, rows, notes(options), tables, figures(options, there))
+    return Report(NAME, TITLE, rows, notes(options), tables, make_figures(options, there))
 
 
-def answers(options: Options, run: Run) -> Answers:
+def predict_test_set(options: Options, run: Run) -> Predictions:
     """Return what a run's best weights answer; it is kept on disk."""
     path = run.folder / f"{BEST}.safetensors"
 
     def compute() -> dict[str, np.ndarray]:
-        model, weights = trained(run, BEST)
+        model, weights = load_trained(run, BEST)
         test = load(options.dataset, options.data_dir).test
         logits = np.asarray(predict(model, EVALUATION_BATCH, weights, test.images).logits)
         mistakes = confident_mistakes(probabilities(logits), test.labels, MISTAKES)
@@ -72,7 +81,7 @@ def answers(options: Options, run: Run) -> Answers:
 
     key = {"weights": file_digest(path), "dataset": options.dataset, "mistakes": MISTAKES}
     found = cached(options.folder(NAME) / "cache", "answers", key, compute)
-    return Answers(probabilities(found["logits"]), found["labels"], found["mistakes"], found["images"])
+    return Predictions(probabilities(found["logits"]), found["labels"], found["mistakes"], found["images"])
 
 
 def probabilities(logits: Float[np.ndarray, "n classes"]) -> Float[np.ndarray, "n classes"]:
@@ -80,7 +89,7 @@ def probabilities(logits: Float[np.ndarray, "n classes"]) -> Float[np.ndarray, "
     return softmax(logits.astype(np.float64), axis=1)
 
 
-def calibration(of: Answers) -> dict[str, float]:
+def calibration(of: Predictions) -> dict[str, float]:
     """Return how far the answers can be trusted."""
     confidence = of.probabilities.max(1)
     return {
@@ -90,26 +99,26 @@ def calibration(of: Answers) -> dict[str, float]:
     }
 
 
-def calibration_table(found: Sequence[Answers]) -> Table:
+def calibration_table(found: Sequence[Predictions]) -> Table:
     """Return how far the answers can be trusted."""
     measured = [calibration(of) for of in found]
     names = list(measured[0]) if measured else []
-    return Table(["calibration", "test"], [[name, spread([of[name] for of in measured])] for name in names], 1)
+    return Table(["calibration", "test"], [[name, format_mean_std([of[name] for of in measured])] for name in names], 1)
 
 
-def classes_table(found: Sequence[Answers], classes: Sequence[str]) -> Table:
+def classes_table(found: Sequence[Predictions], classes: Sequence[str]) -> Table:
     """Return the accuracy of each class, and what else its images are most often taken for, over all seeds."""
     lines = []
     for label, name in enumerate(classes) if found else ():
         rows = [of.confusion[label] for of in found]
         parts = np.sum(rows, 0) / np.sum(rows)
         other = max((answer for answer in range(len(classes)) if answer != label), key=lambda answer: parts[answer])
-        taken = f"{classes[other]} ({parts[other]:.4f})" if parts[other] else NOTHING
-        lines.append([name, taken, spread([row[label] / row.sum() for row in rows])])
+        taken = f"{classes[other]} ({parts[other]:.4f})" if parts[other] else MISSING
+        lines.append([name, taken, format_mean_std([row[label] / row.sum() for row in rows])])
     return Table(["class", "most often taken for", "accuracy"], lines, 2)
 
 
-def to_json(of: Answers, classes: Sequence[str]) -> dict[str, Any]:
+def to_json(of: Predictions, classes: Sequence[str]) -> dict[str, Any]:
     """Return what `summary.json` holds of a seed's answers; `image` is an index into the test set."""
     counts = of.confusion
     return {
@@ -131,10 +140,10 @@ def notes(options: Options) -> list[str]:
         f"|accuracy - confidence| over {BINS} bins of equal width, weighted by their images (Guo et al., 2017)."
     )
     first = [] if options.seeds == 1 else ["Pictures are of the first seed; confusions in the table are of all."]
-    return [*reading(options, f"The original study's numbers are from {TUNED.source}."), calibrated, *first]
+    return [*table_notes(options, f"The original study's numbers are from {TUNED.source}."), calibrated, *first]
 
 
-def figures(options: Options, found: Sequence[Answers]) -> dict[str, Figure | bytes]:
+def make_figures(options: Options, found: Sequence[Predictions]) -> dict[str, Figure | bytes]:
     """Return the pictures of the first seed by file name."""
     if not found:
         return {}
@@ -154,7 +163,7 @@ def figures(options: Options, found: Sequence[Answers]) -> dict[str, Figure | by
     }
 
 
-def sheet(of: Answers, classes: Sequence[str]) -> list[plots.Mistake]:
+def sheet(of: Predictions, classes: Sequence[str]) -> list[plots.Mistake]:
     """Return the most confident mistakes in pictures and words."""
     names = np.array(classes)
     true, answer = names[of.labels[of.mistakes]].tolist(), names[of.probabilities.argmax(1)[of.mistakes]].tolist()
@@ -164,7 +173,7 @@ def sheet(of: Answers, classes: Sequence[str]) -> list[plots.Mistake]:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    return conduct(tuned, NAME, __doc__ or "", args)
+    return run_experiment(tuned, NAME, __doc__ or "", args)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,12 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import jax
 import pytest
 from hypothesis import settings
+from jaxtyping import install_import_hook
+
+# Shapes and types are checked in all of cnn3's folders. Its configurations check themselves. An int is a float.
+FOLDERS = ("analysis", "data", "nn", "plots", "predict", "runs", "training", "weights")
+CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+install_import_hook([f"cnn3.{folder}" for folder in FOLDERS], CHECKER)
 
 if jax.__version_info__ < (0, 11, 1):
     # As cnn3 has its own programs compiled (`cnn3.training.state.COMPILER`): the tests' own take half as long so.

@@ -13,7 +13,7 @@ from experiments.support.verdicts import Verdict, judge_all
 Reports = Mapping[str, Report]  # by experiment
 
 
-def apart(options: Options, images: str) -> str:
+def runs_told_apart(options: Options, images: str) -> str:
     """Return what else separates our runs from theirs, by what is known of our images."""
     causes = [
         *(["our images went through JPEG once"] if "JPEG" in images else []),
@@ -39,7 +39,7 @@ def runs_of(reports: Reports) -> list[Run]:
     return list(runs.values())
 
 
-def compute(runs: Sequence[Run]) -> str:
+def compute_used(runs: Sequence[Run]) -> str:
     """Return in a sentence what the runs took."""
     if not runs:
         return "Nothing has been trained for it."

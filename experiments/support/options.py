@@ -18,7 +18,7 @@ from cnn3.runs.reuse import Reuse
 from experiments.support.interruption import interruptible
 from experiments.support.places import share_gpus
 
-MOST_SEEDS = MOST_JOBS = 1000
+MAX_SEEDS = MOST_JOBS = 1000
 TUNED_SNAPSHOTS = (0, 1, 2, 4, 9, 20, 49, 99)  # 20 is the original study's
 _DATA_DIR = tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: TFDS_DATA_DIR, else ~/tensorflow_datasets)")
 _RUNS = tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: <output>/<dataset>/runs)")
@@ -98,11 +98,15 @@ class Options:
         return f"Data set {self.dataset}, {images}; {epochs}; {seeds}; {how}."
 
 
-Given = TypeVar("Given", bound=Options)
+OptionsT = TypeVar("OptionsT", bound=Options)
 
 
 def command(
-    kind: type[Given], work: Callable[[Given], list[Path]], name: str, about: str, args: Sequence[str] | None = None
+    kind: type[OptionsT],
+    work: Callable[[OptionsT], list[Path]],
+    name: str,
+    about: str,
+    args: Sequence[str] | None = None,
 ) -> int:
     """Run an experiment from the command line.
 
@@ -135,7 +139,7 @@ def command(
     return 0
 
 
-def parse(kind: type[Given], name: str, about: str, args: Sequence[str] | None = None) -> Given:
+def parse(kind: type[OptionsT], name: str, about: str, args: Sequence[str] | None = None) -> OptionsT:
     """Return the options of a command line.
 
     Raises:
@@ -143,8 +147,8 @@ def parse(kind: type[Given], name: str, about: str, args: Sequence[str] | None =
         SystemExit: it asked for help, which was printed.
     """
     options = cli.parse(kind, f"python -m experiments.{name}", about, args)
-    if not 1 <= options.seeds <= MOST_SEEDS:
-        raise UsageError(f"seeds must be a whole number from 1 to {MOST_SEEDS}, not {options.seeds}")
+    if not 1 <= options.seeds <= MAX_SEEDS:
+        raise UsageError(f"seeds must be a whole number from 1 to {MAX_SEEDS}, not {options.seeds}")
     if options.jobs != "auto" and not 1 <= options.jobs <= MOST_JOBS:
         raise UsageError(f"jobs must be auto or a whole number from 1 to {MOST_JOBS}, not {options.jobs}")
     return options

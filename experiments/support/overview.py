@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cnn3 import files, plots
-from experiments.support.comparison import Reports, apart, compute, rows_of, runs_of, verdicts
+from experiments.support.comparison import Reports, compute_used, rows_of, runs_of, runs_told_apart, verdicts
 from experiments.support.document import Picture, Section
-from experiments.support.glance import glance, measured_glance
 from experiments.support.names import shown
 from experiments.support.options import Options
+from experiments.support.overview_figure import measured_figure, overview_figure
 from experiments.support.reported import CITATION, comparable_note
 from experiments.support.uncertainty import EPOCHS_FACTOR, LEVEL, MARGINS, SOURCE
 from experiments.support.verdict_tables import counts_table, failing, headline, numbers_table, statements_table
@@ -46,7 +46,7 @@ def overview(whole: Options, sweeps: Options, reports: Reports, settings: Sequen
 
 def _answer(whole: Options, sweeps: Options, reports: Reports, settings: Sequence[str], path: Path) -> Section:
     found = verdicts(reports)
-    picture = glance(whole, sweeps, reports, found)
+    picture = overview_figure(whole, sweeps, reports, found)
     plots.save(picture, path)
     tables = {
         "Verdicts by kind of claim": counts_table(found),
@@ -57,19 +57,19 @@ def _answer(whole: Options, sweeps: Options, reports: Reports, settings: Sequenc
         RULES,
         SOURCE,
         comparable_note(whole.protocol),
-        apart(whole, " ".join(settings)),
+        runs_told_apart(whole, " ".join(settings)),
         *settings,
     ]
-    paragraphs = [*headline(found), compute(runs_of(reports)), *failing(found), QUESTION]
+    paragraphs = [*headline(found), compute_used(runs_of(reports)), *failing(found), QUESTION]
     return Section(NAME, TITLE, paragraphs, tables, [Picture(path, picture.get_suptitle())], notes)
 
 
 def _measured(whole: Options, reports: Reports, settings: Sequence[str], path: Path) -> Section:
-    picture = measured_glance(whole, reports)
+    picture = measured_figure(whole, reports)
     plots.save(picture, path)
     paragraphs = [
         f"The original study has results on CIFAR-10 only, so nothing on {shown(whole.dataset)} is compared with it.",
-        compute(runs_of(reports)),
+        compute_used(runs_of(reports)),
         *settings,
     ]
     return Section(NAME, TITLE, paragraphs, {}, [Picture(path, picture.get_suptitle())])

@@ -44,7 +44,7 @@ class Report:
     figures: Mapping[str, Figure | bytes]
 
 
-def conduct(work: Callable[[Options], Report], name: str, about: str, args: Sequence[str] | None = None) -> int:
+def run_experiment(work: Callable[[Options], Report], name: str, about: str, args: Sequence[str] | None = None) -> int:
     """Run an experiment from the command line, as `options.command` does, and publish what it found."""
     return command(Options, lambda options: publish(options, work(options)), name, about, args)
 
@@ -63,11 +63,11 @@ def publish(options: Options, report: Report) -> list[Path]:
             plots.save(figure, folder / name)
     files.write(folder / "table.md", markdown(section(options, report), folder))
     files.write(folder / "summary.json", json.dumps(summarise(options, report), indent=2) + "\n")
-    show(options, report, Console(highlight=False, markup=False))
+    print_report(options, report, Console(highlight=False, markup=False))
     return [folder / name for name in ("summary.json", "table.md", *report.figures)]
 
 
-def setting(options: Options) -> str:
+def describe_setup(options: Options) -> str:
     """Return in words what a table must say of its numbers: how they were made, and from what images."""
     return f"{options.describe()} {describe_source(options.dataset, options.data_dir)}"
 
@@ -101,7 +101,7 @@ def section(options: Options, report: Report) -> Section:
     pictures = [Picture(folder / name, numbered(report.name, name, words, dataset)) for name, words in titles.items()]
     paragraphs = [
         *absent(options, report),
-        setting(options),
+        describe_setup(options),
         *made_by(report),
         *report.notes,
         *other_versions(report),
@@ -127,10 +127,10 @@ def made_by(report: Report) -> list[str]:
     return [machines(run.record for run in runs.values())] if runs else []
 
 
-def show(options: Options, report: Report, console: Console) -> None:
+def print_report(options: Options, report: Report, console: Console) -> None:
     """Print an experiment's tables, with what a reader must know of them."""
     console.print(f"\n{report.title}", style="bold")
-    for paragraph in (*absent(options, report), setting(options), *made_by(report)):
+    for paragraph in (*absent(options, report), describe_setup(options), *made_by(report)):
         console.print(paragraph)
     for heading, table in report.tables.items():
         shown = RichTable(title=heading, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)

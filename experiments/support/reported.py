@@ -193,7 +193,7 @@ class Setting(NamedTuple):
     printed: str
 
 
-SETTINGS: Mapping[str, Setting] = {
+REPORTED_SETTINGS: Mapping[str, Setting] = {
     "images": Setting("1", "images", "60k"),
     "classes": Setting("1", "classes", "ten"),
     "size": Setting("1", "size of an image", "32x32"),

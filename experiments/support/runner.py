@@ -76,7 +76,7 @@ def run_all(
     seeds = range(SEED, SEED + options.seeds)
     jobs = {(name, seed): replace(config, seed=seed) for seed in seeds for name, config in configs.items()}
     done = {config: _read(options, runs / run_name(config), config) for config in jobs.values()}
-    _tell(runs, done, "left out" if options.only_finished else "trained again")
+    _print_status(runs, done, "left out" if options.only_finished else "trained again")
     if options.only_finished:
         return only_finished(jobs, done)
     if None in done.values():
@@ -92,7 +92,7 @@ def run_all(
     return {name: [run for seed in seeds if (run := done[jobs[name, seed]])] for name in configs}
 
 
-def trained(run: Run, name: str) -> tuple[CNN3, Weights]:
+def load_trained(run: Run, name: str) -> tuple[CNN3, Weights]:
     """Return a run's network with the weights that it has kept under a name.
 
     Raises:
@@ -109,7 +109,7 @@ def _check_limit(options: Options, configs: Mapping[str, RunConfig]) -> None:
             raise UsageError(f"limit must be at least {config.batch_size}, a batch of {name}, not {options.limit}")
 
 
-def _tell(runs: Path, done: Mapping[RunConfig, Run | None], others_are: str) -> None:
+def _print_status(runs: Path, done: Mapping[RunConfig, Run | None], others_are: str) -> None:
     """Say which runs are done, with which other versions, and what becomes of those of other code."""
     found = [run for run in done.values() if run is not None]
     if found:

@@ -12,7 +12,7 @@ from experiments.support.reported import Reported, comparable_note
 from experiments.support.runner import Run
 
 SPLITS, METRICS = ("train", "validation", "test"), ("loss", "accuracy")
-NOTHING = "-"  # where there is no number
+MISSING = "-"  # where there is no number
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -41,17 +41,17 @@ class Table(NamedTuple):
 
 def without_empty(table: Table) -> Table:
     """Return a table without the columns that have nothing in any row."""
-    kept = [i for i in range(len(table.header)) if any(row[i] not in (NOTHING, "") for row in table.rows)]
+    kept = [i for i in range(len(table.header)) if any(row[i] not in (MISSING, "") for row in table.rows)]
     header, rows = [table.header[i] for i in kept], [[row[i] for i in kept] for row in table.rows]
     return table._replace(header=header, rows=rows, labels=sum(i < table.labels for i in kept))
 
 
-def beside(options: Options, reported: Mapping[Key, Value]) -> Mapping[Key, Value]:
+def reported_for(options: Options, reported: Mapping[Key, Value]) -> Mapping[Key, Value]:
     """Return the original study's numbers or words if they are of the data set in use, else none."""
     return reported if options.dataset == "cifar10" else {}
 
 
-def reading(options: Options, *reported: str) -> list[str]:
+def table_notes(options: Options, *reported: str) -> list[str]:
     """Return what a reader of tables must know; `reported` says it of the original study's numbers beside them."""
     measured = (
         "Train and validation are those of the best epoch, the first of highest validation accuracy; test is measured "
@@ -88,7 +88,7 @@ def results_table(rows: Sequence[Row], name: str) -> Table:
     lines = []
     for row in rows:
         for split in SPLITS:
-            ours = {metric: measured(row.runs, split, metric) for metric in METRICS}
+            ours = {metric: format_metric(row.runs, split, metric) for metric in METRICS}
             cells = [ours["accuracy"], ours["loss"]]
             if len(header) > 4:
                 accuracies = _compared(row, split)
@@ -101,10 +101,10 @@ def _compared(row: Row, split: str) -> tuple[str, str, str]:
     """Return an accuracy of the original study, what it stands for, and by how many points ours lies above that."""
     stands_for = row.reported and row.reported.comparable(split)
     if row.reported is None or stands_for is None:
-        return NOTHING, NOTHING, NOTHING
+        return MISSING, MISSING, MISSING
     target = target_accuracy(row, split)
     values = [run.summary[split]["accuracy"] for run in row.runs if run.summary[split]]
-    difference = f"{100 * (fmean(values) - target):+.2f}" if values and target is not None else NOTHING
+    difference = f"{100 * (fmean(values) - target):+.2f}" if values and target is not None else MISSING
     return _reported(row, split, "accuracy"), str(stands_for), difference
 
 
@@ -119,57 +119,57 @@ def target_accuracy(row: Row, split: str) -> float | None:
     return stands_for and stands_for.middle
 
 
-def measured(runs: Sequence[Run], split: str, metric: str) -> str:
-    """Return a metric of the best epoch over runs, as `spread` does."""
-    return spread([run.summary[split] and run.summary[split][metric] for run in runs])
+def format_metric(runs: Sequence[Run], split: str, metric: str) -> str:
+    """Return a metric of the best epoch over runs, as `format_mean_std` does."""
+    return format_mean_std([run.summary[split] and run.summary[split][metric] for run in runs])
 
 
-def spread(values: Sequence[float | None], digits: int = 4) -> str:
+def format_mean_std(values: Sequence[float | None], digits: int = 4) -> str:
     """Return for a reader the mean of the values that are there, their standard deviation, and how many of all."""
     there = [value for value in values if value is not None]
     if not there:
-        return NOTHING
+        return MISSING
     std = f" ± {stdev(there):.{digits}f}" if len(there) > 1 else ""
     some = f" ({len(there)} of {len(values)})" if len(there) < len(values) else ""
     return f"{fmean(there):.{digits}f}{std}{some}"
 
 
-def count(values: Sequence[int | None]) -> str:
-    """Return whole numbers as `spread` does, one alone without a fraction."""
-    return spread(values, 0 if len(values) == 1 else 1)
+def format_count(values: Sequence[int | None]) -> str:
+    """Return whole numbers as `format_mean_std` does, one alone without a fraction."""
+    return format_mean_std(values, 0 if len(values) == 1 else 1)
 
 
 def _reported(row: Row, split: str, metric: str) -> str:
     value = getattr(row.reported and getattr(row.reported, split), metric, None)
-    return NOTHING if value is None else f"{value:.4f}"
+    return MISSING if value is None else f"{value:.4f}"
 
 
 def runs_table(rows: Sequence[Row], name: str) -> Table:
     """Return how each run went: its epochs, counted from 1, why it ended, and its speed."""
     header = [name, "seed", "ended", "best epoch", "epochs", "images/s"]
-    lines = [[shown(row.name), str(run.config.seed), *_course(run)] for row in rows for run in row.runs]
+    lines = [[shown(row.name), str(run.config.seed), *_run_cells(run)] for row in rows for run in row.runs]
     return Table(header, lines, 3)
 
 
-def _course(run: Run) -> list[str]:
+def _run_cells(run: Run) -> list[str]:
     best, speed = run.summary["best_epoch"], run.summary["images_per_second"]
     return [
-        ended(run),
-        NOTHING if best is None else str(best + 1),
+        stop_reason(run),
+        MISSING if best is None else str(best + 1),
         str(run.summary["epochs"]),
-        NOTHING if speed is None else f"{speed:.0f}",
+        MISSING if speed is None else f"{speed:.0f}",
     ]
 
 
-def endings(runs: Sequence[Run]) -> str:
+def stop_reasons(runs: Sequence[Run]) -> str:
     """Return why runs ended, and how many of them for what reason if they differ."""
-    reasons = Counter(map(ended, runs))
+    reasons = Counter(map(stop_reason, runs))
     if len(reasons) == 1:
         return next(iter(reasons))
     return "; ".join(f"{reason} ({times} of {len(runs)})" for reason, times in reasons.items())
 
 
-def ended(run: Run) -> str:
+def stop_reason(run: Run) -> str:
     """Return in words why a run ended; epochs and steps count from 1."""
     diverged = run.summary["diverged"]
     if diverged:

@@ -11,9 +11,9 @@ from experiments.support.options import Options
 from experiments.support.outcomes import Outcome
 from experiments.support.reported import comparable
 from experiments.support.rules import Kind, Printed
-from experiments.support.tables import NOTHING, Row, Table, without_empty
+from experiments.support.tables import MISSING, Row, Table, without_empty
 from experiments.support.uncertainty import LEVEL
-from experiments.support.verdicts import Verdict, count, judge_all
+from experiments.support.verdicts import Verdict, count_outcomes, judge_all
 
 KINDS: Mapping[Kind, str] = {
     "accuracy": "printed accuracies",
@@ -36,7 +36,7 @@ def headline(verdicts: Sequence[Verdict]) -> list[str]:
             f"None of the original study's {len(verdicts)} claims can be judged here: that takes runs at full length, "
             "on all training images and for up to 150 epochs."
         ]
-    counts = count(judged)
+    counts = count_outcomes(judged)
     hold, fail, open_ = (counts[of] for of in (Outcome.HOLDS, Outcome.FAILS, Outcome.UNDECIDED))
     holds, does = "holds" if hold == 1 else "hold", "does" if fail == 1 else "do"
     claims = number_of(len(judged), "claim")
@@ -82,7 +82,7 @@ def counts_table(verdicts: Sequence[Verdict]) -> Table:
 
 
 def _count_line(name: str, verdicts: Sequence[Verdict]) -> list[str]:
-    counts = count(verdicts)
+    counts = count_outcomes(verdicts)
     unjudged = sum(verdict.outcome is None for verdict in verdicts)
     return [name, *(str(counts[outcome]) for outcome in OUTCOMES), str(unjudged), str(len(verdicts))]
 
@@ -91,14 +91,14 @@ def statements_table(verdicts: Sequence[Verdict]) -> Table:
     """Return the verdict on each statement, with what was found and the rule; those judged come first."""
     of_words = [verdict for verdict in verdicts if not isinstance(verdict.claim.rule, Printed)]
     ordered = sorted(of_words, key=lambda verdict: verdict.outcome is None)
-    lines = [[v.claim.text, v.claim.where, str(v), v.finding or NOTHING, _seeds(v), str(v.claim.rule)] for v in ordered]
+    lines = [[v.claim.text, v.claim.where, str(v), v.finding or MISSING, _seeds(v), str(v.claim.rule)] for v in ordered]
     header = ["the original study says", "where", "verdict", "what was found", "runs", "it holds if"]
     return without_empty(Table(header, lines, 6, cards=True))
 
 
 def _seeds(verdict: Verdict) -> str:
     if verdict.outcome is None:
-        return NOTHING
+        return MISSING
     return f"{verdict.runs} ({verdict.seeds} seeds)" if verdict.seeds > 1 else str(verdict.runs)
 
 
@@ -115,17 +115,17 @@ def numbers_table(verdicts: Sequence[Verdict], rows: Mapping[str, Sequence[Row]]
 
 def _number_line(verdict: Verdict, rule: Printed, rows: Sequence[Row]) -> list[str]:
     accuracy = rule.metric == "accuracy"
-    stands_for = str(comparable(rule.printed, rule.split, rule.batch_size)) if accuracy else NOTHING
+    stands_for = str(comparable(rule.printed, rule.split, rule.batch_size)) if accuracy else MISSING
     judged = verdict.outcome is not None
     values = sample(rows, rule) if judged else []
     padded = judged and next(row for row in rows if row.name == rule.row).runs[0].config.protocol.pad_accuracy
-    ours = [NOTHING] * 4
+    ours = [MISSING] * 4
     if values:
         between = interval(values)
         apart = fmean(values) - (rule.printed if padded else rule.target)
         difference = f"{100 * apart:+.2f}" if accuracy else f"{apart:+.4f}"
-        ends = f"{between[0]:.4f} to {between[1]:.4f}" if between else NOTHING
-        ours = [f"{fmean(values):.4f}", difference, ends, str(len(values)) if len(values) > 1 else NOTHING]
+        ends = f"{between[0]:.4f} to {between[1]:.4f}" if between else MISSING
+        ours = [f"{fmean(values):.4f}", difference, ends, str(len(values)) if len(values) > 1 else MISSING]
     return [verdict.claim.text, f"{rule.printed:.4f}", stands_for, *ours, str(verdict), verdict.claim.where]
 
 

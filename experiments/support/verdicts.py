@@ -60,6 +60,6 @@ def judge_all(rows: Mapping[str, Sequence[Row]], claims: Iterable[Claim] = CLAIM
     return [judge(claim, by_name.get(claim.experiment, {})) for claim in claims]
 
 
-def count(verdicts: Sequence[Verdict]) -> dict[Outcome, int]:
+def count_outcomes(verdicts: Sequence[Verdict]) -> dict[Outcome, int]:
     """Return how many of the judged claims came out each way."""
     return {outcome: sum(verdict.outcome is outcome for verdict in verdicts) for outcome in Outcome}

@@ -8,7 +8,7 @@ import pytest
 
 from cnn3 import VARIANTS, ModelConfig, RunConfig
 from experiments import architecture as experiment
-from experiments.architecture import BASELINE, GROUPS, MODELS, drawn, epoch_seconds, group_table, main
+from experiments.architecture import BASELINE, GROUPS, MODELS, epoch_seconds, group_table, main, make_figures
 from experiments.support import reported
 from experiments.support.claims import STATEMENTS
 from experiments.support.names import shown
@@ -110,7 +110,7 @@ def test_the_time_of_an_epoch_is_the_median():
 def test_accuracy_stands_against_cost():
     groups = {key: [row(BASELINE, 0.8, 0.9)] for key in GROUPS}
     groups["improvements"] += [row("batch_norm", 0.7), row("dense", None)]
-    figures = drawn(CIFAR10, groups)
+    figures = make_figures(CIFAR10, groups)
     assert set(figures) == FIGURES
     for name, x in (("accuracy_flops.png", 0.473), ("accuracy_parameters.png", 0.967754)):
         (axes,) = figures[name].axes

@@ -16,7 +16,7 @@ from experiments.support.rules import AtEpoch, Printed, Stops
 ROWS = {
     architecture.NAME: set(architecture.MODELS),
     improvements.NAME: set(IMPROVEMENTS),
-    hyperparameters.NAME: set(map(hyperparameters.name, hyperparameters.SETTINGS)),
+    hyperparameters.NAME: set(map(hyperparameters.name, hyperparameters.GRID)),
     optimizers.NAME: set(OPTIMIZERS),
     tuned.NAME: {tuned.NAME},
     latent.NAME: {"tuned"},

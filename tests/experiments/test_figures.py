@@ -4,7 +4,7 @@ import pytest
 
 from cnn3 import OPTIMIZERS, VARIANTS, load
 from experiments import architecture, hyperparameters, improvements, tuned
-from experiments.support import glance, reported
+from experiments.support import overview_figure, reported
 from experiments.support.comparison import verdicts
 from experiments.support.figures import COMPARABLE, TRAINING_IMAGES, original_numbers, subtitle
 from experiments.support.names import display
@@ -43,7 +43,7 @@ def test_a_subtitle_says_on_what_was_trained_how_long_and_with_which_seeds(optio
 
 def test_the_training_images_are_those_of_the_data():
     assert TRAINING_IMAGES["digits"] == len(load("digits").train.labels)
-    assert f"{TRAINING_IMAGES['cifar10'] // 1000}k" in reported.SETTINGS["split"].printed
+    assert f"{TRAINING_IMAGES['cifar10'] // 1000}k" in reported.REPORTED_SETTINGS["split"].printed
 
 
 def test_names_are_those_that_papers_use():
@@ -55,7 +55,7 @@ def test_names_are_those_that_papers_use():
 
 
 def test_no_row_keeps_an_identifier_for_a_name():
-    for name in (*architecture.MODELS, *OPTIMIZERS, *map(hyperparameters.name, hyperparameters.SETTINGS)):
+    for name in (*architecture.MODELS, *OPTIMIZERS, *map(hyperparameters.name, hyperparameters.GRID)):
         assert "_" not in display(name)
         assert display(name)[0] == display(name)[0].upper()
 
@@ -81,7 +81,7 @@ def reports(*seeds: float) -> dict[str, Report]:
     runs = [fabricated.run(CIFAR10.config(seed=3136 + i), [0.1, accuracy]) for i, accuracy in enumerate(seeds)]
     names = {
         improvements.NAME: list(VARIANTS),
-        hyperparameters.NAME: list(map(hyperparameters.name, hyperparameters.SETTINGS)),
+        hyperparameters.NAME: list(map(hyperparameters.name, hyperparameters.GRID)),
         tuned.NAME: [tuned.NAME],
     }
     return {of: Report(of, "", [Row(name, runs, None) for name in rows], [], {}, {}) for of, rows in names.items()}
@@ -90,7 +90,7 @@ def reports(*seeds: float) -> dict[str, Report]:
 def test_the_glance_has_every_accuracy_by_which_the_study_decides():
     """Differences are from what the printed numbers mean: test accuracy by 10,048 images, validation's by 5,056."""
     results = reports(0.8216)
-    figure = glance.glance(CIFAR10, CIFAR10, results, verdicts(results))
+    figure = overview_figure.overview_figure(CIFAR10, CIFAR10, results, verdicts(results))
     tests, settings = figure.axes
     assert [label.get_text() for label in tests.get_yticklabels()] == [*map(display, VARIANTS), "Tuned model"]
     assert settings.get_yticklabels()[6].get_text() == "0.0001, 64"
@@ -105,13 +105,13 @@ def test_the_glance_has_every_accuracy_by_which_the_study_decides():
 def test_the_glance_tells_runs_of_other_lengths_apart():
     short = Options(epochs=3, limit=15_000)
     results = reports(0.8, 0.82, 0.84)
-    figure = glance.glance(CIFAR10, short, results, verdicts(results))
+    figure = overview_figure.overview_figure(CIFAR10, short, results, verdicts(results))
     assert written(figure) == f"Above: {subtitle(CIFAR10)} Below: {subtitle(short)} {COMPARABLE}"
     assert "original study, within the interval" in legend(figure)
 
 
 def test_the_glance_compares_nothing_of_another_data_set():
-    figure = glance.measured_glance(Options(dataset="digits"), reports(0.8))
+    figure = overview_figure.measured_figure(Options(dataset="digits"), reports(0.8))
     assert legend(figure) == ["here"]
     assert figure.get_suptitle() == "Test accuracy on Digits"
     assert not any(axes.texts for axes in figure.axes)

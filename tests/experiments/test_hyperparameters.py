@@ -8,11 +8,11 @@ import pytest
 
 from cnn3 import VARIANTS, ModelConfig, OptimizerConfig, RunConfig
 from experiments.hyperparameters import (
-    SETTINGS,
+    GRID,
     config,
-    drawn,
     grid_table,
     main,
+    make_figures,
     name,
     notes,
     select,
@@ -35,12 +35,12 @@ def grid(accuracies: dict, options: Options = CIFAR10) -> dict:
             fabricated.run(config(options, setting), [0.1, accuracy] if accuracy else [])
             for accuracy in accuracies.get(setting, [0.5])
         ]
-        for setting in SETTINGS
+        for setting in GRID
     }
 
 
 def test_the_grid_is_figure_15s_with_runs_shared_with_other_experiments():
-    configs = {setting: config(CIFAR10, setting) for setting in SETTINGS}
+    configs = {setting: config(CIFAR10, setting) for setting in GRID}
     assert len(set(configs.values())) == 9
     for (rate, size), of in configs.items():
         assert of.model == VARIANTS["batch_norm"]
@@ -56,7 +56,7 @@ def test_the_highest_mean_validation_accuracy_is_selected():
     assert select(grid({(0.001, 128): [0.9, 0.1], (0.0001, 64): [0.6, 0.6]})) == (0.0001, 64)
     assert select(grid({(0.001, 128): [0.8], (0.0001, 64): [0.8]})) == (0.001, 128)
     assert select(grid({(0.001, 128): [0.9, None], (0.0001, 64): [0.6]})) == (0.0001, 64)
-    assert select(grid({setting: [None] for setting in SETTINGS})) is None
+    assert select(grid({setting: [None] for setting in GRID})) is None
 
 
 def test_the_test_set_has_no_part_in_the_choice():
@@ -93,12 +93,12 @@ def test_the_selected_setting_stands_beside_the_original_one():
         ["selected here", "0.01", "256", "0.8000", "0.7900", "0.2100"],
     ]
     assert len(selected_table(DIGITS, other, (0.01, 256)).rows) == 1
-    none = selected_table(DIGITS, grid({setting: [None] for setting in SETTINGS}), None)
+    none = selected_table(DIGITS, grid({setting: [None] for setting in GRID}), None)
     assert none.rows == [["selected here: none, all diverged", *["-"] * 5]]
 
 
 def test_the_heat_map_is_the_grid_and_the_original_one():
-    figures = drawn(CIFAR10, grid({TUNED: [0.8], (0.01, 64): [None]}), TUNED)
+    figures = make_figures(CIFAR10, grid({TUNED: [0.8], (0.01, 64): [None]}), TUNED)
     assert set(figures) == {"heatmap.png", "curves_selected.png"}
     ours, theirs, difference, *_ = figures["heatmap.png"].axes
     numbers = [[text.get_text() for text in axes.texts] for axes in (ours, theirs)]
@@ -109,17 +109,17 @@ def test_the_heat_map_is_the_grid_and_the_original_one():
     shown = [text.get_text() for text in difference.texts][:7]
     assert shown == ["-", *(f"{of:+.1f}" for of in points[1:])]  # type: ignore[str-format]
     assert "45,000 images of CIFAR-10 for at most 150 epochs" in written(figures["heatmap.png"])
-    assert len(drawn(DIGITS, grid({}), TUNED)["heatmap.png"].axes) == 2  # one grid and the scale
-    assert set(drawn(DIGITS, grid({setting: [None] for setting in SETTINGS}), None)) == {"heatmap.png"}
+    assert len(make_figures(DIGITS, grid({}), TUNED)["heatmap.png"].axes) == 2  # one grid and the scale
+    assert set(make_figures(DIGITS, grid({setting: [None] for setting in GRID}), None)) == {"heatmap.png"}
 
 
 def test_the_selected_settings_curves_stand_beside_the_original_studys_number_of_that_setting():
     for setting, number in ((TUNED, 0.8440), ((0.001, 256), 0.8404)):
-        figure = drawn(CIFAR10, grid({setting: [0.84]}), setting)["curves_selected.png"]
+        figure = make_figures(CIFAR10, grid({setting: [0.84]}), setting)["curves_selected.png"]
         rate, size = setting
         assert figure.get_suptitle().startswith(f"Selected: learning rate {rate:g}, batch size {size} on CIFAR-10")
         assert lines(figure.axes[0])["_original study validation"][1] == [number, number]
-    figure = drawn(DIGITS, grid({TUNED: [0.84]}, DIGITS), TUNED)["curves_selected.png"]
+    figure = make_figures(DIGITS, grid({TUNED: [0.84]}, DIGITS), TUNED)["curves_selected.png"]
     assert "original study" not in legend(figure)
 
 
@@ -132,10 +132,10 @@ def test_files_are_all_there_and_agree(folder):
     names = {"summary.json", "table.md", "heatmap.png", "curves_selected.png"}
     assert {path.name for path in folder.iterdir()} == names
     summary = json.loads((folder / "summary.json").read_text())
-    assert [row["name"] for row in summary["rows"]] == list(map(name, SETTINGS))
+    assert [row["name"] for row in summary["rows"]] == list(map(name, GRID))
     assert {row["reported"] for row in summary["rows"]} == {None}
     means = {}
-    for row, (rate, size) in zip(summary["rows"], SETTINGS, strict=True):
+    for row, (rate, size) in zip(summary["rows"], GRID, strict=True):
         given = RunConfig.from_json(json.dumps(row["config"]))
         assert (given.optimizer.learning_rate, given.batch_size) == (rate, size)
         means[rate, size] = sum(seed["validation"]["accuracy"] for seed in row["seeds"]) / 2
@@ -165,7 +165,7 @@ def test_a_limit_below_the_largest_batch_is_refused_before_training(tmp_path, ca
 def test_a_sweep_of_learning_rates_at_one_batch_size_compiles_the_epoch_once(tmp_path, quick_to_compile):
     options = replace(DIGITS, output=tmp_path, limit=256)
     tiny = ModelConfig(batch_norm=True, channels=(2, 3, 2), hidden=(128,))  # of no other test
-    sweep = {name(setting): replace(config(options, setting), model=tiny) for setting in SETTINGS if setting[1] == 128}
+    sweep = {name(setting): replace(config(options, setting), model=tiny) for setting in GRID if setting[1] == 128}
     first, *others = sweep.items()
     with count_compilations() as compilations:
         run_all(options, "trial", dict([first]))

@@ -10,7 +10,7 @@ from PIL import Image
 from cnn3 import VARIANTS, RunConfig
 from cnn3.runs.checkpoint import read_history
 from cnn3.runs.claim import read_record
-from experiments.improvements import drawn, main, notes
+from experiments.improvements import main, make_figures, notes
 from experiments.support import runner as common
 from experiments.support.figures import COMPARABLE
 from experiments.support.names import shown
@@ -147,7 +147,7 @@ def test_cifar10_stands_beside_the_original_numbers(output):
     assert "protocol published" in text
     assert "0.8138 (figure 3) and 0.8148 (section 8)" in text
     assert {row.reported.source for row in rows if row.reported} == {"figure 3", "figure 6", "figure 9", "figure 12"}
-    assert drawn(Options(), rows) == {}  # one epoch
+    assert make_figures(Options(), rows) == {}  # one epoch
 
 
 def fabricated_rows(epochs: int) -> list[Row]:
@@ -165,12 +165,12 @@ def test_pictures_are_written_from_the_second_epoch_on(tmp_path):
         with Image.open(folder / name) as image:
             image.load()
             assert image.width >= 900
-    assert drawn(Options(), fabricated_rows(1)) == {}
+    assert make_figures(Options(), fabricated_rows(1)) == {}
 
 
 def test_the_original_studys_numbers_stand_in_the_figures():
     """Of validation, figures 3, 6, 9 and 12; accuracies, printed as 0.8014 of 5,120 and so on, are of 5,000 images."""
-    figures = drawn(Options(), fabricated_rows(5))
+    figures = make_figures(Options(), fabricated_rows(5))
     printed = {"Baseline": (0.8206, 0.5361), "Batch norm": (0.8338, 0.4859), "Dropout": (0.8126, 0.5688)}
     printed["Dense block"] = (0.7616, 0.6944)
     panels = figures["comparison.png"].axes

@@ -16,7 +16,18 @@ from cnn3.nn.network import CNN3
 from cnn3.runs.fit import weight_names
 from cnn3.runs.record import current_record
 from cnn3.weights.weight_files import save_weights
-from experiments.latent import Space, Stage, by_stage, figures, main, missing, notes, separability_table, shown, to_json
+from experiments.latent import (
+    LatentSpace,
+    Snapshot,
+    by_snapshot,
+    main,
+    make_figures,
+    missing,
+    notes,
+    separability_table,
+    shown,
+    to_json,
+)
 from experiments.support.options import Options
 from experiments.support.run_name import run_name
 from experiments.support.runner import Run
@@ -76,7 +87,7 @@ def digits_options(output: Path, **changes) -> Options:
 
 def test_stages_are_those_that_the_run_kept(tmp_path):
     options = digits_options(tmp_path)
-    space = Space(options, fabricate(options, 25, best=14))
+    space = LatentSpace(options, fabricate(options, 25, best=14))
     assert [(stage.name, stage.epochs) for stage in space.stages] == [
         ("initial", 0),
         ("epoch0", 1),
@@ -103,7 +114,7 @@ def test_stages_are_those_that_the_run_kept(tmp_path):
 )
 def test_what_a_short_run_lacks_is_told(epochs, best, names, said, tmp_path):
     options = digits_options(tmp_path, epochs=max(epochs, 1))
-    space = Space(options, fabricate(options, epochs, best))
+    space = LatentSpace(options, fabricate(options, epochs, best))
     assert [stage.name for stage in shown(space.stages)] == names
     (note,) = missing(space)
     assert said in note
@@ -127,9 +138,9 @@ def quick(monkeypatch, digits) -> list:
 def test_maps_and_scores_are_computed_once(quick, tmp_path, monkeypatch, digits):
     options = digits_options(tmp_path, epochs=2)
     run = fabricate(options, 2, best=0)
-    space = Space(options, run)
-    found = by_stage([{stage: space.scores(stage) for stage in space.stages}])
-    drawn = figures(space, found)
+    space = LatentSpace(options, run)
+    found = by_snapshot([{stage: space.scores(stage) for stage in space.stages}])
+    drawn = make_figures(space, found)
     journey = space.journey()
     assert [stage.name for stage in journey] == ["initial", "epoch0", "best", "epoch1"]
     assert quick[:3] == [None] * 3  # initial, middle and best begin from the principal components
@@ -146,32 +157,32 @@ def test_maps_and_scores_are_computed_once(quick, tmp_path, monkeypatch, digits)
 
     for name in ("tsne", "scores", "load", "trained"):
         monkeypatch.setattr(experiment, name, None)
-    again = Space(options, run)
-    assert by_stage([{stage: again.scores(stage) for stage in again.stages}]) == found
-    assert set(figures(again, found)) == set(drawn)
-    assert drawn["evolution.gif"] == figures(again, found)["evolution.gif"]
+    again = LatentSpace(options, run)
+    assert by_snapshot([{stage: again.scores(stage) for stage in again.stages}]) == found
+    assert set(make_figures(again, found)) == set(drawn)
+    assert drawn["evolution.gif"] == make_figures(again, found)["evolution.gif"]
 
 
 def test_the_evolution_shows_the_same_weights_once(quick, tmp_path):
     options = digits_options(tmp_path, epochs=2)
     run = fabricate(options, 2, best=1)
     shutil.copyfile(run.folder / "epoch1.safetensors", run.folder / "best.safetensors")
-    assert [stage.name for stage in Space(options, run).journey()] == ["initial", "epoch0", "best"]
+    assert [stage.name for stage in LatentSpace(options, run).journey()] == ["initial", "epoch0", "best"]
 
 
 def test_other_weights_are_computed_anew(quick, tmp_path):
     options = digits_options(tmp_path, epochs=1)
     run = fabricate(options, 1, best=0)
-    before = Space(options, run).map(Stage("best", 1))
+    before = LatentSpace(options, run).map(Snapshot("best", 1))
     save_weights(run.folder / "best.safetensors", CNN3(TINY), initial_weights(CNN3(TINY), 99))
-    assert not np.array_equal(Space(options, run).map(Stage("best", 1)), before)
+    assert not np.array_equal(LatentSpace(options, run).map(Snapshot("best", 1)), before)
 
 
 def test_the_published_protocol_takes_all_but_the_best_in_training_mode(quick, tmp_path, digits):
     for protocol in PROTOCOLS:
         options = digits_options(tmp_path, epochs=1, protocol=protocol)
         run = fabricate(options, 1, best=0)
-        space = Space(options, run)
+        space = LatentSpace(options, run)
         model = CNN3(TINY, protocol == "published")
         for stage in space.stages:
             weights = cnn3.load_weights(run.folder / f"{stage.name}.safetensors", model)
@@ -183,13 +194,13 @@ def test_the_published_protocol_takes_all_but_the_best_in_training_mode(quick, t
 
 
 def test_seeds_are_summed_up_by_stage(tmp_path):
-    first = {Stage("initial", 0): latent.Scores(0.1, 0.2, 0.0), Stage("best", 3): latent.Scores(0.7, 0.8, 0.3)}
+    first = {Snapshot("initial", 0): latent.Scores(0.1, 0.2, 0.0), Snapshot("best", 3): latent.Scores(0.7, 0.8, 0.3)}
     second = {
-        Stage("initial", 0): latent.Scores(0.3, 0.2, -0.1),
-        Stage("epoch4", 5): latent.Scores(0.5, 0.5, 0.1),
-        Stage("best", 7): latent.Scores(0.9, 0.8, 0.5),
+        Snapshot("initial", 0): latent.Scores(0.3, 0.2, -0.1),
+        Snapshot("epoch4", 5): latent.Scores(0.5, 0.5, 0.1),
+        Snapshot("best", 7): latent.Scores(0.9, 0.8, 0.5),
     }
-    found = by_stage([first, second])
+    found = by_snapshot([first, second])
     assert separability_table(found).rows == [
         ["before training", "0.2000 ± 0.1414", "0.2000 ± 0.0000", "-0.0500 ± 0.0707"],
         ["epoch 5", "0.5000 (1 of 2)", "0.5000 (1 of 2)", "0.1000 (1 of 2)"],

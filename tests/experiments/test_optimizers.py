@@ -7,7 +7,7 @@ import pytest
 
 from cnn3 import OPTIMIZERS, RunConfig
 from cnn3.config import OptimizerName
-from experiments.optimizers import convergence_table, drawn, epochs_to, main, notes
+from experiments.optimizers import convergence_table, epochs_to, main, make_figures, notes
 from experiments.support import reported
 from experiments.support.claims import STATEMENTS
 from experiments.support.names import shown
@@ -88,7 +88,7 @@ def test_files_are_all_there_and_agree(folder):
 
 def test_the_original_studys_numbers_are_in_the_figures_on_its_own_data_alone(runs):
     rows = [Row(name, of, reported.TUNED if name == "adam" else None) for name, of in runs.items()]
-    figures = drawn(CIFAR10, rows)
+    figures = make_figures(CIFAR10, rows)
     axes = figures["comparison_epochs.png"].axes[0]
     drawn_there = lines(axes)
     assert drawn_there["_original study SGD"] == ([150], [0.63])  # section 6.1
@@ -97,12 +97,12 @@ def test_the_original_studys_numbers_are_in_the_figures_on_its_own_data_alone(ru
     for name in ("SGD", "SGD with momentum", "Adam"):
         assert colors(axes)[f"_original study {name}"] == colors(axes)[name]
     assert legend(figures["curves_sgd.png"])[-1] == "original study: about 0.63 at epoch 150"
-    others = drawn(Options(dataset="digits"), [row._replace(reported=None) for row in rows])
+    others = make_figures(Options(dataset="digits"), [row._replace(reported=None) for row in rows])
     assert not any("original study" in label for figure in others.values() for label in legend(figure))
 
 
 def test_curves_of_single_optimizers_have_the_same_axes_of_values(runs):
-    figures = drawn(CIFAR10, [Row(name, of, None) for name, of in runs.items()])
+    figures = make_figures(CIFAR10, [Row(name, of, None) for name, of in runs.items()])
     alone = [figure for name, figure in figures.items() if name.startswith("curves")]
     assert len(alone) == 3
     assert len({tuple(axes.get_ylim() for axes in figure.axes) for figure in alone}) == 1
@@ -128,7 +128,7 @@ def test_cifar10_stands_beside_what_the_original_study_says(monkeypatch, tmp_pat
 
 def test_the_comparison_in_time_is_in_the_seconds_of_the_history(runs):
     rows = [Row(name, of, None) for name, of in runs.items()]
-    axes = drawn(CIFAR10, rows)["comparison_time.png"].axes[2]
+    axes = make_figures(CIFAR10, rows)["comparison_time.png"].axes[2]
     assert axes.get_xlabel() == "Training time (min)"
     (sgd,) = [line for line in axes.lines if line.get_label() == "SGD"]
     epochs = len(SLOW)

@@ -146,7 +146,7 @@ def test_every_claim_and_setting_is_there_and_short_runs_are_not_judged(page, te
     assert {line[2] for line in statements} == {UNJUDGED}
     assert text.startswith(TITLES["cifar10"])
     assert "None of the original study's 66 claims can be judged here" in text[:300]
-    for setting in reported.SETTINGS.values():
+    for setting in reported.REPORTED_SETTINGS.values():
         assert f"{setting.what} {setting.section} {setting.printed} " in text
 
 
@@ -225,10 +225,10 @@ def test_the_same_command_again_writes_the_same_report(output, page, tmp_path):
 def test_only_the_sweeps_are_shortened(tmp_path):
     given = Reproduction(output=tmp_path, epochs=5, protocol="published", sweep_epochs=3, sweep_limit=15_000)
     for name in ("setup", "improvements", "tuned", "latent"):
-        assert given.of(name) == Options(output=tmp_path, epochs=5, protocol="published")
+        assert given.options_for(name) == Options(output=tmp_path, epochs=5, protocol="published")
     for name in ("hyperparameters", "optimizers", "architecture"):
-        assert given.of(name) == Options(output=tmp_path, epochs=3, limit=15_000, protocol="published")
-    assert given.of("audit") == Options(output=tmp_path, epochs=3, limit=15_000)
+        assert given.options_for(name) == Options(output=tmp_path, epochs=3, limit=15_000, protocol="published")
+    assert given.options_for("audit") == Options(output=tmp_path, epochs=3, limit=15_000)
 
 
 @pytest.mark.parametrize("option", ["limit", "sweep-limit"])

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from cnn3 import load
-from experiments.setup import DEFECTS, each_class, layers_table, protocols_table, settings, setup
+from experiments.setup import PROTOCOL_DEFECTS, each_class, layers_table, protocols_table, settings, setup
 from experiments.support.options import Options
 from experiments.support.publish import publish
-from experiments.support.reported import SETTINGS
+from experiments.support.reported import REPORTED_SETTINGS
 
 # report, figure 2: as torch prints the layers, the weights and biases that these have
 FIGURE_2 = {
@@ -37,11 +37,11 @@ def test_layers_are_those_of_figure_2():
 
 def test_settings_are_the_reports(digits):
     used = settings(Options(dataset="digits"), digits)
-    assert set(used) == set(SETTINGS)
+    assert set(used) == set(REPORTED_SETTINGS)
     as_printed = ("size", "held_out", "padding", "crop", "convolutions", "kernel", "pooling", "features", "widths")
     as_printed += ("batch_size", "learning_rate", "weight_decay", "patience", "dropout", "batch_sizes", "selected")
     for key in (*as_printed, "momentum", "epochs", "latent"):
-        assert used[key] == SETTINGS[key].printed, key
+        assert used[key] == REPORTED_SETTINGS[key].printed, key
     assert used["channels"] == "256, 128, 64"
     assert used["dense_channels"] == "128, 64, 32"  # half of those
     assert used["dense_widths"] == "1024, 128"
@@ -58,7 +58,7 @@ def test_classes_are_counted(digits):
 
 def test_each_defect_has_its_line_and_the_protocol_in_use():
     options = Options(dataset="digits")
-    assert len(DEFECTS) == 5
+    assert len(PROTOCOL_DEFECTS) == 5
     assert {line[3] for line in protocols_table(options).rows} == {"corrected"}
     assert {line[3] for line in protocols_table(replace(options, protocol="published")).rows} == {"published"}
 

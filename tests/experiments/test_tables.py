@@ -13,13 +13,13 @@ from experiments.support.reported import IMPROVEMENTS, Accuracy, Reported
 from experiments.support.tables import (
     Row,
     Table,
-    beside,
-    count,
-    endings,
-    measured,
-    reading,
+    format_count,
+    format_mean_std,
+    format_metric,
+    reported_for,
     results_table,
-    spread,
+    stop_reasons,
+    table_notes,
     without_empty,
 )
 from tests.helpers import fabricated
@@ -27,37 +27,37 @@ from tests.helpers import fabricated
 
 @given(st.lists(st.floats(0, 1), min_size=2))
 def test_a_spread_is_mean_and_sample_standard_deviation(values):
-    mean, std = spread(values).split(" ± ")
+    mean, std = format_mean_std(values).split(" ± ")
     assert float(mean) == pytest.approx(statistics.mean(values), abs=6e-5)
     assert float(std) == pytest.approx(statistics.stdev(values), abs=6e-5)
 
 
 def test_a_spread_tells_what_is_missing():
-    assert spread([0.5]) == "0.5000"
-    assert spread([0.5, None]) == "0.5000 (1 of 2)"
-    assert spread([0.25, 0.75, None], 1) == "0.5 ± 0.4 (2 of 3)"
-    assert spread([None]) == spread([None, None]) == spread([]) == "-"
+    assert format_mean_std([0.5]) == "0.5000"
+    assert format_mean_std([0.5, None]) == "0.5000 (1 of 2)"
+    assert format_mean_std([0.25, 0.75, None], 1) == "0.5 ± 0.4 (2 of 3)"
+    assert format_mean_std([None]) == format_mean_std([None, None]) == format_mean_std([]) == "-"
 
 
 def test_counts_are_whole_where_they_are_one():
-    assert count([117]) == "117"
-    assert count([117, 120]) == "118.5 ± 2.1"
-    assert count([None]) == "-"
+    assert format_count([117]) == "117"
+    assert format_count([117, 120]) == "118.5 ± 2.1"
+    assert format_count([None]) == "-"
 
 
 def test_endings_are_told_once_or_counted():
     config = RunConfig(epochs=12)
     full = fabricated.run(config, [0.1 + i / 100 for i in range(12)])
     patient = fabricated.run(config, [0.5, *[0.4] * 10])
-    assert endings([full]) == endings([full, full]) == "all epochs done"
-    assert endings([patient, full, patient]) == "no rise for 10 epochs (2 of 3); all epochs done (1 of 3)"
-    assert endings([fabricated.run(config, [])]) == "diverged at epoch 1, training step 2"
+    assert stop_reasons([full]) == stop_reasons([full, full]) == "all epochs done"
+    assert stop_reasons([patient, full, patient]) == "no rise for 10 epochs (2 of 3); all epochs done (1 of 3)"
+    assert stop_reasons([fabricated.run(config, [])]) == "diverged at epoch 1, training step 2"
 
 
 def test_measured_leaves_out_what_diverged_at_once():
     runs = [fabricated.run(RunConfig(), [0.2, 0.6, 0.4]), fabricated.run(RunConfig(), [])]
-    assert measured(runs, "validation", "accuracy") == "0.6000 (1 of 2)"
-    assert measured(runs[1:], "test", "loss") == "-"
+    assert format_metric(runs, "validation", "accuracy") == "0.6000 (1 of 2)"
+    assert format_metric(runs[1:], "test", "loss") == "-"
 
 
 def test_an_accuracy_printed_without_its_loss_has_a_dash_for_it():
@@ -75,11 +75,11 @@ def test_runs_that_divide_as_the_original_program_are_compared_with_the_printed_
 
 def test_original_numbers_stand_beside_their_own_data_set_alone():
     digits = Options(dataset="digits")
-    assert beside(Options(), IMPROVEMENTS) == IMPROVEMENTS
-    assert beside(digits, IMPROVEMENTS) == {}
-    assert "0.8014 of 5,120 is 0.8206 of 5,000" in reading(Options(), "One.")[1]
-    assert reading(Options(), "One.", "Two.")[2:] == ["One.", "Two."]
-    assert reading(replace(digits, seeds=2), "One.")[1:] == ["± is the standard deviation over the seeds."]
+    assert reported_for(Options(), IMPROVEMENTS) == IMPROVEMENTS
+    assert reported_for(digits, IMPROVEMENTS) == {}
+    assert "0.8014 of 5,120 is 0.8206 of 5,000" in table_notes(Options(), "One.")[1]
+    assert table_notes(Options(), "One.", "Two.")[2:] == ["One.", "Two."]
+    assert table_notes(replace(digits, seeds=2), "One.")[1:] == ["± is the standard deviation over the seeds."]
 
 
 def test_columns_with_nothing_in_them_are_left_out():

@@ -13,12 +13,12 @@ from cnn3 import plots
 from cnn3.analysis.calibration import BINS, calibration_error, confident_mistakes, confusion, reliability
 from experiments.support.options import Options
 from experiments.tuned import (
-    Answers,
+    Predictions,
     calibration,
     calibration_table,
     classes_table,
-    figures,
     main,
+    make_figures,
     notes,
     sheet,
     to_json,
@@ -30,13 +30,13 @@ FIGURES = {"confusion.png", "reliability.png", "mistakes.png"}
 CLASSES = ("plane", "car", "bird")
 
 
-def answers(seed: int = 0, count: int = 200) -> Answers:
+def answers(seed: int = 0, count: int = 200) -> Predictions:
     """Return answers that are right more often than not, with random images for the mistakes."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 3, count)
     probabilities = softmax(2 * np.eye(3)[labels] + rng.normal(size=(count, 3)) * 2, axis=1)
     mistakes = confident_mistakes(probabilities, labels, 5)
-    return Answers(probabilities, labels, mistakes, rng.integers(0, 256, (len(mistakes), 32, 32, 3), np.uint8))
+    return Predictions(probabilities, labels, mistakes, rng.integers(0, 256, (len(mistakes), 32, 32, 3), np.uint8))
 
 
 # What answers tell
@@ -115,14 +115,14 @@ def test_tables_are_of_the_answers():
 
 
 def test_a_class_never_mistaken_is_taken_for_nothing():
-    sure = Answers(np.eye(3), np.arange(3), np.zeros(0, int), np.zeros((0, 32, 32, 3), np.uint8))
+    sure = Predictions(np.eye(3), np.arange(3), np.zeros(0, int), np.zeros((0, 32, 32, 3), np.uint8))
     assert classes_table([sure], CLASSES).rows == [[name, "-", "1.0000"] for name in CLASSES]
     assert calibration(sure) == {"accuracy": 1, "mean confidence": 1, "expected calibration error": 0}
 
 
 def test_runs_without_answers_have_tables_without_lines():
     assert classes_table([], CLASSES).rows == calibration_table([]).rows == []
-    assert figures(Options(), []) == {}
+    assert make_figures(Options(), []) == {}
 
 
 def test_the_json_tells_which_images_were_mistaken():

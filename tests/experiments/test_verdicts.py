@@ -14,7 +14,7 @@ from experiments.support.printed import CLAIMS, NUMBERS
 from experiments.support.rules import Claim
 from experiments.support.tables import Row
 from experiments.support.verdict_tables import counts_table, failing, headline, numbers_table, statements_table
-from experiments.support.verdicts import UNJUDGED, Verdict, count, judge, judge_all
+from experiments.support.verdicts import UNJUDGED, Verdict, count_outcomes, judge, judge_all
 from tests.helpers import fabricated
 
 OPTIONS = Options()
@@ -241,7 +241,7 @@ def test_the_answer_counts_what_was_judged():
     assert words.startswith("Of 5 claims, 3 hold, 1 does not, and 1 is undecided.")
     assert "largely reproduced: 75% of the decided claims hold" in words
     assert "Another 1 is not judged, since its runs have" in words
-    assert count(verdicts) == {HOLDS: 3, FAILS: 1, UNDECIDED: 1}
+    assert count_outcomes(verdicts) == {HOLDS: 3, FAILS: 1, UNDECIDED: 1}
     assert failing(verdicts) == [f"Statements that do not hold: {STATEMENTS[3].text.rstrip('.')}."]
     assert counts_table(verdicts).rows[-1] == ["all", "3", "1", "1", "1", "6"]
 

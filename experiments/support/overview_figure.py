@@ -21,7 +21,7 @@ GRID = {setting_name(*setting): f"{setting[0]:g}, {setting[1]}" for setting in H
 IN_GRID = {"batch_norm": GRID[setting_name(0.001, 128)]}  # the run of figure 6 is one of figure 15's
 
 
-def glance(whole: Options, sweeps: Options, reports: Reports, judged: Sequence[Verdict]) -> Figure:
+def overview_figure(whole: Options, sweeps: Options, reports: Reports, judged: Sequence[Verdict]) -> Figure:
     """Return the test accuracies and the grid of figure 15, the original study's made comparable.
 
     Args:
@@ -47,7 +47,7 @@ def glance(whole: Options, sweeps: Options, reports: Reports, judged: Sequence[V
     return plots.dot_interval(groups, "Accuracy", title, f"{_subtitle(whole, sweeps)} {COMPARABLE}")
 
 
-def measured_glance(whole: Options, reports: Reports) -> Figure:
+def measured_figure(whole: Options, reports: Reports) -> Figure:
     """Return the test accuracies of all rows, for a data set that the original study does not have."""
     values = {
         row.name: [run.summary["test"]["accuracy"] for run in row.runs if run.summary["test"]]
