@@ -5,16 +5,16 @@ global state. Every figure has a title and, where it is given one, a subtitle th
 how long.
 """
 
-from cnn3.plots.answers import Mistake, confusion, mistakes, reliability
-from cnn3.plots.beside import Interval, dot_interval
+from cnn3.plots.classification import Mistake, confusion, mistakes, reliability
 from cnn3.plots.comparison import Against, comparison
 from cnn3.plots.curves import TRAIN, VALIDATION, curves
-from cnn3.plots.differences import differences
+from cnn3.plots.difference_plot import differences
 from cnn3.plots.heatmap import Ticks, Words, heatmap
 from cnn3.plots.histories import METRICS, SPLITS, Limits, Metric, Printed, PrintedNumbers, SplitName, limits
+from cnn3.plots.image_grid import image_grid
+from cnn3.plots.intervals import Interval, dot_interval
 from cnn3.plots.latent import animation, latent_maps, separability
 from cnn3.plots.scatter import Point, scatter
-from cnn3.plots.sheet import image_grid
 from cnn3.plots.style import CLASS_COLORS, COLORS, DPI, save
 
 __all__ = [

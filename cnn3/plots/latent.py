@@ -15,7 +15,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, NullLocator
 from PIL import Image
 
-from cnn3.plots.labels import repelled
+from cnn3.plots.repel import repelled
 from cnn3.plots.style import CLASS_COLORS, COLORS, columns, head, round_ticks, style_axes
 
 Map = Float[np.ndarray, "n 2"]

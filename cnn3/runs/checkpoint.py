@@ -1,7 +1,7 @@
 """A run's folder: all that it needs to go on after an interruption, and all that it leaves behind.
 
 config.json            what was run
-versions.json          with which code, data, versions and settings (`cnn3.runs.record`)
+versions.json          with which code, data, versions and settings (`cnn3.runs.versions`)
 history.jsonl          one line an epoch
 initial.safetensors    weights before training,
 epoch20.safetensors    after the epochs whose weights are to be kept,
@@ -31,7 +31,8 @@ import jax
 from cnn3 import files
 from cnn3.config import RunConfig
 from cnn3.files import DamagedError, OutputError
-from cnn3.runs.claim import (
+from cnn3.runs.layout import clear
+from cnn3.runs.metadata import (
     BEST,
     CHECKPOINTS,
     CONFIG,
@@ -46,8 +47,7 @@ from cnn3.runs.claim import (
     read_record,
     write_record,
 )
-from cnn3.runs.clearing import clear
-from cnn3.runs.record import DATA, MACHINE, Record, code_mismatch, data_mismatch, settings_mismatch
+from cnn3.runs.versions import DATA, MACHINE, Record, code_mismatch, data_mismatch, settings_mismatch
 from cnn3.training.state import TrainState
 
 KEPT = 2  # checkpoints; one more than needed, in case the newest is damaged

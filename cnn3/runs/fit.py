@@ -18,15 +18,15 @@ from cnn3.data.dataset import Dataset
 from cnn3.jax_settings import check_jax
 from cnn3.kernels import default_block
 from cnn3.runs.checkpoint import RunFolder, open_run
-from cnn3.runs.claim import BEST, INITIAL, WEIGHTS, write_metadata
 from cnn3.runs.compilation import Executables, compile_run
 from cnn3.runs.device import DeviceArrays, eval_size, pad_split, to_device
 from cnn3.runs.locks import run_lock
 from cnn3.runs.memory import check_memory, temporaries
+from cnn3.runs.metadata import BEST, INITIAL, WEIGHTS, write_metadata
 from cnn3.runs.progress import ProgressReporter, reporter
-from cnn3.runs.record import MACHINE, SETTINGS, code_mismatch, make_record, settings_mismatch
 from cnn3.runs.reuse import Reuse, finished, make_room
-from cnn3.runs.steps import Steps, watched
+from cnn3.runs.step_watcher import Steps, watched
+from cnn3.runs.versions import MACHINE, SETTINGS, code_mismatch, make_record, settings_mismatch
 from cnn3.training.evaluate import EVALUATION_BATCH
 from cnn3.training.metrics import NO_DIVERGENCE, Metrics, MetricSums, best_epoch, compute_metrics, out_of_patience
 from cnn3.training.state import TrainSpec, TrainState, Weights, init_state, make_train_spec

@@ -17,7 +17,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from cnn3.files import RUN_ELSEWHERE, OutputError
-from cnn3.runs.repeating import repeating
+from cnn3.runs.periodic import repeating
 
 LOCK, HOLDER = ".lock", ".process"
 POLL = 0.2  # seconds between looks at a lock that is waited for

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from cnn3.runs.steps import Steps
+from cnn3.runs.step_watcher import Steps
 
 
 class Report(NamedTuple):

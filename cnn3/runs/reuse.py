@@ -7,8 +7,8 @@ from typing import Literal
 from cnn3.config import RunConfig
 from cnn3.files import DamagedError, OutputError
 from cnn3.runs.checkpoint import Outcome, read_outcome
-from cnn3.runs.clearing import clear, set_aside
-from cnn3.runs.record import CODE, DATA, Record, code_mismatch, current_record, data_mismatch
+from cnn3.runs.layout import clear, set_aside
+from cnn3.runs.versions import CODE, DATA, Record, code_mismatch, current_record, data_mismatch
 
 Reuse = Literal["same-code", "any-version"]  # which finished runs are taken as they are
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from cnn3.runs.record import Record
+from cnn3.runs.versions import Record
 from experiments.support.names import listing, number_of
 
 DEVICES, VERSIONS = ("device", "platform"), ("cnn3", "jax", "jaxlib")

@@ -11,11 +11,11 @@ from cnn3.cli import UsageError
 from cnn3.config import SEED
 from cnn3.data.loading import dataset_digest
 from cnn3.nn.network import CNN3
-from cnn3.runs.claim import read_record
 from cnn3.runs.fit import check
 from cnn3.runs.locks import BusyError
-from cnn3.runs.record import Record, code_mismatch, current_record, settings_mismatch
+from cnn3.runs.metadata import read_record
 from cnn3.runs.reuse import finished
+from cnn3.runs.versions import Record, code_mismatch, current_record, settings_mismatch
 from cnn3.training.state import Weights, make_train_spec
 from experiments.support.finished import only_finished
 from experiments.support.jobs import train

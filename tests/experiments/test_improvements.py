@@ -9,7 +9,7 @@ from PIL import Image
 
 from cnn3 import VARIANTS, RunConfig
 from cnn3.runs.checkpoint import read_history
-from cnn3.runs.claim import read_record
+from cnn3.runs.metadata import read_record
 from experiments.improvements import main, make_figures, notes
 from experiments.support import runner as common
 from experiments.support.figures import COMPARABLE

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from cnn3 import OutputError, RunConfig
-from cnn3.runs.record import cores
+from cnn3.runs.versions import cores
 from experiments.support import jobs, places
 from experiments.support.jobs import KilledError, train
 from experiments.support.places import Place, inherited, share_gpus

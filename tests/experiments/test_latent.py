@@ -14,7 +14,7 @@ from cnn3.analysis import latent
 from cnn3.analysis.latent import latents, scores
 from cnn3.nn.network import CNN3
 from cnn3.runs.fit import weight_names
-from cnn3.runs.record import current_record
+from cnn3.runs.versions import current_record
 from cnn3.weights.weight_files import save_weights
 from experiments.latent import (
     LatentSpace,

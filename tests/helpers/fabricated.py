@@ -8,7 +8,7 @@ from unittest.mock import patch
 import numpy as np
 
 from cnn3 import Dataset, Result, RunConfig
-from cnn3.runs.record import current_record
+from cnn3.runs.versions import current_record
 from cnn3.training.metrics import best_epoch, out_of_patience
 from experiments.support import runner as common
 from experiments.support.runner import Run

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from cnn3 import plots
-from cnn3.plots.labels import repelled
+from cnn3.plots.repel import repelled
 from tests.helpers.drawn import legend, lines, written
 
 

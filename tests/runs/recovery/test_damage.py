@@ -26,9 +26,9 @@ import pytest
 
 from cnn3 import Dataset, OptimizerConfig, OutputError, RunConfig, files, fit, load
 from cnn3.nn.layers import BLOCKS
-from cnn3.runs import record
+from cnn3.runs import versions
 from cnn3.runs.checkpoint import read_outcome
-from cnn3.runs.record import cores
+from cnn3.runs.versions import cores
 from experiments.support import runner as common
 from experiments.support.options import Options
 from experiments.support.run_name import run_name
@@ -218,7 +218,7 @@ def test_a_run_that_other_versions_began_is_refused(
 ) -> None:
     shutil.copytree(cut_off, tmp_path, dirs_exist_ok=True)
     before = contents(tmp_path)
-    monkeypatch.setattr(record, "version", another_jax)
+    monkeypatch.setattr(versions, "version", another_jax)
     with pytest.raises(OutputError) as error:
         fit(CONFIG, digits, tmp_path)
     remedy = f"delete {tmp_path} to train the run again, or name another --output"
@@ -248,7 +248,7 @@ def test_a_run_moves_to_another_number_of_cores_and_says_so(
     cut_off: Path, ended: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(cut_off, tmp_path, dirs_exist_ok=True)
-    monkeypatch.setattr(record, "cores", lambda: set(range(99)))
+    monkeypatch.setattr(versions, "cores", lambda: set(range(99)))
     with told() as lines:
         fit(CONFIG, digits, tmp_path)
     assert [line.split(": ")[0] for line in lines] == [f"{tmp_path} was begun with cores {len(cores())}, not 99"]
@@ -274,7 +274,7 @@ def test_a_run_that_other_versions_ended_is_used_and_they_are_told(
     ended: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(ended, tmp_path, dirs_exist_ok=True)
-    monkeypatch.setattr(record, "version", another_jax)
+    monkeypatch.setattr(versions, "version", another_jax)
     monkeypatch.setattr(fitting, "_epoch", None)
     with told() as lines:
         fit(CONFIG, digits, tmp_path)

@@ -11,7 +11,7 @@ from ctypes import c_uint32
 
 import jax
 
-from cnn3.runs.repeating import repeating
+from cnn3.runs.periodic import repeating
 from cnn3.training.state import TrainState
 
 LOOKS = 6  # a step, so that none is missed

@@ -1,4 +1,4 @@
-"""Whose a run's folder is: of which configuration, and with which record (`cnn3.runs.record`).
+"""Whose a run's folder is: of which configuration, and with which record (`cnn3.runs.versions`).
 
 Files may be damaged: what the checksums of a run or of its checkpoints have of them counts too.
 """
@@ -12,7 +12,7 @@ from typing import Any
 from cnn3 import files
 from cnn3.config import ConfigError, RunConfig
 from cnn3.files import DamagedError, OutputError
-from cnn3.runs.record import Record
+from cnn3.runs.versions import Record
 
 CONFIG, VERSIONS, SUMS = "config.json", "versions.json", "SHA256SUMS"
 CHECKPOINTS, SUFFIX = "checkpoints", ".sha256sums"

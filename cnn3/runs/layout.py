@@ -9,8 +9,8 @@ from pathlib import Path
 
 from cnn3 import files
 from cnn3.files import RUN_ELSEWHERE, OutputError
-from cnn3.runs.claim import BEST, CHECKPOINTS, CONFIG, HISTORY, INITIAL, SUMMARY, SUMS, VERSIONS, WEIGHTS
 from cnn3.runs.locks import HOLDER, LOCK
+from cnn3.runs.metadata import BEST, CHECKPOINTS, CONFIG, HISTORY, INITIAL, SUMMARY, SUMS, VERSIONS, WEIGHTS
 
 
 def set_aside(path: Path, label: str) -> Path:

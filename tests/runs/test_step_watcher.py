@@ -18,7 +18,7 @@ from cnn3.kernels import default_block
 from cnn3.runs.compilation import compile_epoch
 from cnn3.runs.device import to_device
 from cnn3.runs.progress import ProgressReporter, Report
-from cnn3.runs.steps import watched
+from cnn3.runs.step_watcher import watched
 from cnn3.training.optim import FAMILIES
 from cnn3.training.state import init_state, make_train_spec
 from tests.helpers.tiny import SMALL_RUN, TINY
