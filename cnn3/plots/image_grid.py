@@ -1,4 +1,4 @@
-"""Images in rows."""
+"""Rows of images."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,28 +6,28 @@ import numpy as np
 from jaxtyping import UInt8
 from matplotlib.figure import Figure
 
-from cnn3.plots.style import head
+from cnn3.plots.style import add_title
 
 
 def image_grid(
     rows: Mapping[str, UInt8[np.ndarray, "columns 32 32 3"]],
     title: str,
     subtitle: str = "",
-    columns: Sequence[str] | None = None,
+    column_names: Sequence[str] = (),
 ) -> Figure:
-    """Return rows of images, each named at its left, and the columns named above if they have names."""
-    width = len(next(iter(rows.values())))
-    figure = Figure(figsize=(0.72 * width + 0.9, 0.74 * len(rows) + 0.25), layout="constrained")
+    """Return rows of images, each named at its left; columns are named above them if names are given."""
+    n_columns = len(next(iter(rows.values())))
+    figure = Figure(figsize=(0.72 * n_columns + 0.9, 0.74 * len(rows) + 0.25), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)  # type: ignore[union-attr]
-    panels = figure.subplots(len(rows), width, squeeze=False)
-    for line, (name, images) in zip(panels, rows.items(), strict=True):
-        for axes, image in zip(line, images, strict=True):
+    panels = figure.subplots(len(rows), n_columns, squeeze=False)
+    for row, (name, images) in zip(panels, rows.items(), strict=True):
+        for axes, image in zip(row, images, strict=True):
             axes.imshow(image, interpolation="nearest")
             axes.set_xticks([])
             axes.set_yticks([])
             axes.spines[:].set_visible(False)
-        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=11)
-    for axes, name in zip(panels[0], columns or (), strict=False):
+        row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=11)
+    for axes, name in zip(panels[0], column_names, strict=False):
         axes.set_title(name, fontsize=10)
-    head(figure, title, subtitle)
+    add_title(figure, title, subtitle)
     return figure

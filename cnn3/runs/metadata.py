@@ -1,6 +1,6 @@
-"""Whose a run's folder is: of which configuration, and with which record (`cnn3.runs.versions`).
+"""Which configuration and versions a run's folder belongs to.
 
-Files may be damaged: what the checksums of a run or of its checkpoints have of them counts too.
+The files may be damaged, so digests of them in the checksums of the run and of its checkpoints count too.
 """
 
 import dataclasses
@@ -12,71 +12,67 @@ from typing import Any
 from cnn3 import files
 from cnn3.config import ConfigError, RunConfig
 from cnn3.files import DamagedError, OutputError
-from cnn3.runs.versions import Record
-
-CONFIG, VERSIONS, SUMS = "config.json", "versions.json", "SHA256SUMS"
-CHECKPOINTS, SUFFIX = "checkpoints", ".sha256sums"
-HISTORY, SUMMARY, WEIGHTS = "history.jsonl", "summary.json", ".safetensors"
-INITIAL, BEST = "initial", "best"
+from cnn3.runs.layout import CHECKPOINTS, CONFIG, SUMS, SUMS_SUFFIX, VERSIONS
+from cnn3.runs.versions import Versions
 
 
-def write_metadata(path: Path, config: RunConfig, record: Record) -> None:
-    """Write a run's configuration and record into its folder where they are not, or are damaged.
+def write_metadata(path: Path, config: RunConfig, versions: Versions) -> None:
+    """Write a run's configuration and versions into its folder if they are missing or damaged.
 
     Raises:
         OutputError: the folder cannot be read or written, or holds another run.
     """
-    check_owner(path, config)
+    check_config(path, config)
     if _read_config(path) != config:
         files.write(path / CONFIG, config.to_json())
-    if not read_record(path) or files.digest(_text(record).encode()) in _recorded_digests(path, VERSIONS):
-        write_record(path, record)
+    if not read_versions(path) or files.digest(_to_json(versions).encode()) in _recorded_digests(path, VERSIONS):
+        write_versions(path, versions)
 
 
-def write_record(path: Path, record: Record) -> None:
-    """Write a run's record into its folder.
+def write_versions(path: Path, versions: Versions) -> None:
+    """Write a run's versions into its folder.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: they cannot be written.
     """
-    files.write(path / VERSIONS, _text(record))
+    files.write(path / VERSIONS, _to_json(versions))
 
 
-def read_record(path: Path) -> Record:
-    """Return the record in a folder; it is empty if there is none or it is damaged.
+def read_versions(path: Path) -> Versions:
+    """Return the versions in a folder, empty if they are missing or damaged.
 
     Raises:
-        OutputError: it cannot be read.
+        OutputError: they cannot be read.
     """
     try:
-        record = json.loads(files.read_kept(path, VERSIONS))
+        versions = json.loads(files.read_kept(path, VERSIONS))
     except (DamagedError, ValueError):
         return {}
-    valid = isinstance(record, dict) and all(isinstance(value, str) for value in record.values())
-    return record if valid else {}
+    valid = isinstance(versions, dict) and all(isinstance(value, str) for value in versions.values())
+    return versions if valid else {}
 
 
-def check_owner(path: Path, config: RunConfig) -> None:
-    """Make sure that what a folder holds, damaged as it may be, is of this run.
+def check_config(path: Path, config: RunConfig) -> None:
+    """Make sure that what a folder holds, even if damaged, belongs to the run of a configuration.
 
     Raises:
-        OutputError: it is of another, or cannot be read.
+        OutputError: it belongs to another run, or cannot be read.
     """
-    there, recorded = _read_config(path), _recorded_digests(path, CONFIG)
-    if there == config or files.digest(config.to_json().encode()) in recorded:
-        return  # a configuration that is valid but not that of the checksums is damaged
-    if there is not None:
-        raise OutputError(f"{path} holds another run ({_differences(there, config)}); name another folder")
-    if recorded:
+    saved, digests = _read_config(path), _recorded_digests(path, CONFIG)
+    if saved == config or files.digest(config.to_json().encode()) in digests:
+        return  # a valid configuration other than that of the checksums is damaged
+    if saved is not None:
+        raise OutputError(f"{path} holds another run ({_differences(saved, config)}); name another folder")
+    if digests:
         raise OutputError(f"{path} holds another run, whose {CONFIG} is damaged; name another folder")
 
 
-def _text(record: Record) -> str:
-    return json.dumps(dict(record), indent=2)
+def _to_json(versions: Versions) -> str:
+    return json.dumps(dict(versions), indent=2)
 
 
 def _read_config(path: Path) -> RunConfig | None:
-    """Return the configuration in a folder, or None if there is none or it is damaged."""
+    """Return the configuration in a folder, or None if it is missing or damaged."""
     try:
         return RunConfig.from_json(files.read_kept(path, CONFIG).decode())
     except (DamagedError, ConfigError, UnicodeDecodeError):
@@ -84,23 +80,23 @@ def _read_config(path: Path) -> RunConfig | None:
 
 
 def _recorded_digests(path: Path, name: str) -> set[str]:
-    """Return the digests that a folder's checksums, of the end and of checkpoints, have of a file."""
+    """Return a file's digests in the checksums of a run and of its checkpoints."""
     digests: set[str] = set()
-    checkpoints = path / CHECKPOINTS
-    for sums in (path / SUMS, *(checkpoints / file for file in files.listing(checkpoints) if file.endswith(SUFFIX))):
+    folder = path / CHECKPOINTS
+    for sums in (path / SUMS, *(folder / file for file in files.listing(folder) if file.endswith(SUMS_SUFFIX))):
         with suppress(DamagedError):
-            digests |= {digest for of, digest in files.read_checksums(sums).items() if of == name}
+            digests |= {digest for file, digest in files.read_checksums(sums).items() if file == name}
     return digests
 
 
-def _differences(there: RunConfig, here: RunConfig) -> str:
-    """Return in words which fields of two configurations differ."""
-    pairs = zip(_fields(there).items(), _fields(here).values(), strict=True)
+def _differences(saved: RunConfig, current: RunConfig) -> str:
+    """Describe the fields in which two configurations differ."""
+    pairs = zip(_fields(saved).items(), _fields(current).values(), strict=True)
     return ", ".join(f"{name} {old!r}, not {new!r}" for (name, old), new in pairs if old != new)
 
 
 def _fields(config: RunConfig) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, value in dataclasses.asdict(config).items():
-        fields |= {f"{name}.{of}": v for of, v in value.items()} if isinstance(value, dict) else {name: value}
+        fields |= {f"{name}.{part}": v for part, v in value.items()} if isinstance(value, dict) else {name: value}
     return fields

@@ -1,4 +1,4 @@
-"""What a thread does again and again while something else goes on."""
+"""A function that a thread calls periodically while something else runs."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,21 +6,21 @@ from threading import Event, Thread
 
 
 @contextmanager
-def repeating(action: Callable[[], float], pause: float) -> Iterator[None]:
-    """Call `action` in a thread until the end of the block.
+def call_periodically(function: Callable[[], float], delay: float) -> Iterator[None]:
+    """Call a function in a thread until the end of the block.
 
     Args:
-        action: what to do; it returns the seconds until it is done again.
-        pause: seconds before it is done first.
+        function: returns the seconds to wait before its next call.
+        delay: seconds to wait before its first call.
     """
     ended = Event()
 
-    def repeat() -> None:
-        seconds = pause
+    def loop() -> None:
+        seconds = delay
         while not ended.wait(seconds):
-            seconds = action()
+            seconds = function()
 
-    thread = Thread(target=repeat, daemon=True)
+    thread = Thread(target=loop, daemon=True)
     thread.start()
     try:
         yield

@@ -122,7 +122,7 @@ def test_runs_of_other_code_are_trained_again_or_taken_as_they_are_and_told_of(
 
     again = run_all(options(tmp_path), "trial", learns)
     assert f"{folder.name} was made with {code}: it is trained again; --reuse any-version" in capsys.readouterr().out
-    assert again["learns"][0].record["code"] == here
+    assert again["learns"][0].versions["code"] == here
     kept = folder.with_name(f"{folder.name}.cnn3-{version('cnn3')}-{made[:8]}")
     assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
 
@@ -214,7 +214,7 @@ def test_what_is_damaged_is_trained_anew_and_alone(runs, output, tmp_path, monke
     assert {path: path.read_bytes() for path in kept.iterdir()} == before
     assert found["learns"][0].summary["test"] == runs["learns"][0].summary["test"]
     assert (folder / "best.safetensors").read_bytes() == (runs["learns"][0].folder / "best.safetensors").read_bytes()
-    said = "best.safetensors is damaged: its checksum is not that in SHA256SUMS; this run alone is trained anew"
+    said = "best.safetensors is damaged: its checksum is not that in SHA256SUMS; only this run is trained again"
     assert [record.getMessage() for record in caplog.records] == [f"{folder}: {said}"]
 
 

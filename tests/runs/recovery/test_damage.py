@@ -3,7 +3,6 @@
 The long tests are marked `faults` and left out by default: `pytest -m faults`.
 """
 
-import importlib
 import itertools
 import json
 import logging
@@ -26,9 +25,9 @@ import pytest
 
 from cnn3 import Dataset, OptimizerConfig, OutputError, RunConfig, files, fit, load
 from cnn3.nn.layers import BLOCKS
-from cnn3.runs import versions
-from cnn3.runs.checkpoint import read_outcome
-from cnn3.runs.versions import cores
+from cnn3.runs import loop, versions
+from cnn3.runs.machine import cores
+from cnn3.runs.reuse import read_outcome
 from experiments.support import runner as common
 from experiments.support.options import Options
 from experiments.support.run_name import run_name
@@ -37,8 +36,6 @@ from tests.helpers.folders import SUMS, content
 from tests.helpers.processes import ROOT
 from tests.helpers.tiny_experiment import few
 from tests.runs.recovery.run import CONFIG
-
-fitting = importlib.import_module("cnn3.runs.fit")  # the package exports a function of this name
 
 WEIGHTS = {"initial.safetensors", "epoch0.safetensors", "best.safetensors"}
 LEFT = {"config.json", "versions.json", "history.jsonl", "summary.json", *WEIGHTS}
@@ -161,7 +158,7 @@ def test_an_end_that_was_cut_off(ended: Path, digits: Dataset, tmp_path: Path, m
         fit(CONFIG, digits, tmp_path)
     monkeypatch.setattr(files, "write", write)
     assert (tmp_path / "summary.json").exists()
-    monkeypatch.setattr(fitting, "_epoch", None)  # nothing is left to train
+    monkeypatch.setattr(loop, "_run_epoch", None)  # nothing is left to train
     fit(CONFIG, digits, tmp_path)
     assert content(tmp_path) == content(ended)
     assert set(listing(tmp_path)) == LEFT | {SUMS}
@@ -275,7 +272,7 @@ def test_a_run_that_other_versions_ended_is_used_and_they_are_told(
 ) -> None:
     shutil.copytree(ended, tmp_path, dirs_exist_ok=True)
     monkeypatch.setattr(versions, "version", another_jax)
-    monkeypatch.setattr(fitting, "_epoch", None)
+    monkeypatch.setattr(loop, "_run_epoch", None)
     with told() as lines:
         fit(CONFIG, digits, tmp_path)
     assert lines == [f"{tmp_path} was made with {JAX_DIFFERS}; it is used as it is"]
