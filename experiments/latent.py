@@ -99,7 +99,7 @@ class LatentSpace:
         return cached(self._folder, "map", self._key(stage) | TSNE, compute)["map"]
 
     def journey(self) -> dict[Snapshot, Map]:
-        """Return maps of the first `TRACKED_IMAGES` images in the order of training, each begun where the last one ended.
+        """Return maps of the first `TRACKED_IMAGES` images in the order of training, each starting from the last.
 
         Of stages that are the same, as the last epoch and the best may be, the later is taken.
         """

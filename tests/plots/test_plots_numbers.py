@@ -172,7 +172,7 @@ def test_numbers_stand_beside_those_printed_elsewhere():
     assert [axes.get_title("left") for axes in figure.axes] == ["Test", "Validation"]
     marks = [points(line) for line in above.lines if line.get_label() == "_mean"]
     assert marks == [([0.8], [3]), ([0.7], [2]), ([0.6], [1])]
-    printed = [line for line in above.lines if line.get_label() == "_printed"]
+    printed = [line for line in above.lines if line.get_label() == "_reported"]
     fills = {points(line)[0][0]: line.get_markerfacecolor() for line in printed}
     assert fills == {0.81: plots.COLORS[1], 0.75: "white"}
     assert [text.get_text() for text in above.texts] == ["-1.0", "-5.0"]

@@ -55,7 +55,7 @@ def flip(path: Path) -> None:
 
 
 DAMAGES: dict[str, Callable[[Path], None]] = {"cut": truncate, "flipped": flip, "deleted": Path.unlink}
-ANEW, OLDER = "this run alone is trained anew", "this run goes on from the checkpoint of epoch 1"
+ANEW, OLDER = "only this run is trained again", "this run resumes from the checkpoint of epoch 1"
 
 
 def listing(folder: Path) -> list[str]:
@@ -173,7 +173,7 @@ def test_without_a_whole_checkpoint_a_run_begins_again(
     with told() as lines:
         fit(CONFIG, digits, tmp_path)
     why = "checkpoints/1/history.jsonl is damaged: its checksum is not that in 1.sha256sums"
-    assert lines == [f"{tmp_path}: no checkpoint is whole ({why}); {ANEW}"]
+    assert lines == [f"{tmp_path}: no checkpoint is intact ({why}); {ANEW}"]
     assert content(tmp_path) == content(ended)
 
 
@@ -219,7 +219,7 @@ def test_a_run_that_other_versions_began_is_refused(
     with pytest.raises(OutputError) as error:
         fit(CONFIG, digits, tmp_path)
     remedy = f"delete {tmp_path} to train the run again, or name another --output"
-    assert str(error.value) == f"{tmp_path} was begun with {JAX_DIFFERS}: {remedy}"
+    assert str(error.value) == f"{tmp_path} was started with {JAX_DIFFERS}: {remedy}"
     assert contents(tmp_path) == before
     shutil.rmtree(tmp_path / "checkpoints")  # nothing is left that other versions have trained
     (tmp_path / "summary.json").unlink(missing_ok=True)
@@ -237,7 +237,7 @@ def test_a_run_that_other_kernels_began_is_refused(
     begun = json.loads((tmp_path / "versions.json").read_text())["kernels"]
     other = next(name for name in BLOCKS if name != begun)
     monkeypatch.setenv("CNN3_KERNELS", other)
-    with pytest.raises(OutputError, match=f"was begun with kernels {begun}, not {other}: delete "):
+    with pytest.raises(OutputError, match=f"was started with kernels {begun}, not {other}: delete "):
         fit(CONFIG, digits, tmp_path)
 
 
@@ -248,7 +248,7 @@ def test_a_run_moves_to_another_number_of_cores_and_says_so(
     monkeypatch.setattr(versions, "cores", lambda: set(range(99)))
     with told() as lines:
         fit(CONFIG, digits, tmp_path)
-    assert [line.split(": ")[0] for line in lines] == [f"{tmp_path} was begun with cores {len(cores())}, not 99"]
+    assert [line.split(": ")[0] for line in lines] == [f"{tmp_path} was started with cores {len(cores())}, not 99"]
     assert content(tmp_path) == content(ended)
 
 
@@ -275,7 +275,7 @@ def test_a_run_that_other_versions_ended_is_used_and_they_are_told(
     monkeypatch.setattr(loop, "_run_epoch", None)
     with told() as lines:
         fit(CONFIG, digits, tmp_path)
-    assert lines == [f"{tmp_path} was made with {JAX_DIFFERS}; it is used as it is"]
+    assert lines == [f"{tmp_path} was made with {JAX_DIFFERS}; it is reused"]
     assert contents(tmp_path) == contents(ended)
 
 
@@ -293,8 +293,8 @@ def test_no_time_of_a_file_counts(cut_off: Path, ended: Path, digits: Dataset, t
 HOLDER = """
 import sys
 from pathlib import Path
-from cnn3.runs.locks import locked
-with locked(Path(sys.argv[1]), wait=False):
+from cnn3.runs.locks import run_lock
+with run_lock(Path(sys.argv[1]), wait=False):
     print("locked", flush=True)
     sys.stdin.read()
 """
