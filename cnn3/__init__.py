@@ -17,7 +17,8 @@ from cnn3.files import OutputError
 from cnn3.kernels import default_block
 from cnn3.nn.network import CNN3
 from cnn3.predict import predict
-from cnn3.runs.fit import Result, fit
+from cnn3.runs.fit import fit
+from cnn3.runs.result import Result
 from cnn3.training.evaluate import evaluate
 from cnn3.training.state import TrainState, Weights
 from cnn3.training.step import train_epoch, train_step

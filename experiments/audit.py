@@ -129,7 +129,7 @@ def make_figures(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
     }
     title = f"Change in accuracy caused by each defect, on {display(options.dataset)}"
     unit = "Change in accuracy (percentage points)"
-    return {"differences.png": plots.differences(points, unit, title, figures.subtitle(options))}
+    return {"differences.png": plots.difference_plot(points, unit, title, figures.subtitle(options))}
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -152,7 +152,7 @@ def make_figures(options: Options, grid: Mapping[Setting, Sequence[Run]], best: 
     columns = plots.Ticks("Batch size", [str(size) for size in BATCH_SIZES])
     mean = " Means over the seeds." if options.seeds > 1 else ""
     title = f"Validation accuracy by learning rate and batch size on {display(options.dataset)}"
-    words = plots.Words("Validation accuracy", "selected: the highest of the grid", "Here minus original study")
+    words = plots.HeatmapText("Validation accuracy", "selected: the highest of the grid", "Here minus original study")
     heatmap = {"heatmap.png": plots.heatmap(panels, rows, columns, words, title, f"{figures.subtitle(options)}{mean}")}
     if best is None:
         return heatmap

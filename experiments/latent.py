@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from cnn3 import load, plots
 from cnn3.analysis.latent import EARLY_EXAGGERATION, ITERATIONS, NEIGHBORS, PERPLEXITY, Scores, latents, scores, tsne
 from cnn3.data.dataset import CLASS_NAMES, Split
-from cnn3.runs.fit import BEST, INITIAL, snapshot_name, weight_names
+from cnn3.runs.layout import BEST, INITIAL, snapshot_name
+from cnn3.runs.result import weight_names
 from experiments.support.cache import cached, file_digest
 from experiments.support.figures import subtitle as trained_on
 from experiments.support.names import display
@@ -98,7 +99,7 @@ class LatentSpace:
         return cached(self._folder, "map", self._key(stage) | TSNE, compute)["map"]
 
     def journey(self) -> dict[Snapshot, Map]:
-        """Return maps of the first `TRACKED_IMAGES` images in the order of training, each begun where the last one ended.
+        """Return maps of the first `TRACKED_IMAGES` images in the order of training, each starting from the last.
 
         Of stages that are the same, as the last epoch and the best may be, the later is taken.
         """
@@ -257,7 +258,9 @@ def make_figures(space: LatentSpace, found: Found) -> dict[str, Figure | bytes]:
     return {
         "side_by_side.png": plots.latent_maps(together, labels, classes, title, whole),
         "evolution.png": plots.latent_maps(evolution, labels, classes, course, followed),
-        "evolution.gif": plots.animation(evolution, labels, classes, f"Latent space on {data}", trained_on(options)),
+        "evolution.gif": plots.latent_animation(
+            evolution, labels, classes, f"Latent space on {data}", trained_on(options)
+        ),
         "separability.png": separability(options, found),
     }
 
@@ -279,7 +282,7 @@ def separability(options: Options, found: Found) -> Figure:
     }
     best = list(found).index(BEST) if BEST in found else None
     title = f"How far apart classes lie in the latent space on {display(options.dataset)}"
-    return plots.separability(epochs, panels, best, title, trained_on(options))
+    return plots.separability_curves(epochs, panels, best, title, trained_on(options))
 
 
 def one_or_nan(one: tuple[Snapshot, Scores] | None, field: str) -> float:

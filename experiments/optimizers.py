@@ -34,9 +34,9 @@ NAME = "optimizers"
 TITLE = "Training algorithms"
 ACCURACIES = (0.5, 0.6, 0.7, 0.8)  # whose first epoch is told
 ALONE = ("sgd", "momentum", "rmsprop")  # with figures of their own in the original study, 18 to 23
-TOLD: Mapping[str, plots.PrintedNumbers] = {  # in the words of sections 6.1 and 6.2: "around"
-    "sgd": {("validation", "accuracy"): plots.Printed(0.63, 150)},
-    "momentum": {("validation", "accuracy"): plots.Printed(0.8, 120)},
+TOLD: Mapping[str, plots.ReportedNumbers] = {  # in the words of sections 6.1 and 6.2: "around"
+    "sgd": {("validation", "accuracy"): plots.ReportedNumber(0.63, 150)},
+    "momentum": {("validation", "accuracy"): plots.ReportedNumber(0.8, 120)},
 }
 
 

@@ -185,7 +185,7 @@ def provenance_section(reports: Reports) -> Section:
         "time of all epochs, with validation": str(timedelta(seconds=round(seconds))),
     }
     paragraphs = [
-        f"The runs. {machines(run.record for run in runs)}",
+        f"The runs. {machines(run.versions for run in runs)}",
         "Versions and hardware in the table are those of the process that wrote this report. Time is the sum over the "
         "runs, without compilation, each on the machine that it ran on. The same configuration and seed give the same "
         "bits on one CPU with one version of jaxlib.",

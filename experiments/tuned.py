@@ -12,7 +12,7 @@ from scipy.special import softmax
 from cnn3 import load, plots, predict
 from cnn3.analysis.calibration import BINS, calibration_error, confident_mistakes, confusion, reliability
 from cnn3.data.dataset import CLASS_NAMES
-from cnn3.runs.fit import BEST
+from cnn3.runs.layout import BEST
 from cnn3.training.evaluate import EVALUATION_BATCH
 from experiments.support.cache import cached, file_digest
 from experiments.support.figures import subtitle as trained_on
@@ -127,7 +127,7 @@ def to_json(of: Predictions, classes: Sequence[str]) -> dict[str, Any]:
         "classes": {name: counts[i, i] / counts[i].sum() for i, name in enumerate(classes)},
         "confusion": counts.tolist(),
         "mistakes": [
-            {"image": int(i), "true": mistake.true, "answer": mistake.answer, "confidence": mistake.confidence}
+            {"image": int(i), "true": mistake.true, "answer": mistake.predicted, "confidence": mistake.confidence}
             for i, mistake in zip(of.mistakes, sheet(of, classes), strict=True)
         ],
     }
@@ -153,11 +153,13 @@ def make_figures(options: Options, found: Sequence[Predictions]) -> dict[str, Fi
     under = f"{trained_on(options)}{first} {measured}"
     mistakes = f"{under} In brackets: the probability of the wrong class."
     return {
-        "confusion.png": plots.confusion(of.confusion, classes, f"Confusion matrix of the tuned run on {data}", under),
-        "reliability.png": plots.reliability(
+        "confusion.png": plots.confusion_matrix(
+            of.confusion, classes, f"Confusion matrix of the tuned run on {data}", under
+        ),
+        "reliability.png": plots.reliability_diagram(
             reliability(of.probabilities, of.labels), f"Calibration of the tuned run on {data}", under
         ),
-        "mistakes.png": plots.mistakes(
+        "mistakes.png": plots.mistake_grid(
             sheet(of, classes), f"Most confident mistakes of the tuned run on {data}", mistakes
         ),
     }

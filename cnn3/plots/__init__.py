@@ -1,20 +1,19 @@
 """Figures; nothing outside this package draws.
 
-Each function returns a `matplotlib.figure.Figure` of its own, `animation` a GIF; nothing here touches matplotlib's
-global state. Every figure has a title and, where it is given one, a subtitle that says what was trained, on what and
-how long.
+Each function returns a new `matplotlib.figure.Figure`, `latent_animation` a GIF; none touches matplotlib's
+global state. Every figure has a title and, if given, a subtitle that says what was trained, on what and for how long.
 """
 
-from cnn3.plots.answers import Mistake, confusion, mistakes, reliability
-from cnn3.plots.beside import Interval, dot_interval
-from cnn3.plots.comparison import Against, comparison
+from cnn3.plots.classification import Mistake, confusion_matrix, mistake_grid, reliability_diagram
+from cnn3.plots.comparison import XAxis, comparison
 from cnn3.plots.curves import TRAIN, VALIDATION, curves
-from cnn3.plots.differences import differences
-from cnn3.plots.heatmap import Ticks, Words, heatmap
-from cnn3.plots.histories import METRICS, SPLITS, Limits, Metric, Printed, PrintedNumbers, SplitName, limits
-from cnn3.plots.latent import animation, latent_maps, separability
+from cnn3.plots.difference_plot import difference_plot
+from cnn3.plots.heatmap import HeatmapText, Ticks, heatmap
+from cnn3.plots.histories import METRICS, SPLITS, Limits, Metric, ReportedNumber, ReportedNumbers, SplitName, limits
+from cnn3.plots.image_grid import image_grid
+from cnn3.plots.intervals import Interval, dot_interval
+from cnn3.plots.latent import latent_animation, latent_maps, separability_curves
 from cnn3.plots.scatter import Point, scatter
-from cnn3.plots.sheet import image_grid
 from cnn3.plots.style import CLASS_COLORS, COLORS, DPI, save
 
 __all__ = [
@@ -25,30 +24,30 @@ __all__ = [
     "SPLITS",
     "TRAIN",
     "VALIDATION",
-    "Against",
+    "HeatmapText",
     "Interval",
     "Limits",
     "Metric",
     "Mistake",
     "Point",
-    "Printed",
-    "PrintedNumbers",
+    "ReportedNumber",
+    "ReportedNumbers",
     "SplitName",
     "Ticks",
-    "Words",
-    "animation",
-    "dot_interval",
+    "XAxis",
     "comparison",
-    "confusion",
+    "confusion_matrix",
     "curves",
-    "differences",
+    "difference_plot",
+    "dot_interval",
     "heatmap",
+    "image_grid",
+    "latent_animation",
     "latent_maps",
     "limits",
-    "mistakes",
-    "reliability",
+    "mistake_grid",
+    "reliability_diagram",
     "save",
     "scatter",
-    "separability",
-    "image_grid",
+    "separability_curves",
 ]

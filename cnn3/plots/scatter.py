@@ -1,4 +1,4 @@
-"""Points that carry names: what a network gains for what it costs."""
+"""Named points: what a network gains for what it costs."""
 
 from collections.abc import Mapping
 from itertools import cycle
@@ -9,15 +9,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from cnn3.plots.style import CLASS_COLORS, COLORS, INK, head, round_ticks, spread_labels, style_axes
+from cnn3.plots.style import CLASS_COLORS, COLORS, INK, add_title, round_ticks, spread_labels, style_axes
 
 MARKERS = "osD^vPX"
 GROUP_COLORS = (COLORS[6], *COLORS[:3], CLASS_COLORS[7], CLASS_COLORS[9], COLORS[3])  # at least 3:1 on white
-LINE = 0.062  # height of a line of text, as part of the plot's
+LINE_HEIGHT = 0.062  # of text, as a fraction of the axes' height
 
 
 class Point(NamedTuple):
-    """A named place in a plot; `std` is the standard deviation of `y`, None of a single run."""
+    """A point to plot; `std` is the standard deviation of `y`, None for a single run."""
 
     x: float
     y: float
@@ -33,20 +33,20 @@ def scatter(
     *,
     x_scale: Literal["linear", "log"] = "linear",
 ) -> Figure:
-    """Return points by group and name; each group has a colour and a marker of its own, which the legend explains.
+    """Return points by group and name; each group has its own colour and marker, which the legend explains.
 
-    A line leads from a name in the margin to its point: many networks cost the same, and names beside them would lie
-    upon each other.
+    Names are written in the right margin, and a line leads from each to its point: many networks cost the same, and
+    names next to the points would overlap.
     """
     figure = Figure(figsize=(8.4, 5.0), layout="constrained")
     axes = figure.add_subplot()
-    named, handles = [], []
+    all_points, handles = [], []
     for (group, points), color, marker in zip(groups.items(), cycle(GROUP_COLORS), cycle(MARKERS), strict=False):
         style = {"color": color, "marker": marker, "markeredgecolor": "white", "markersize": 9, "linestyle": "none"}
         for name, point in points.items():
             axes.errorbar(point.x, point.y, point.std, color=color, capsize=3, linewidth=1)
             axes.plot([point.x], [point.y], label=name, zorder=3, **style)
-            named.append((name, point))
+            all_points.append((name, point))
         if points:
             handles.append(Line2D([], [], label=group, **style))
     axes.set_xscale(x_scale)
@@ -57,20 +57,20 @@ def scatter(
     else:
         round_ticks(axes.xaxis)
     round_ticks(axes.yaxis)
-    _name(axes, named)
+    _write_names(axes, all_points)
     style_axes(axes, x_label, y_label)
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=10, frameon=False)
-    head(figure, title, subtitle)
+    add_title(figure, title, subtitle)
     return figure
 
 
-def _name(axes: Axes, named: list[tuple[str, Point]]) -> None:
-    """Write the names in the right margin, each as near to the height of its point as the others leave it."""
+def _write_names(axes: Axes, points: list[tuple[str, Point]]) -> None:
+    """Write the names in the right margin, each as near to the height of its point as the others allow."""
     low, high = axes.get_ylim()
     axes.set_ylim(low, high)
-    ranked = sorted(named, key=lambda of: (of[1].y, of[1].x))
-    heights = spread_labels([(point.y - low) / (high - low) for _, point in ranked], LINE, 0, 1)
+    ranked = sorted(points, key=lambda item: (item[1].y, item[1].x))
+    heights = spread_labels([(point.y - low) / (high - low) for _, point in ranked], LINE_HEIGHT, 0, 1)
     line = {"arrowstyle": "-", "linewidth": 0.8, "color": "0.55", "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 5}
     style = {"color": INK, "fontsize": 10, "va": "center", "arrowprops": line, "textcoords": "axes fraction"}
     for (name, point), height in zip(ranked, heights, strict=True):

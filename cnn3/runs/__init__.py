@@ -1,1 +1,1 @@
-"""A run from its configuration to its result: files, locks, compiled programs, progress."""
+"""A run from its configuration to its result: its folder, compilation, training loop and progress display."""

@@ -1,4 +1,4 @@
-"""A run's data and numbers on the device, where they stay while it trains."""
+"""A run's data and hyperparameters on the device, where they stay while it trains."""
 
 from typing import NamedTuple
 
@@ -12,9 +12,9 @@ from cnn3.training.optim import Hyperparameters, hyperparameters
 
 
 class DeviceArrays(NamedTuple):
-    """What an epoch takes beside the state.
+    """What an epoch takes in addition to the state.
 
-    Validation's arrays are filled up to the size of the test set's where one compiled program serves both.
+    The validation split is padded to the size of the test split if one compiled program evaluates both.
     """
 
     train: Split
@@ -25,7 +25,7 @@ class DeviceArrays(NamedTuple):
 
 
 def to_device(config: RunConfig, dataset: Dataset) -> DeviceArrays:
-    """Put a run's data and numbers on the device."""
+    """Put a run's data and hyperparameters on the device."""
     hyper, seed = jax.tree.map(np.float32, hyperparameters(config)), jnp.int32(config.seed)
     validation, count = dataset.validation, np.int32(len(dataset.validation.labels))
     if not config.protocol.validate_in_training_mode:
@@ -34,11 +34,11 @@ def to_device(config: RunConfig, dataset: Dataset) -> DeviceArrays:
 
 
 def eval_size(dataset: Dataset) -> int:
-    """Return the size of arrays that hold either of the splits that are evaluated."""
+    """Return the number of images to which evaluated splits are padded: that of the larger one."""
     return max(len(dataset.validation.labels), len(dataset.test.labels))
 
 
 def pad_split(split: Split, size: int) -> Split:
-    """Return a split in arrays of so many images, zeros behind its own."""
+    """Return a split padded with zeros to `size` images."""
     missing = size - len(split.labels)
     return Split(*(np.pad(a, ((0, missing),) + ((0, 0),) * (a.ndim - 1)) for a in split))

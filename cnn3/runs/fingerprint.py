@@ -1,19 +1,19 @@
-"""A fingerprint of the code that decides a run's result: the core's modules, as Python parses them."""
+"""A fingerprint of the code that determines a run's result: the core's modules, as Python parses them."""
 
 import ast
 import hashlib
 from functools import cache
 from pathlib import Path
 
-# All that computes a number of a run. What else a result depends on is in its configuration, its data or its versions.
+# All that computes the numbers of a run. The rest of what a result depends on is in its configuration and versions.
 CORE = ("nn", "training")
 
 
 @cache
 def code_fingerprint() -> str:
-    """Return sixteen hexadecimal digits that tell the core's code from any other.
+    """Return sixteen hexadecimal digits that identify the core's code.
 
-    Comments, docstrings and formatting do not count, nor does the version of Python.
+    They do not depend on comments, docstrings, formatting and the version of Python.
     """
     package = Path(__file__).parents[1]
     modules = sorted(path for folder in CORE for path in (package / folder).glob("*.py"))
@@ -22,9 +22,9 @@ def code_fingerprint() -> str:
 
 
 def canonical(source: str) -> str:
-    """Return what Python parses from a module's text, without its docstrings, as text.
+    """Return a module's syntax tree, without docstrings, as text.
 
-    `ast.dump` would do, were its text the same in all versions of Python: they differ in which empty fields it names.
+    The text of `ast.dump` differs between versions of Python, in which empty fields it names.
     """
     return _text(ast.parse(source))
 

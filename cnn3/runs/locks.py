@@ -1,7 +1,7 @@
-"""A folder's lock.
+"""The lock of a run's folder.
 
-The system lets go of it when the process ends, however it does. Some file systems that machines share grant a lock to
-all who ask: therefore whoever has it names itself in a file of the folder, and touches that file while it lives.
+The system releases it when the process ends, however that happens. Some shared file systems grant a lock to all who
+ask. Therefore the process that holds the lock names itself in a file of the folder, and touches it as a heartbeat.
 """
 
 import logging
@@ -17,17 +17,17 @@ import psutil
 from filelock import FileLock, Timeout
 
 from cnn3.files import RUN_ELSEWHERE, OutputError
-from cnn3.runs.repeating import repeating
+from cnn3.runs.periodic import call_periodically
 
 LOCK, HOLDER = ".lock", ".process"
-POLL = 0.2  # seconds between looks at a lock that is waited for
-BEAT, SILENCE = 2.0, 7.0  # seconds between signs of life, and without one after which a process is taken for dead
+POLL_SECONDS = 0.2  # while waiting for a lock or a heartbeat
+HEARTBEAT_SECONDS, DEAD_AFTER_SECONDS = 2.0, 7.0  # a process without a heartbeat for so long is taken for dead
 
 log = logging.getLogger(__name__)
 
 
 class BusyError(Exception):
-    """A folder in which another process works; the message says which."""
+    """Another process works in a folder; the message says which."""
 
 
 @contextmanager
@@ -35,23 +35,23 @@ def run_lock(folder: Path, wait: bool) -> Iterator[None]:
     """Keep other processes out of a folder.
 
     Args:
-        folder: which is there.
-        wait: whether to wait while another process has it, saying so.
+        folder: which exists.
+        wait: whether to wait, with a warning, while another process holds the lock.
 
     Raises:
-        BusyError: another process has it and is not waited for.
-        OutputError: the folder cannot be written, or another process works there that no lock keeps out.
+        BusyError: another process holds the lock, and `wait` is false.
+        OutputError: the folder cannot be written, or another process works in it although this one got the lock.
     """
     lock = FileLock(folder / LOCK)
     try:
         _acquire(lock, folder, wait)
     except OSError as error:
         raise OutputError(f"cannot lock {folder}: {error.strerror}; {RUN_ELSEWHERE}") from None
-    except NotImplementedError:  # of filelock's older versions
+    except NotImplementedError:  # older versions of filelock
         raise OutputError(f"{folder} is on a file system without locks; {RUN_ELSEWHERE}") from None
     try:
-        _sign(folder)
-        with _signs_of_life(folder / HOLDER):
+        _write_holder(folder)
+        with _heartbeat(folder / HOLDER):
             yield
     finally:
         lock.release()
@@ -62,32 +62,32 @@ def _acquire(lock: FileLock, folder: Path, wait: bool) -> None:
         lock.acquire(timeout=0)
     except Timeout:
         busy = f"{folder} is being trained by {_read_holder(folder / HOLDER)}"
-        if (folder / LOCK).stat().st_size:  # filelock's own lock, where there is no other, outlives the process
+        if (folder / LOCK).stat().st_size:  # filelock's own lock, where the system has none, outlives the process
             busy += f" (if that has ended, delete {folder / LOCK})"
         if not wait:
             raise BusyError(busy) from None
         log.warning("%s: waiting for it", busy)
-        lock.acquire(poll_interval=POLL)
+        lock.acquire(poll_interval=POLL_SECONDS)
 
 
-def _sign(folder: Path) -> None:
+def _write_holder(folder: Path) -> None:
     """Name this process in a locked folder.
 
     Raises:
-        OutputError: the folder cannot be written, or names another process that lives.
+        OutputError: the folder cannot be written, or names another process that is alive.
     """
     path = folder / HOLDER
-    other = _read_holder(path)
+    holder = _read_holder(path)
     try:
         if path.exists():
-            if _lives(path, other):
+            if _is_alive(path, holder):
                 raise FileExistsError
             path.unlink(missing_ok=True)
         with open(path, "x") as file:
-            file.write(f"{_name()}\n")
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
     except FileExistsError:
         raise OutputError(
-            f"{folder} is being trained by {other}, and its file system keeps nobody out: "
+            f"{folder} is being trained by {holder}, and its file system keeps nobody out: "
             f"{RUN_ELSEWHERE}, or delete {path} once that process has ended"
         ) from None
     except OSError as error:
@@ -95,52 +95,48 @@ def _sign(folder: Path) -> None:
 
 
 @contextmanager
-def _signs_of_life(path: Path) -> Iterator[None]:
-    """Touch a file again and again, and remove it at the end."""
+def _heartbeat(path: Path) -> Iterator[None]:
+    """Touch a file regularly, and remove it in the end."""
 
     def touch() -> float:
         with suppress(OSError):
             os.utime(path)
-        return BEAT
+        return HEARTBEAT_SECONDS
 
     try:
-        with repeating(touch, BEAT):
+        with call_periodically(touch, HEARTBEAT_SECONDS):
             yield
     finally:
         with suppress(OSError):
             path.unlink()
 
 
-def _lives(path: Path, other: str) -> bool:
-    """Whether the process that is named in a file touches it; one of this machine that has ended is not waited for."""
-    local = re.fullmatch(rf"process (\d+) on {re.escape(socket.gethostname())}", other)
+def _is_alive(path: Path, holder: str) -> bool:
+    """Whether the process named in a file touches it; one on this machine that has ended is known at once."""
+    local = re.fullmatch(rf"process (\d+) on {re.escape(socket.gethostname())}", holder)
     if local and _has_ended(int(local[1])):
         return False
-    deadline = time.monotonic() + SILENCE
+    deadline = time.monotonic() + DEAD_AFTER_SECONDS
     try:
-        last = path.stat().st_mtime_ns
+        last_touched = path.stat().st_mtime_ns
         while time.monotonic() < deadline:
-            time.sleep(POLL)
-            if path.stat().st_mtime_ns != last:
+            time.sleep(POLL_SECONDS)
+            if path.stat().st_mtime_ns != last_touched:
                 return True
     except FileNotFoundError:
         pass  # it has just ended
     return False
 
 
-def _has_ended(process: int) -> bool:
+def _has_ended(pid: int) -> bool:
     try:
-        return not psutil.pid_exists(process) or psutil.Process(process).status() == psutil.STATUS_ZOMBIE
-    except psutil.Error:  # it is not this user's to look at
+        return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.Error:  # another user's process, which this one may not inspect
         return False
-
-
-def _name() -> str:
-    return f"process {os.getpid()} on {socket.gethostname()}"
 
 
 def _read_holder(path: Path) -> str:
     try:
         return path.read_text(errors="replace").strip() or "another process"
-    except OSError:  # it has just begun, is about to end, or does not let others read
+    except OSError:  # its process has just started, is about to end, or denies others to read
         return "another process"

@@ -1,25 +1,25 @@
-"""Whether a compiled program fits into memory, known before it is run."""
+"""Whether a compiled program fits into memory, checked before it runs."""
 
 import jax
 import psutil
 
 from cnn3.config import ConfigError
-from cnn3.runs.cgroup import memory_left
+from cnn3.runs.cgroup import cgroup_bytes_left
 
 GIB = 2**30
 
 
 def check_memory(needed: int, batch_size: int) -> None:
-    """Make sure that an epoch fits, since a system that runs out of memory kills without a word.
+    """Make sure that an epoch fits into memory: a system that runs out kills the process without an error message.
 
     Args:
-        needed: bytes that XLA has planned for the epoch's temporaries; see `temp_bytes`.
-        batch_size: which they grow with.
+        needed: bytes of the epoch's temporaries, from `temp_bytes`.
+        batch_size: with which they grow.
 
     Raises:
-        ConfigError: there is not so much memory free.
+        ConfigError: less memory is free.
     """
-    free = _free()
+    free = _free_bytes()
     if needed > free:
         raise ConfigError(
             f"batch_size {batch_size} needs {needed / GIB:.1f} GiB of memory for this network, and "
@@ -27,16 +27,16 @@ def check_memory(needed: int, batch_size: int) -> None:
         )
 
 
-def temporaries(compiled: jax.stages.Compiled) -> int:
-    """Return the bytes that a compiled program takes beside its arguments while it runs, 0 if XLA does not say."""
+def temp_bytes(compiled: jax.stages.Compiled) -> int:
+    """Return the bytes that a compiled program needs in addition to its arguments, 0 if XLA does not say."""
     analysis = compiled.memory_analysis()
     return 0 if analysis is None else int(analysis.temp_size_in_bytes)
 
 
-def _free() -> int:
-    """Return the bytes that the device has left or, on a CPU, the system and the limits of this process."""
+def _free_bytes() -> int:
+    """Return the free bytes of the device or, on a CPU, of the system within the limits of this process."""
     stats = jax.devices()[0].memory_stats()
     if stats:
         return stats["bytes_limit"] - stats["bytes_in_use"]
-    available, limited = psutil.virtual_memory().available, memory_left()
-    return available if limited is None else min(available, limited)
+    available, limit = psutil.virtual_memory().available, cgroup_bytes_left()
+    return available if limit is None else min(available, limit)

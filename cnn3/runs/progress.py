@@ -1,4 +1,4 @@
-"""How a run shows that it lives: bars on a terminal, a line an epoch in a log file."""
+"""The progress display of a run: bars on a terminal, a line for each epoch in a log file."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,29 +10,29 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from cnn3.runs.steps import Steps
+from cnn3.runs.step_watcher import StepCallback
 
 
-class Report(NamedTuple):
-    """What a run tells of itself: `epoch` takes each epoch's record, `steps` how far an epoch is, or is not wanted."""
+class ProgressCallbacks(NamedTuple):
+    """What a run calls: `on_epoch` with each epoch's record, `on_step`, unless None, at each step of an epoch."""
 
-    epoch: Callable[[dict[str, Any]], None]
-    steps: Steps | None = None
-
-
-ProgressReporter = Callable[[str, int, int], AbstractContextManager[Report]]  # as `show`
+    on_epoch: Callable[[dict[str, Any]], None]
+    on_step: StepCallback | None = None
 
 
-class Shown(NamedTuple):
-    """What shows several runs: `run` one of them, `end` that one has ended; `steps` tells whether it shows steps."""
-
-    run: ProgressReporter
-    end: Callable[[], None]
-    steps: bool
+ProgressReporter = Callable[[str, int, int], AbstractContextManager[ProgressCallbacks]]  # as `progress_reporter`
 
 
-def describe(record: dict[str, Any]) -> str:
-    """Return an epoch's record in words."""
+class ProgressDisplay(NamedTuple):
+    """A display of several runs."""
+
+    show_run: ProgressReporter  # shows one of them
+    end_run: Callable[[], None]  # counts one of them as ended
+    shows_steps: bool
+
+
+def format_epoch(record: dict[str, Any]) -> str:
+    """Return an epoch's record as text."""
     train, validation = record["train"], record["validation"]
     return (
         f"train loss {train['loss']:.4f} accuracy {train['accuracy']:.4f}, "
@@ -42,43 +42,45 @@ def describe(record: dict[str, Any]) -> str:
 
 
 @contextmanager
-def reporter(label: str, done: int, epochs: int, console: Console | None = None) -> Iterator[Report]:
-    """Show a run of at most `epochs` epochs, `done` of which lie behind it; yields what it tells of itself."""
-    with shown(console) as display, display.run(label, done, epochs) as report:
-        yield report
+def progress_reporter(
+    label: str, done: int, epochs: int, console: Console | None = None
+) -> Iterator[ProgressCallbacks]:
+    """Show a run of at most `epochs` epochs, `done` of them done already; yields its callbacks."""
+    with progress_display(console) as display, display.show_run(label, done, epochs) as callbacks:
+        yield callbacks
 
 
 @contextmanager
-def shown(console: Console | None = None, total: int | None = None) -> Iterator[Shown]:
-    """Yield what shows several runs at a time, and of a total that is given how many have ended."""
+def progress_display(console: Console | None = None, total: int | None = None) -> Iterator[ProgressDisplay]:
+    """Yield a display of several runs at a time; it counts those that have ended if their total is given."""
     console = console or Console()
     if not console.is_terminal:
-        yield Shown(partial(_lines, console), lambda: None, False)
+        yield ProgressDisplay(partial(_lines, console), lambda: None, False)
         return
-    counts = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn()
-    with Progress(*counts, TimeElapsedColumn(), TextColumn("{task.fields[text]}"), console=console) as progress:
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn()
+    with Progress(*columns, TimeElapsedColumn(), TextColumn("{task.fields[text]}"), console=console) as progress:
         runs = progress.add_task("all runs", total=total, visible=total is not None, text="")
-        yield Shown(partial(_bars, progress, total is None), lambda: progress.advance(runs), True)
+        yield ProgressDisplay(partial(_bars, progress, total is None), lambda: progress.advance(runs), True)
 
 
 def time_left(seconds: float, epochs: float) -> str:
-    """Return the time that so many epochs take, for a reader."""
+    """Return, as text, the time that this many epochs take at these seconds per epoch."""
     return f"at most {timedelta(seconds=round(seconds * epochs))} left"
 
 
 @contextmanager
-def _bars(progress: Progress, stays: bool, label: str, done: int, epochs: int) -> Iterator[Report]:
-    """Show a bar of the run, and one of the steps of the epoch in progress once they are told of.
+def _bars(progress: Progress, stays: bool, label: str, done: int, epochs: int) -> Iterator[ProgressCallbacks]:
+    """Show a bar for the run, and one for the steps of the current epoch once they are reported.
 
-    In the end the run's bar stays, or becomes a line above those of other runs.
+    In the end the run's bar stays, or becomes a line above the bars of other runs.
     """
     run = progress.add_task(label, total=epochs, completed=done, text="compiling")
-    epoch = progress.add_task("", total=None, visible=False, text="")
+    steps_bar = progress.add_task("", total=None, visible=False, text="")
     seconds: float | None = None  # of the last epoch
-    numbers = ""  # its
-    begun = 0.0  # the epoch in progress
+    numbers = ""  # of the last epoch
+    start = 0.0  # of the current epoch
 
-    def report_epoch(record: dict[str, Any]) -> None:
+    def on_epoch(record: dict[str, Any]) -> None:
         nonlocal done, seconds, numbers
         done, seconds = record["epoch"] + 1, record["seconds"]
         train, validation = record["train"], record["validation"]
@@ -89,37 +91,40 @@ def _bars(progress: Progress, stays: bool, label: str, done: int, epochs: int) -
         )
         progress.update(run, completed=done, text=f"{numbers}, {time_left(record['seconds'], epochs - done)}")
 
-    def report_steps(step: int, steps: int) -> None:
-        nonlocal begun
+    def on_step(step: int, steps: int) -> None:
+        nonlocal start
         if step == 0:
-            begun = time.perf_counter()
-            progress.reset(epoch, total=steps, visible=True, description=f"epoch {done + 1}", text="steps")
-        progress.update(epoch, completed=step, text="validating" if step == steps else "steps")
+            start = time.perf_counter()
+            progress.reset(steps_bar, total=steps, visible=True, description=f"epoch {done + 1}", text="steps")
+        progress.update(steps_bar, completed=step, text="validating" if step == steps else "steps")
         if seconds is None:
-            part = step / steps
-            left = time_left((time.perf_counter() - begun) / part, epochs - done - part) if step else "first step"
-            progress.update(run, text=left)
+            fraction = step / steps
+            text = "first step"
+            if step:
+                text = time_left((time.perf_counter() - start) / fraction, epochs - done - fraction)
+            progress.update(run, text=text)
 
-    yield Report(report_epoch, report_steps)
-    progress.remove_task(epoch)
+    yield ProgressCallbacks(on_epoch, on_step)
+    progress.remove_task(steps_bar)
     if not stays:
         progress.remove_task(run)
-        said = " ".join(filter(None, (f"{label}: {done}/{epochs}", numbers)))
-        progress.console.print(said, soft_wrap=True, highlight=False)
+        line = " ".join(filter(None, (f"{label}: {done}/{epochs}", numbers)))
+        progress.console.print(line, soft_wrap=True, highlight=False)
 
 
 @contextmanager
-def _lines(console: Console, label: str, done: int, epochs: int) -> Iterator[Report]:
-    def say(text: str) -> None:
+def _lines(console: Console, label: str, done: int, epochs: int) -> Iterator[ProgressCallbacks]:
+    """Print a line at the start and after each epoch."""
+
+    def log(text: str) -> None:
         console.print(f"{label}: {text}", soft_wrap=True, highlight=False)
 
-    def report(record: dict[str, Any]) -> None:
+    def on_epoch(record: dict[str, Any]) -> None:
         left = time_left(record["seconds"], epochs - record["epoch"] - 1)
-        say(f"epoch {record['epoch'] + 1}/{epochs}: {describe(record)}, {left}")
+        log(f"epoch {record['epoch'] + 1}/{epochs}: {format_epoch(record)}, {left}")
 
-    say(
-        f"going on after epoch {done}/{epochs}"
-        if done
-        else f"compiling, then at most {epochs} epoch{'s' * (epochs > 1)}"
-    )
-    yield Report(report)
+    if done:
+        log(f"resuming after epoch {done}/{epochs}")
+    else:
+        log(f"compiling, then at most {epochs} epoch{'s' * (epochs > 1)}")
+    yield ProgressCallbacks(on_epoch)

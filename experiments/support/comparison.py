@@ -49,5 +49,5 @@ def compute_used(runs: Sequence[Run]) -> str:
     return (
         f"This rests on {number_of(len(runs), 'run')} with {number_of(seeds, 'seed')}: {number_of(epochs, 'epoch')}, "
         f"{hours:.1f} hours of training and validation, added up over runs that may have shared a device. "
-        f"Device: {devices(run.record for run in runs)}."
+        f"Device: {devices(run.versions for run in runs)}."
     )

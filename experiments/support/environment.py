@@ -7,7 +7,7 @@ from importlib.metadata import version
 import jax
 import psutil
 
-from cnn3.runs.record import cores, processor
+from cnn3.runs.machine import cores, processor
 
 PACKAGES = ("cnn3", "jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn")
 

@@ -13,9 +13,9 @@ from experiments.support.tables import Row, target_accuracy
 
 TRAINING_IMAGES: Mapping[str, int] = {"cifar10": 45_000, "digits": 1_294}  # without those for validation
 COMPARABLE = "The original study's accuracies are made comparable: correct answers by images."
-BY: Mapping[plots.Against, str] = {"epochs": "epoch", "time": "training time"}
+BY: Mapping[plots.XAxis, str] = {"epochs": "epoch", "time": "training time"}
 
-Original = Mapping[str, plots.PrintedNumbers]  # numbers of the original study, by a row's name
+Original = Mapping[str, plots.ReportedNumbers]  # numbers of the original study, by a row's name
 
 
 def subtitle(options: Options) -> str:
@@ -59,7 +59,7 @@ def curves(
     runs: Sequence[Run],
     name: str,
     title: str,
-    original: plots.PrintedNumbers,
+    original: plots.ReportedNumbers,
     *,
     limits: plots.Limits | None = None,
     words: str = "",
@@ -70,7 +70,7 @@ def curves(
     heading = f"{title} on {display(options.dataset)}: accuracy and loss by epoch"
     histories = [run.history for run in runs]
     under = f"{subtitle(options)}{words}{comparable_words(options, [original])}"
-    return {f"curves_{name}.png": plots.curves(histories, heading, under, printed=original, limits=limits)}
+    return {f"curves_{name}.png": plots.curves(histories, heading, under, reported=original, limits=limits)}
 
 
 def comparison(
@@ -79,7 +79,7 @@ def comparison(
     name: str,
     title: str,
     *,
-    against: plots.Against = "epochs",
+    against: plots.XAxis = "epochs",
     original: Original | None = None,
     words: str = "",
 ) -> dict[str, Figure]:
@@ -91,7 +91,7 @@ def comparison(
     known = originals(rows) if original is None else original
     numbers = {display(of): values for of, values in known.items()}
     under = f"{subtitle(options)}{words}{comparable_words(options, known.values())}"
-    return {name: plots.comparison(named, plots.METRICS, heading, under, against=against, printed=numbers)}
+    return {name: plots.comparison(named, plots.METRICS, heading, under, x_axis=against, reported=numbers)}
 
 
 def originals(rows: Sequence[Row]) -> Original:
@@ -99,16 +99,16 @@ def originals(rows: Sequence[Row]) -> Original:
     return {row.name: original_numbers(row) for row in rows}
 
 
-def original_numbers(row: Row) -> plots.PrintedNumbers:
+def original_numbers(row: Row) -> plots.ReportedNumbers:
     """Return what the original study has of curves: numbers of the epoch that it keeps, accuracies made comparable."""
     numbers: dict[tuple[plots.SplitName, plots.Metric], float | None] = {}
     for split in plots.SPLITS:
         numbers[split, "accuracy"] = target_accuracy(row, split)
         numbers[split, "loss"] = getattr(getattr(row.reported, split, None), "loss", None)
-    return {at: plots.Printed(value) for at, value in numbers.items() if value is not None}
+    return {at: plots.ReportedNumber(value) for at, value in numbers.items() if value is not None}
 
 
-def comparable_words(options: Options, original: Iterable[plots.PrintedNumbers]) -> str:
+def comparable_words(options: Options, original: Iterable[plots.ReportedNumbers]) -> str:
     """Return what a subtitle adds where accuracies of the original study have been made comparable."""
     accuracies = (number for of in original for (_, metric), number in of.items() if metric == "accuracy")
     changed = options.protocol == "corrected" and any(number.epoch is None for number in accuracies)

@@ -17,7 +17,7 @@ from typing import Any
 
 from cnn3.cli import UsageError
 from cnn3.runs.locks import BusyError
-from cnn3.runs.progress import Report, Shown, shown
+from cnn3.runs.progress import ProgressCallbacks, ProgressDisplay, progress_display
 from experiments.support.places import Place, inherited
 from experiments.support.worker import Begun, Ended, Job, Said, Stepped, Trained, work
 
@@ -40,7 +40,7 @@ class Worker:
     process: BaseProcess
     connection: Connection
     display: ExitStack = field(default_factory=ExitStack)
-    report: Report | None = None
+    report: ProgressCallbacks | None = None
     ended: Ended | None = None
 
 
@@ -56,11 +56,11 @@ def train(jobs: Sequence[Job], places: Sequence[Place]) -> Iterator[Job]:
     """
     waiting, free, killed = deque(jobs), list(places), list[str]()
     workers: dict[Any, Worker] = {}  # by what connects to them
-    with shown(total=len(jobs)) as display, ExitStack() as stack:
+    with progress_display(total=len(jobs)) as display, ExitStack() as stack:
         stack.callback(_end, workers)
         while waiting or workers:
             while waiting and free:
-                worker = _start(waiting.popleft()._replace(steps=display.steps), free.pop(0))
+                worker = _start(waiting.popleft()._replace(steps=display.shows_steps), free.pop(0))
                 workers[worker.connection] = worker
             for connection in wait(list(workers)):
                 worker = workers[connection]
@@ -76,7 +76,7 @@ def train(jobs: Sequence[Job], places: Sequence[Place]) -> Iterator[Job]:
                     case Job() as again:
                         waiting.appendleft(again)
                     case None:
-                        display.end()
+                        display.end_run()
                         yield worker.job
     if killed:
         raise KilledError(
@@ -94,7 +94,7 @@ def _start(job: Job, place: Place) -> Worker:
     return Worker(job, place, process, ours)
 
 
-def _listen(worker: Worker, display: Shown) -> bool:
+def _listen(worker: Worker, display: ProgressDisplay) -> bool:
     """Heed what a process sends; return whether it may send more."""
     try:
         message = worker.connection.recv()
@@ -105,11 +105,11 @@ def _listen(worker: Worker, display: Shown) -> bool:
         return False
     match message:
         case Begun(done, epochs):
-            worker.report = worker.display.enter_context(display.run(worker.job.label, done, epochs))
-        case Stepped(done, steps) if worker.report and worker.report.steps:
-            worker.report.steps(done, steps)
+            worker.report = worker.display.enter_context(display.show_run(worker.job.label, done, epochs))
+        case Stepped(done, steps) if worker.report and worker.report.on_step:
+            worker.report.on_step(done, steps)
         case Trained(record) if worker.report:
-            worker.report.epoch(record)
+            worker.report.on_epoch(record)
         case Said(level, text):
             log.log(level, "%s", text)
         case Ended():

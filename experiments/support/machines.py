@@ -3,29 +3,29 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from cnn3.runs.record import Record
+from cnn3.runs.versions import Versions
 from experiments.support.names import listing, number_of
 
 DEVICES, VERSIONS = ("device", "platform"), ("cnn3", "jax", "jaxlib")
 UNKNOWN = "not recorded"
 
 
-def device(of: Record) -> str:
+def device(of: Versions) -> str:
     """Return the device of a run, or that it was not recorded."""
     return next((of[name] for name in DEVICES if of.get(name)), UNKNOWN)
 
 
-def versions(of: Record) -> str:
+def versions(of: Versions) -> str:
     """Return the versions of a run, or that they were not recorded."""
     return ", ".join(f"{name} {of[name]}" for name in VERSIONS if of.get(name)) or UNKNOWN
 
 
-def devices(records: Iterable[Record]) -> str:
+def devices(records: Iterable[Versions]) -> str:
     """Return the devices of several runs, each with its number of runs if there are several."""
     return _counted(Counter(device(of) for of in records))
 
 
-def machines(records: Iterable[Record]) -> str:
+def machines(records: Iterable[Versions]) -> str:
     """Return in a sentence on which devices and by which versions runs were made.
 
     Args:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import jax
 
-from cnn3.runs.record import cores
+from cnn3.runs.machine import cores
 
 VISIBLE, PREALLOCATE = "CUDA_VISIBLE_DEVICES", "XLA_PYTHON_CLIENT_PREALLOCATE"
 

@@ -124,7 +124,7 @@ def _title(name: str, figure: Figure | bytes) -> str:
 def made_by(report: Report) -> list[str]:
     """Return in a sentence on which machines and by which versions the runs of a report's tables were made."""
     runs = {run.config: run for row in report.rows for run in row.runs}
-    return [machines(run.record for run in runs.values())] if runs else []
+    return [machines(run.versions for run in runs.values())] if runs else []
 
 
 def print_report(options: Options, report: Report, console: Console) -> None:

@@ -11,11 +11,11 @@ from cnn3.cli import UsageError
 from cnn3.config import SEED
 from cnn3.data.loading import dataset_digest
 from cnn3.nn.network import CNN3
-from cnn3.runs.claim import read_record
-from cnn3.runs.fit import check
+from cnn3.runs.fit import check_run
 from cnn3.runs.locks import BusyError
-from cnn3.runs.record import Record, code_mismatch, current_record, settings_mismatch
-from cnn3.runs.reuse import finished
+from cnn3.runs.metadata import read_versions
+from cnn3.runs.reuse import read_finished
+from cnn3.runs.versions import Versions, code_mismatch, current_versions, settings_mismatch
 from cnn3.training.state import Weights, make_train_spec
 from experiments.support.finished import only_finished
 from experiments.support.jobs import train
@@ -32,13 +32,15 @@ class Run(NamedTuple):
     folder: Path
     history: list[dict[str, Any]]  # as `fit` returns it
     summary: dict[str, Any]
-    record: Record  # with what it was made
+    versions: Versions  # with what it was made
 
     def others(self) -> str | None:
         """Return in words with which other code, versions and settings the run was made, or None if with the same."""
-        current = current_record(self.config)
+        current = current_versions(self.config)
         return (
-            " and ".join(filter(None, (code_mismatch(self.record, current), settings_mismatch(self.record, current))))
+            " and ".join(
+                filter(None, (code_mismatch(self.versions, current), settings_mismatch(self.versions, current)))
+            )
             or None
         )
 
@@ -118,8 +120,8 @@ def _print_status(runs: Path, done: Mapping[RunConfig, Run | None], others_are: 
         if others is not None:
             print(f"{count} of {len(done)} runs were made with {others}; they are used as they are")
     for config in (config for config, run in done.items() if run is None):
-        outcome = finished(config, runs / run_name(config), "any-version")
-        if outcome is not None and (code := code_mismatch(outcome.record, current_record(config))) is not None:
+        outcome = read_finished(config, runs / run_name(config), "any-version")
+        if outcome is not None and (code := code_mismatch(outcome.versions, current_versions(config))) is not None:
             print(f"{run_name(config)} was made with {code}: it is {others_are}; --reuse any-version takes it as it is")
 
 
@@ -144,7 +146,7 @@ def _train(
             result = fit(config, dataset, folder, label=f"{name}, seed {seed}", wait=wait, reuse=options.reuse)
         except BusyError:
             continue
-        yield config, Run(config, folder, result.history, result.summary, read_record(folder))
+        yield config, Run(config, folder, result.history, result.summary, read_versions(folder))
 
 
 def _train_at_once(
@@ -170,7 +172,7 @@ def _load(options: Options, seed: int, todo: Mapping[RunConfig, str], prepare: C
     dataset = prepare(load(options.dataset, options.data_dir, seed=seed, limit=options.limit))
     for config, name in todo.items():
         try:
-            check(config, dataset)
+            check_run(config, dataset)
         except ConfigError as error:
             remedy = "" if options.limit is None else "; on the command line, another --limit"
             raise ConfigError(f"{name}: {error}{remedy}") from None
@@ -180,5 +182,5 @@ def _load(options: Options, seed: int, todo: Mapping[RunConfig, str], prepare: C
 def _read(options: Options, folder: Path, config: RunConfig) -> Run | None:
     """Return the run in a folder, or None if it is to be trained, as `fit` will say why."""
     digest = dataset_digest(config.dataset, options.data_dir, seed=config.seed, limit=config.limit)
-    outcome = finished(config, folder, options.reuse, digest)
+    outcome = read_finished(config, folder, options.reuse, digest)
     return outcome and Run(config, folder, *outcome)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from cnn3 import ConfigError, DataError, Dataset, OutputError, RunConfig, WeightsError, fit, load
 from cnn3.runs.compilation import cache_compilations
 from cnn3.runs.locks import BusyError
-from cnn3.runs.progress import Report
+from cnn3.runs.progress import ProgressCallbacks
 from cnn3.runs.reuse import Reuse
 
 
@@ -116,11 +116,11 @@ class _Teller(logging.Handler):
 
 
 @contextmanager
-def _show(tell: Tell, watched: bool, _: str, done: int, epochs: int) -> Iterator[Report]:
-    """Stand in for `cnn3.runs.progress.show`."""
+def _show(tell: Tell, watched: bool, _: str, done: int, epochs: int) -> Iterator[ProgressCallbacks]:
+    """Stand in for `cnn3.runs.progress.progress_reporter`."""
     tell(Begun(done, epochs))
     steps = (lambda done, steps: tell(Stepped(done, steps))) if watched else None
-    yield Report(lambda record: tell(Trained(record)), steps)
+    yield ProgressCallbacks(lambda record: tell(Trained(record)), steps)
 
 
 def _end_with(connection: Connection) -> None:

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from cnn3 import VARIANTS, RunConfig
-from cnn3.runs.checkpoint import read_history
-from cnn3.runs.claim import read_record
+from cnn3.runs.folder import read_history
+from cnn3.runs.metadata import read_versions
 from experiments.improvements import main, make_figures, notes
 from experiments.support import runner as common
 from experiments.support.figures import COMPARABLE
@@ -133,7 +133,7 @@ def test_cifar10_stands_beside_the_original_numbers(output):
     for name, reported in IMPROVEMENTS.items():
         folder = output / "digits" / "runs" / run_name(variant_config(name))
         summary = json.loads((folder / "summary.json").read_text())
-        run = Run(variant_config(name), folder, read_history(folder), summary, read_record(folder))
+        run = Run(variant_config(name), folder, read_history(folder), summary, read_versions(folder))
         rows.append(Row(name, [run], reported))
     table = results_table(rows, "variant")
     names = ("original study", "made comparable", "ours", "difference")

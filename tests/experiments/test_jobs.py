@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from cnn3 import OutputError, RunConfig
-from cnn3.runs.record import cores
+from cnn3.runs.machine import cores
 from experiments.support import jobs, places
 from experiments.support.jobs import KilledError, train
 from experiments.support.places import Place, inherited, share_gpus
@@ -147,7 +147,7 @@ def test_interrupted_killed_and_resumed_two_at_a_time_each_run_is_as_by_itself(t
     killed = r"^(plain|batch_norm), seed 3136: its process was killed \(SIGKILL\); it is tried again$"
     assert len(re.findall(killed, said, re.MULTILINE)) == 1  # others may tell of a checkpoint that was cut off
     assert "Traceback" not in said
-    assert "going on after epoch" in printed
+    assert "resuming after epoch" in printed
 
     with inherited(Place(HERE.cores, {})):
         process = start(alone)

@@ -13,8 +13,8 @@ from cnn3 import PROTOCOLS, RunConfig
 from cnn3.analysis import latent
 from cnn3.analysis.latent import latents, scores
 from cnn3.nn.network import CNN3
-from cnn3.runs.fit import weight_names
-from cnn3.runs.record import current_record
+from cnn3.runs.result import weight_names
+from cnn3.runs.versions import current_versions
 from cnn3.weights.weight_files import save_weights
 from experiments.latent import (
     LatentSpace,
@@ -78,7 +78,7 @@ def fabricate(options: Options, epochs: int, best: int, seed: int = 3136) -> Run
         "stopped": "epochs" if records else "diverged",
         "diverged": None if records else {"epoch": 0, "during": "training", "step": 0},
     }
-    return Run(config, folder, records, summary, current_record(config))
+    return Run(config, folder, records, summary, current_versions(config))
 
 
 def digits_options(output: Path, **changes) -> Options:

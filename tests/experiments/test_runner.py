@@ -28,7 +28,7 @@ from cnn3 import (
 )
 from cnn3.cli import UsageError
 from cnn3.config import SEED
-from cnn3.runs import record
+from cnn3.runs import versions
 from experiments.support import runner as common
 from experiments.support.options import Options, command, parse
 from experiments.support.publish import Report, other_versions, summarise
@@ -93,7 +93,7 @@ def test_what_is_done_is_only_read(runs, output, monkeypatch):
 
 def test_runs_that_other_versions_made_are_used_and_told_of(runs, output, monkeypatch, capsys):
     monkeypatch.setattr(common, "fit", None)
-    monkeypatch.setattr(record, "version", lambda name: "9.9" if name == "jaxlib" else version(name))
+    monkeypatch.setattr(versions, "version", lambda name: "9.9" if name == "jaxlib" else version(name))
     given = options(output, seeds=2)
     assert run_all(given, "trial", configs(given)) == runs
     others = f"jaxlib {version('jaxlib')}, not 9.9"
@@ -111,7 +111,7 @@ def test_runs_of_other_code_are_trained_again_or_taken_as_they_are_and_told_of(
     folder = tmp_path / "digits" / "runs" / run_name(learns["learns"])
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
     made, here = json.loads(before["versions.json"])["code"], "0" * 16
-    monkeypatch.setattr(record, "code_fingerprint", lambda: here)
+    monkeypatch.setattr(versions, "code_fingerprint", lambda: here)
     code = f"cnn3 {version('cnn3')} (code {made}), not {version('cnn3')} (code {here})"
 
     taken = run_all(options(tmp_path, reuse="any-version"), "trial", learns)
@@ -122,7 +122,7 @@ def test_runs_of_other_code_are_trained_again_or_taken_as_they_are_and_told_of(
 
     again = run_all(options(tmp_path), "trial", learns)
     assert f"{folder.name} was made with {code}: it is trained again; --reuse any-version" in capsys.readouterr().out
-    assert again["learns"][0].record["code"] == here
+    assert again["learns"][0].versions["code"] == here
     kept = folder.with_name(f"{folder.name}.cnn3-{version('cnn3')}-{made[:8]}")
     assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
 
@@ -214,7 +214,7 @@ def test_what_is_damaged_is_trained_anew_and_alone(runs, output, tmp_path, monke
     assert {path: path.read_bytes() for path in kept.iterdir()} == before
     assert found["learns"][0].summary["test"] == runs["learns"][0].summary["test"]
     assert (folder / "best.safetensors").read_bytes() == (runs["learns"][0].folder / "best.safetensors").read_bytes()
-    said = "best.safetensors is damaged: its checksum is not that in SHA256SUMS; this run alone is trained anew"
+    said = "best.safetensors is damaged: its checksum is not that in SHA256SUMS; only this run is trained again"
     assert [record.getMessage() for record in caplog.records] == [f"{folder}: {said}"]
 
 

@@ -148,7 +148,7 @@ def test_the_original_number_is_named_for_its_own_data_alone():
 
 def test_the_confusion_matrix_shows_its_counts():
     counts = answers().confusion
-    axes = plots.confusion(counts, CLASSES, "Test").axes[0]
+    axes = plots.confusion_matrix(counts, CLASSES, "Test").axes[0]
     shown = {text.get_position(): text.get_text() for text in axes.texts}
     assert shown == {(column, row): str(counts[row, column]) for row in range(3) for column in range(3)}
     assert [label.get_text() for label in axes.get_yticklabels()] == list(CLASSES)
@@ -163,7 +163,7 @@ def test_the_confusion_matrix_shows_its_counts():
 def test_the_reliability_plot_shows_accuracy_and_counts():
     of = answers()
     bins = reliability(of.probabilities, of.labels)
-    above, below = plots.reliability(bins, "Test").axes
+    above, below = plots.reliability_diagram(bins, "Test").axes
     heights = [patch.get_height() for patch in above.patches]  # type: ignore[attr-defined]
     np.testing.assert_allclose(heights, np.nan_to_num(bins.accuracy))
     assert [patch.get_height() for patch in below.patches] == bins.images.tolist()  # type: ignore[attr-defined]
@@ -181,7 +181,7 @@ def test_the_reliability_plot_shows_accuracy_and_counts():
 
 def test_the_sheet_shows_the_images_with_both_names():
     of = answers()
-    figure = plots.mistakes(sheet(of, CLASSES), "Test")
+    figure = plots.mistake_grid(sheet(of, CLASSES), "Test")
     panels = [axes for axes in figure.axes if axes.images]
     assert len(panels) == 5
     for axes, i, image in zip(panels, of.mistakes, of.images, strict=True):
@@ -189,7 +189,7 @@ def test_the_sheet_shows_the_images_with_both_names():
         probabilities = of.probabilities[i]
         words = f"{CLASSES[of.labels[i]]}, taken for\n{CLASSES[probabilities.argmax()]} ({probabilities.max():.3f})"
         assert axes.get_title() == words
-    assert [axes for axes in plots.mistakes([], "None").axes if axes.images] == []
+    assert [axes for axes in plots.mistake_grid([], "None").axes if axes.images] == []
 
 
 # The command

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cnn3.plots.style import ROUND
+from cnn3.plots.style import TICK_STEPS
 
 
 def history(epochs: int, seed: int = 0) -> list[dict[str, Any]]:
@@ -63,7 +63,7 @@ def written(figure: Figure) -> str:
 def is_round(ticks: Any) -> bool:
     """Tell whether ticks stand at multiples of 1, 2, 2.5 or 5 times a power of ten."""
     (step,) = set(np.round(np.diff(ticks), 12))
-    return any(abs(step / 10 ** np.floor(np.log10(step)) - times) < 1e-6 for times in ROUND)
+    return any(abs(step / 10 ** np.floor(np.log10(step)) - times) < 1e-6 for times in TICK_STEPS)
 
 
 def contrast(*pair: Any) -> float:

@@ -8,7 +8,7 @@ from unittest.mock import patch
 import numpy as np
 
 from cnn3 import Dataset, Result, RunConfig
-from cnn3.runs.record import current_record
+from cnn3.runs.versions import current_versions
 from cnn3.training.metrics import best_epoch, out_of_patience
 from experiments.support import runner as common
 from experiments.support.runner import Run
@@ -46,7 +46,7 @@ def run(config: RunConfig, accuracies: Sequence[float]) -> Run:
         "stopped": stopped if records else "diverged",
         "diverged": None if records else {"epoch": 0, "during": "training", "step": 1},
     }
-    return Run(config, Path("nowhere"), records, summary, current_record(config))
+    return Run(config, Path("nowhere"), records, summary, current_versions(config))
 
 
 def learning(config: RunConfig) -> list[float]:

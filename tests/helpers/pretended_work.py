@@ -7,7 +7,7 @@ from multiprocessing.connection import Connection
 
 from cnn3 import OutputError
 from cnn3.runs.locks import BusyError
-from cnn3.runs.record import cores
+from cnn3.runs.machine import cores
 from experiments.support.worker import Begun, Ended, Job, Said, Trained
 from tests.helpers.fabricated import history
 

@@ -50,12 +50,12 @@ def test_the_kept_epoch_is_the_first_of_highest_validation_accuracy_whatever_its
 
 
 def test_printed_numbers_are_dashed_in_the_colour_of_their_curve():
-    printed: plots.PrintedNumbers = {
-        ("train", "accuracy"): plots.Printed(0.75),
-        ("validation", "accuracy"): plots.Printed(0.9014),
-        ("validation", "loss"): plots.Printed(0.3361),
+    printed: plots.ReportedNumbers = {
+        ("train", "accuracy"): plots.ReportedNumber(0.75),
+        ("validation", "accuracy"): plots.ReportedNumber(0.9014),
+        ("validation", "loss"): plots.ReportedNumber(0.3361),
     }
-    figure = plots.curves([learning(30, 0)], "Baseline", printed=printed)
+    figure = plots.curves([learning(30, 0)], "Baseline", reported=printed)
     names = {"train": TRAINING, "validation": "validation"}
     for metric, axes in panels(figure).items():
         known = {split: of.value for (split, about), of in printed.items() if about == metric}
@@ -72,7 +72,9 @@ def test_printed_numbers_are_dashed_in_the_colour_of_their_curve():
 
 
 def test_a_number_of_an_epoch_is_marked_there():
-    figure = plots.curves([learning(30, 0)], "SGD", printed={("validation", "accuracy"): plots.Printed(0.63, 40)})
+    figure = plots.curves(
+        [learning(30, 0)], "SGD", reported={("validation", "accuracy"): plots.ReportedNumber(0.63, 40)}
+    )
     axes = panels(figure)["accuracy"]
     (mark,) = [line for line in axes.lines if line.get_marker() == "D"]
     assert points(mark) == ([40], [0.63])
@@ -126,7 +128,7 @@ def test_runs_without_an_epoch_are_left_out():
 def test_figures_with_the_same_limits_can_be_compared():
     runs = [learning(20, 0), learning(9, 1), []]
     runs[0][3]["train"] = {"loss": float("nan"), "accuracy": 0.5}
-    limits = plots.limits(runs, [{("validation", "accuracy"): plots.Printed(0.95)}])
+    limits = plots.limits(runs, [{("validation", "accuracy"): plots.ReportedNumber(0.95)}])
     losses = [of for run in runs for split in plots.SPLITS for of in column(run, split, "loss")]
     low, high = limits["loss"]
     assert np.nanmin(losses) - 0.1 < low < np.nanmin(losses)
@@ -174,12 +176,15 @@ def test_kept_epochs_are_marked_on_the_validation_curves():
 @pytest.mark.parametrize("against", ["epochs", "time"])
 def test_comparison_shows_printed_numbers_in_the_colour_of_their_curve(against):
     timed = [record | {"seconds": 2.0} for record in learning(20, 1)]
-    numbers: dict[str, plots.PrintedNumbers] = {
-        "b": {("validation", "accuracy"): plots.Printed(0.95), ("train", "accuracy"): plots.Printed(0.31)},
-        "c": {("validation", "accuracy"): plots.Printed(0.6, 15)},
+    numbers: dict[str, plots.ReportedNumbers] = {
+        "b": {
+            ("validation", "accuracy"): plots.ReportedNumber(0.95),
+            ("train", "accuracy"): plots.ReportedNumber(0.31),
+        },
+        "c": {("validation", "accuracy"): plots.ReportedNumber(0.6, 15)},
     }
     named = {"a": [timed], "b": [timed[:10]], "c": [timed]}
-    figure = plots.comparison(named, ("accuracy",), "All", against=against, printed=numbers)
+    figure = plots.comparison(named, ("accuracy",), "All", x_axis=against, reported=numbers)
     for axes, value in zip(figure.axes, (0.95, 0.31), strict=True):
         (level,) = [line for line in axes.lines if line.get_label() == "_original study b"]
         assert points(level) == ([10 if against == "epochs" else 20, axes.get_xlim()[1]], [value, value])
@@ -209,7 +214,7 @@ def test_comparison_against_time_has_each_epoch_at_its_end():
         return [record | {"seconds": s} for record, s in zip(history(len(seconds), seed), seconds, strict=True)]
 
     named = {"slow": [timed([100.0, 50.0], 0)], "quick": [timed([10.0, 20.0], 1), timed([20.0, 30.0, 40.0], 2)]}
-    figure = plots.comparison(named, ("loss",), "All", against="time")
+    figure = plots.comparison(named, ("loss",), "All", x_axis="time")
     figure.draw_without_rendering()
     drawn = lines(figure.axes[0])
     assert drawn["slow"][0] == pytest.approx([100 / 60, 150 / 60])
@@ -225,7 +230,7 @@ def test_comparison_against_time_has_each_epoch_at_its_end():
 )
 def test_time_is_in_a_unit_that_suits_it(seconds, unit):
     records = [record | {"seconds": seconds} for record in history(1)]
-    figure = plots.comparison({"a": [records], "b": [[]]}, ("loss",), "All", against="time")
+    figure = plots.comparison({"a": [records], "b": [[]]}, ("loss",), "All", x_axis="time")
     assert figure.axes[1].get_xlabel() == f"Training time ({unit})"
     assert lines(figure.axes[0])["a"][0] == [seconds / {"s": 1, "min": 60, "h": 3600}[unit]]
 

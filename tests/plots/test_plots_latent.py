@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from cnn3 import plots
-from cnn3.plots.labels import repelled
+from cnn3.plots.label_placement import repel
 from tests.helpers.drawn import legend, lines, written
 
 
@@ -71,7 +71,7 @@ def test_every_class_is_named_at_the_median_of_its_points_where_there_is_room():
 def test_names_of_classes_that_lie_together_do_not_overlap_and_lines_lead_to_their_medians(most):
     classes = [f"class {i}" for i in range(10)]
     points, labels = clusters(0, count=500, classes=10)
-    figure = plots.latent_maps({"one": points[:, :2], "two": points[:, 2:4]}, labels, classes, "Map", most=most)
+    figure = plots.latent_maps({"one": points[:, :2], "two": points[:, 2:4]}, labels, classes, "Map", max_columns=most)
     FigureCanvasAgg(figure).draw()
     for axes, own in zip(figure.axes, (points[:, :2], points[:, 2:4]), strict=True):
         assert set(names_in(axes)) == set(classes)
@@ -112,7 +112,7 @@ def test_panels_hold_all_points_and_little_more():
 )
 def test_names_are_repelled_within_bounds(centres, width, height):
     sizes = np.tile([width, height], (len(centres), 1))
-    places = repelled(np.array(centres), sizes, np.zeros(2), np.full(2, 10.0))
+    places = repel(np.array(centres), sizes, np.zeros(2), np.full(2, 10.0))
     assert (places - sizes / 2 >= -1e-9).all()
     assert (places + sizes / 2 <= 10 + 1e-9).all()
     for a, b in combinations(range(len(places)), 2):
@@ -121,13 +121,13 @@ def test_names_are_repelled_within_bounds(centres, width, height):
 
 def test_names_that_are_apart_stay():
     centres = np.array([(2.0, 2.0), (5.0, 2.0), (2.0, 4.0)])
-    assert np.array_equal(repelled(centres, np.full((3, 2), 1.5), np.zeros(2), np.full(2, 10.0)), centres)
+    assert np.array_equal(repel(centres, np.full((3, 2), 1.5), np.zeros(2), np.full(2, 10.0)), centres)
 
 
 def test_maps_side_by_side_are_of_one_size_each_under_its_heading():
     points, labels = clusters(30, count=300)
     maps = {f"stage {i}": points[:200, i % 4 : i % 4 + 2] * (1, i + 1) for i in range(5)}
-    figure = plots.latent_maps(maps, labels, ["a", "b", "c"], "All", most=3)
+    figure = plots.latent_maps(maps, labels, ["a", "b", "c"], "All", max_columns=3)
     figure.draw_without_rendering()
     assert [axes.get_title() for axes in figure.axes[:5]] == list(maps)
     assert [axes.axison for axes in figure.axes] == [True] * 5 + [False]
@@ -137,7 +137,7 @@ def test_maps_side_by_side_are_of_one_size_each_under_its_heading():
 
 def test_separability_is_drawn_over_epochs_with_the_kept_one_marked():
     values = {"probe": np.array([[0.4, 0.8, 0.6]]), "neighbours": np.array([[0.3, 0.7, 0.5]])}
-    figure = plots.separability([0, 71, 10], {"Accuracy": values}, 1, "Title", "How.")
+    figure = plots.separability_curves([0, 71, 10], {"Accuracy": values}, 1, "Title", "How.")
     (axes,) = figure.axes
     assert lines(axes)["probe"] == ([0, 10, 71], [0.4, 0.6, 0.8])
     assert lines(axes)["neighbours"] == ([0, 10, 71], [0.3, 0.5, 0.7])
@@ -153,7 +153,7 @@ def test_separability_is_drawn_over_epochs_with_the_kept_one_marked():
 def test_the_animation_moves_from_map_to_map():
     points, labels = clusters(30, count=300)
     maps = {"one": points[:, :2], "two": points[:, 1:3], "three": points[:, 2:4]}
-    with Image.open(io.BytesIO(plots.animation(maps, labels, ["a", "b", "c"], "Title", "On what"))) as image:
+    with Image.open(io.BytesIO(plots.latent_animation(maps, labels, ["a", "b", "c"], "Title", "On what"))) as image:
         assert image.format == "GIF"
         assert image.info["loop"] == 0
         frames = []

@@ -11,13 +11,13 @@ from matplotlib.colors import to_rgb
 from matplotlib.text import Annotation, Text
 
 from cnn3 import plots
-from cnn3.plots.heatmap import lowest
-from cnn3.plots.scatter import LINE
+from cnn3.plots.heatmap import scale_minimum
+from cnn3.plots.scatter import LINE_HEIGHT
 from cnn3.plots.style import spread_labels
 from tests.helpers.drawn import contrast, is_round, legend, lines, points, written
 
 ROWS, COLUMNS = plots.Ticks("Rate", ["a", "b", "c"]), plots.Ticks("Size", ["1", "2"])
-WORDS = plots.Words("Accuracy", "selected", "Ours minus theirs")
+WORDS = plots.HeatmapText("Accuracy", "selected", "Ours minus theirs")
 WHITE = (1, 1, 1)
 
 
@@ -75,7 +75,7 @@ def test_a_few_low_numbers_do_not_take_the_colours_from_the_others():
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 def test_colours_begin_at_or_above_the_lowest_number_and_below_the_highest(numbers):
     values = np.array(numbers)
-    low = lowest(values)
+    low = scale_minimum(values)
     assert values.min() <= low <= values.max()
     assert low < values.max() or values.min() == values.max()
 
@@ -130,14 +130,14 @@ def test_markers_of_groups_stand_out_from_the_page():
 
 @given(st.lists(st.floats(0, 1), max_size=40))
 def test_heights_are_moved_apart_within_bounds_and_keep_their_order(heights):
-    moved = spread_labels(sorted(heights), LINE, 0, 1)
-    gap = min(LINE, 1 / max(len(heights), 1))
+    moved = spread_labels(sorted(heights), LINE_HEIGHT, 0, 1)
+    gap = min(LINE_HEIGHT, 1 / max(len(heights), 1))
     assert all(b - a >= gap - 1e-9 for a, b in itertools.pairwise(moved))
     assert all(-1e-9 <= height <= 1 for height in moved)
 
 
 def test_heights_that_are_apart_stay():
-    assert spread_labels([0.1, 0.5, 0.9], LINE, 0, 1) == [0.1, 0.5, 0.9]
+    assert spread_labels([0.1, 0.5, 0.9], LINE_HEIGHT, 0, 1) == [0.1, 0.5, 0.9]
 
 
 def test_differences_stand_where_their_means_are():
@@ -145,7 +145,7 @@ def test_differences_stand_where_their_means_are():
         "train": {"one": [1.0, 3.0], "two": [-2.0, None]},
         "test": {"one": [0.5, 0.5], "two": [None, None]},
     }
-    figure = plots.differences(given, "points", "Differences", "How.")
+    figure = plots.difference_plot(given, "points", "Differences", "How.")
     (axes,) = figure.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["one", "two"]
     markers = [bar[0] for bar in axes.containers]
@@ -153,7 +153,7 @@ def test_differences_stand_where_their_means_are():
     assert [round(float(np.asarray(line.get_ydata())[0])) for line in markers] == [0, 1, 0]
     assert [points(line)[0] for line in axes.lines if line.get_marker() == "."] == [[1.0, 3.0], [0.5, 0.5]]
     assert written(figure) == "How. Bars: standard deviation; small dots: each seed."
-    assert written(plots.differences({"a": {"one": [1.0]}}, "", "")) == "One seed: the role of chance is unknown."
+    assert written(plots.difference_plot({"a": {"one": [1.0]}}, "", "")) == "One seed: the role of chance is unknown."
 
 
 def test_numbers_stand_beside_those_printed_elsewhere():
@@ -172,7 +172,7 @@ def test_numbers_stand_beside_those_printed_elsewhere():
     assert [axes.get_title("left") for axes in figure.axes] == ["Test", "Validation"]
     marks = [points(line) for line in above.lines if line.get_label() == "_mean"]
     assert marks == [([0.8], [3]), ([0.7], [2]), ([0.6], [1])]
-    printed = [line for line in above.lines if line.get_label() == "_printed"]
+    printed = [line for line in above.lines if line.get_label() == "_reported"]
     fills = {points(line)[0][0]: line.get_markerfacecolor() for line in printed}
     assert fills == {0.81: plots.COLORS[1], 0.75: "white"}
     assert [text.get_text() for text in above.texts] == ["-1.0", "-5.0"]

@@ -1,16 +1,16 @@
-"""A day's training in miniature: what one process holds does not grow."""
+"""A day's training in miniature: the memory, files and threads of a process do not grow."""
 
 import gc
-import importlib
 import threading
 
 import psutil
 import pytest
 
 from cnn3 import RunConfig, fit, load
+from cnn3.runs.folder import RunFolder
 from tests.helpers.tiny import TINY
 
-EPOCHS, SETTLED = 300, 50  # epochs; those after which nothing is new
+EPOCHS, WARM_UP = 300, 50
 MIB = 2**20
 
 
@@ -23,17 +23,16 @@ def test_memory_files_and_threads_stay_as_they_are(tmp_path, monkeypatch, quick_
     def watch(*args, **kwargs):
         gc.collect()
         held.append((process.memory_info().rss, process.num_fds(), threading.active_count()))
-        return real(*args, **kwargs)
+        return save(*args, **kwargs)
 
-    module = importlib.import_module("cnn3.runs.checkpoint")
-    real = module.RunFolder.save
-    monkeypatch.setattr(module.RunFolder, "save", watch)
+    save = RunFolder.save
+    monkeypatch.setattr(RunFolder, "save", watch)
     config = RunConfig(TINY, dataset="digits", limit=64, batch_size=32, epochs=EPOCHS, patience=EPOCHS)
     result = fit(config, load("digits", limit=64), tmp_path / "run")
     assert len(result.history) == len(held) == EPOCHS
-    memory, files, threads = zip(*held[SETTLED:], strict=True)
-    of = {"MiB": [size // MIB for size in memory], "files": files, "threads": threads}
-    print({name: f"{values[0]} to {values[-1]}" for name, values in of.items()})
+    memory, files, threads = zip(*held[WARM_UP:], strict=True)
+    series = {"MiB": [size // MIB for size in memory], "files": files, "threads": threads}
+    print({name: f"{values[0]} to {values[-1]}" for name, values in series.items()})
     assert memory[-1] - memory[0] < 32 * MIB
     assert files[-1] <= files[0] + 2
     assert threads[-1] <= threads[0]

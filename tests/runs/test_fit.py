@@ -1,7 +1,6 @@
 """Whole runs on real images: the same twice, the same after an interruption, stopped and kept as the report does."""
 
 import dataclasses
-import importlib
 import json
 import logging
 import signal
@@ -17,13 +16,13 @@ from cnn3.config import ConfigError, OptimizerConfig
 from cnn3.data.dataset import Dataset
 from cnn3.data.loading import load
 from cnn3.files import OutputError
-from cnn3.runs.checkpoint import RunFolder
+from cnn3.runs import loop
 from cnn3.runs.fit import fit
+from cnn3.runs.folder import RunFolder
+from cnn3.training.state import make_train_spec
 from tests.helpers.processes import python
 from tests.helpers.tiny import SMALL_RUN
 from tests.helpers.tiny_experiment import few
-
-fitting = importlib.import_module("cnn3.runs.fit")  # the package exports a function of this name
 
 pytestmark = pytest.mark.usefixtures("quick_to_compile")
 
@@ -59,7 +58,7 @@ def test_the_same_run_twice_gives_the_same_bits(digits: Dataset, tmp_path: Path)
 
 def test_a_finished_run_is_read_and_not_trained(digits: Dataset, tmp_path: Path, monkeypatch: Any) -> None:
     first = fit(CONFIG, digits, tmp_path)
-    monkeypatch.setattr(fitting, "_epoch", None)
+    monkeypatch.setattr(loop, "_run_epoch", None)
     second = fit(CONFIG, digits, tmp_path)
     assert (first.history, first.summary) == (second.history, second.summary)
     assert same(first.weights, second.weights)
@@ -67,26 +66,27 @@ def test_a_finished_run_is_read_and_not_trained(digits: Dataset, tmp_path: Path,
 
 
 KILLED = """
-import importlib, os, signal, sys
+import os, signal, sys
 from pathlib import Path
 from cnn3.config import RunConfig
 from cnn3.data.loading import load
+from cnn3.runs import loop
+from cnn3.runs.fit import fit
 from tests.helpers.tiny_experiment import few
-fitting = importlib.import_module("cnn3.runs.fit")  # the package exports a function of this name
 folder, epochs = Path(sys.argv[1]), int(sys.argv[2])
-epoch = fitting._epoch
+run_epoch = loop._run_epoch
 def killed(*args):
     if args[-1] == epochs:
         os.kill(os.getpid(), signal.SIGKILL)
-    return epoch(*args)
-fitting._epoch, fitting.CHECKPOINT_SECONDS = killed, 0.0
-fitting.fit(RunConfig.from_json((folder / "given.json").read_text()), few(load("digits", limit=150)), folder / "run")
+    return run_epoch(*args)
+loop._run_epoch, loop.CHECKPOINT_SECONDS = killed, 0.0
+fit(RunConfig.from_json((folder / "config.json").read_text()), few(load("digits", limit=150)), folder / "run")
 """
 
 
 @pytest.mark.whole
 def test_killed_and_started_again_ends_as_if_never_killed(digits: Dataset, tmp_path: Path) -> None:
-    (tmp_path / "given.json").write_text(CONFIG.to_json())
+    (tmp_path / "config.json").write_text(CONFIG.to_json())
     for epochs in (1, 2):
         done = python("-c", KILLED, str(tmp_path), str(epochs))
         assert done.returncode == -signal.SIGKILL
@@ -106,7 +106,7 @@ def test_checkpoints_are_as_far_apart_as_they_have_to_be(
     fit(CONFIG, digits, tmp_path / "quick")
     assert saved == [1, 3]  # the first, and the one that ends the run
     saved.clear()
-    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     fit(CONFIG, digits, tmp_path / "slow")
     assert saved == [1, 2, 3]
 
@@ -114,22 +114,22 @@ def test_checkpoints_are_as_far_apart_as_they_have_to_be(
 def test_the_history_grows_with_each_epoch(digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     monkeypatch.setattr(RunFolder, "save", lambda self, state, history, kept: None)
-    epoch = fitting._epoch
-    monkeypatch.setattr(fitting, "_epoch", lambda *args: seen.append(len(read(tmp_path))) or epoch(*args))
+    epoch = loop._run_epoch
+    monkeypatch.setattr(loop, "_run_epoch", lambda *args: seen.append(len(read(tmp_path))) or epoch(*args))
     fit(CONFIG, digits, tmp_path)
     assert seen == [0, 1, 2]
 
 
 def scripted(monkeypatch: Any, accuracies: list[float]) -> None:
     """Let runs see these validation accuracies instead of measuring them."""
-    real = fitting._epoch
+    real = loop._run_epoch
 
     def epoch(*args: Any) -> Any:
         state, record, diverged = real(*args)
         record["validation"]["accuracy"] = accuracies[record["epoch"]]
         return state, record, diverged
 
-    monkeypatch.setattr(fitting, "_epoch", epoch)
+    monkeypatch.setattr(loop, "_run_epoch", epoch)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_stops_and_keeps_as_the_reports_loop(
 def test_the_test_set_is_measured_with_the_best_weights(digits: Dataset, monkeypatch: Any) -> None:
     scripted(monkeypatch, [0.1, 0.9, 0.2, 0.3])
     result = fit(CONFIG, digits)
-    model = fitting.make_program(CONFIG, cnn3.default_block()).model
+    model = make_train_spec(CONFIG, cnn3.default_block()).model
     output = cnn3.predict(model, 64, result.weights["best"], digits.test.images)
     accuracy = np.mean(np.argmax(output.logits, -1) == digits.test.labels)
     assert result.summary["test"]["accuracy"] == pytest.approx(accuracy)

@@ -1,4 +1,4 @@
-"""Locks, on file systems that grant them to all who ask and on those that have none."""
+"""Locks on file systems that grant them to all who ask, and on file systems that have none."""
 
 import errno
 import fcntl
@@ -18,7 +18,7 @@ from cnn3.runs import locks
 from cnn3.runs.locks import HOLDER, LOCK, BusyError, run_lock
 from tests.helpers.processes import ROOT
 
-HOLDS = """
+HOLD_LOCK = """
 import errno, fcntl, os, sys, warnings
 from pathlib import Path
 from cnn3.runs import locks
@@ -26,23 +26,23 @@ def flock(file, operation):
     if sys.argv[2] == "missing":
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 fcntl.flock = flock
-locks.BEAT = 0.1
+locks.HEARTBEAT_SECONDS = 0.1
 warnings.simplefilter("ignore")
-with locks.locked(Path(sys.argv[1]), wait=False):
+with locks.run_lock(Path(sys.argv[1]), wait=False):
     print("locked", flush=True)
     sys.stdin.read()
 """
 
 
 @pytest.fixture(autouse=True)
-def brief_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "SILENCE", 1.0)
+def short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "DEAD_AFTER_SECONDS", 1.0)
 
 
 @contextmanager
 def another_process(folder: Path, flock: str) -> Iterator[subprocess.Popen]:
     """Let another process hold a folder's lock on a file system whose locks are "granted" to all or "missing"."""
-    command = [sys.executable, "-c", HOLDS, str(folder), flock]
+    command = [sys.executable, "-c", HOLD_LOCK, str(folder), flock]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"locked\n"
@@ -56,7 +56,7 @@ def grant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fcntl, "flock", lambda file, operation: None)
 
 
-def test_a_process_that_no_lock_keeps_out_is_told_of_until_it_is_killed(
+def test_a_process_that_no_lock_keeps_out_is_reported_until_it_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grant(monkeypatch)
@@ -70,24 +70,24 @@ def test_a_process_that_no_lock_keeps_out_is_told_of_until_it_is_killed(
                 "that process has ended"
             )
         process.kill()
-        time.sleep(0.2)  # it has ended, but its parent has not asked how
+        time.sleep(0.2)  # a zombie: its parent has not yet waited for it
         with run_lock(tmp_path, wait=False):
             assert (tmp_path / HOLDER).read_text() == f"process {os.getpid()} on {socket.gethostname()}\n"
     assert not (tmp_path / HOLDER).exists()
 
 
 @pytest.mark.parametrize("name", ["process 1 on elsewhere", "process {} on {}", ""])
-def test_a_process_of_another_machine_lives_while_it_touches_its_file(
+def test_a_process_of_another_machine_is_alive_while_it_touches_its_file(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So may one of this name, as of a container whose processes have the same numbers."""
+    """So may one with this process's name: in a container, processes may have the same numbers."""
     name = name.format(os.getpid(), socket.gethostname())
     (tmp_path / HOLDER).write_text(name)
-    monkeypatch.setattr(locks, "BEAT", 0.1)
+    monkeypatch.setattr(locks, "HEARTBEAT_SECONDS", 0.1)
     refused = pytest.raises(OutputError, match=f"is being trained by {name or 'another process'}, and")
-    with locks._signs_of_life(tmp_path / HOLDER), refused, run_lock(tmp_path, wait=False):
+    with locks._heartbeat(tmp_path / HOLDER), refused, run_lock(tmp_path, wait=False):
         pass
-    (tmp_path / HOLDER).write_text(name)  # of a process that was killed
+    (tmp_path / HOLDER).write_text(name)  # left by a process that was killed
     with run_lock(tmp_path, wait=False):
         pass
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from cnn3.runs import progress
-from cnn3.runs.progress import reporter, shown
+from cnn3.runs.progress import progress_display, progress_reporter
 from tests.helpers.fabricated import history
 
 
@@ -24,10 +24,10 @@ def written(console: Console) -> str:
 
 def test_a_log_file_gets_a_line_an_epoch_and_no_steps():
     console = screen(terminal=False)
-    with reporter("plain", 0, 2, console) as report:
-        assert report.steps is None
+    with progress_reporter("plain", 0, 2, console) as report:
+        assert report.on_step is None
         for record in history([0.25, 0.5]):
-            report.epoch(record)
+            report.on_epoch(record)
     first, *epochs = written(console).splitlines()
     assert first == "plain: compiling, then at most 2 epochs"
     assert [line.split(", ")[0] for line in epochs] == [
@@ -41,10 +41,10 @@ def test_a_terminal_shows_steps_and_a_time_left_within_the_first_epoch(monkeypat
     clock = iter(range(0, 10**6, 30))  # seconds
     monkeypatch.setattr(progress.time, "perf_counter", lambda: float(next(clock)))
     console = screen(terminal=True)
-    with reporter("plain", 2, 12, console) as report:
-        assert report.steps is not None
+    with progress_reporter("plain", 2, 12, console) as report:
+        assert report.on_step is not None
         for step in (0, 50):
-            report.steps(step, 200)
+            report.on_step(step, 200)
         time.sleep(0.3)  # some refreshes
     text = written(console)
     assert re.search(r"plain .* 2/12 .* at most 0:19:30 left", text)  # 9.75 epochs of two minutes
@@ -53,23 +53,23 @@ def test_a_terminal_shows_steps_and_a_time_left_within_the_first_epoch(monkeypat
 
 def test_a_terminal_shows_the_last_epochs_numbers_and_its_time():
     console = screen(terminal=True)
-    with reporter("plain", 0, 3, console) as report:
-        assert report.steps is not None
-        report.steps(0, 10)
-        report.steps(10, 10)
-        report.epoch(history([0.25])[0])
-        report.steps(0, 10)
-        report.steps(5, 10)
+    with progress_reporter("plain", 0, 3, console) as report:
+        assert report.on_step is not None
+        report.on_step(0, 10)
+        report.on_step(10, 10)
+        report.on_epoch(history([0.25])[0])
+        report.on_step(0, 10)
+        report.on_step(5, 10)
     text = written(console)
     assert "loss 1.750/0.750 accuracy 0.125/0.250 500 images/s, at most 0:00:04 left" in text
 
 
 def test_of_several_runs_each_that_has_ended_becomes_a_line():
     console = screen(terminal=True)
-    with shown(console, total=2) as display:
-        with display.run("plain", 0, 3) as report, display.run("dense", 1, 3):
-            report.epoch(history([0.25])[0])
-        display.end()
+    with progress_display(console, total=2) as display:
+        with display.show_run("plain", 0, 3) as report, display.show_run("dense", 1, 3):
+            report.on_epoch(history([0.25])[0])
+        display.end_run()
     text = written(console)
     assert re.search(r"[\r\n]plain: 1/3 loss 1.750/0.750 accuracy 0.125/0.250 500 images/s\n", text)
     assert re.search(r"[\r\n]dense: 1/3\n", text)

@@ -1,6 +1,5 @@
 """A run that ended undisturbed, and one that was cut off."""
 
-import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,17 +7,16 @@ from typing import Any
 import pytest
 
 from cnn3 import Dataset, fit, load
+from cnn3.runs import loop
 from tests.helpers.tiny_experiment import few
 from tests.runs.recovery.run import CONFIG
-
-fitting = importlib.import_module("cnn3.runs.fit")  # the package exports a function of this name
 
 
 @pytest.fixture(scope="package", autouse=True)
 def checkpoint_after_each_epoch() -> Iterator[None]:
     """Write a checkpoint after each epoch, as if epochs took longer than the least time between two."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
+        patch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
         yield
 
 
@@ -40,7 +38,7 @@ def cut_off(digits: Dataset, quick_to_compile: None, tmp_path_factory: pytest.Te
     """Return the folder of a run that was cut off in its third epoch."""
     folder = tmp_path_factory.mktemp("cut_off") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "_epoch", interrupted(fitting._epoch, 2))
+        patch.setattr(loop, "_run_epoch", interrupted(loop._run_epoch, 2))
         with pytest.raises(KeyboardInterrupt):
             fit(CONFIG, digits, folder)
     return folder

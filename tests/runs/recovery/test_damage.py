@@ -3,7 +3,6 @@
 The long tests are marked `faults` and left out by default: `pytest -m faults`.
 """
 
-import importlib
 import itertools
 import json
 import logging
@@ -26,9 +25,9 @@ import pytest
 
 from cnn3 import Dataset, OptimizerConfig, OutputError, RunConfig, files, fit, load
 from cnn3.nn.layers import BLOCKS
-from cnn3.runs import record
-from cnn3.runs.checkpoint import read_outcome
-from cnn3.runs.record import cores
+from cnn3.runs import loop, versions
+from cnn3.runs.machine import cores
+from cnn3.runs.reuse import read_outcome
 from experiments.support import runner as common
 from experiments.support.options import Options
 from experiments.support.run_name import run_name
@@ -37,8 +36,6 @@ from tests.helpers.folders import SUMS, content
 from tests.helpers.processes import ROOT
 from tests.helpers.tiny_experiment import few
 from tests.runs.recovery.run import CONFIG
-
-fitting = importlib.import_module("cnn3.runs.fit")  # the package exports a function of this name
 
 WEIGHTS = {"initial.safetensors", "epoch0.safetensors", "best.safetensors"}
 LEFT = {"config.json", "versions.json", "history.jsonl", "summary.json", *WEIGHTS}
@@ -58,7 +55,7 @@ def flip(path: Path) -> None:
 
 
 DAMAGES: dict[str, Callable[[Path], None]] = {"cut": truncate, "flipped": flip, "deleted": Path.unlink}
-ANEW, OLDER = "this run alone is trained anew", "this run goes on from the checkpoint of epoch 1"
+ANEW, OLDER = "only this run is trained again", "this run resumes from the checkpoint of epoch 1"
 
 
 def listing(folder: Path) -> list[str]:
@@ -161,7 +158,7 @@ def test_an_end_that_was_cut_off(ended: Path, digits: Dataset, tmp_path: Path, m
         fit(CONFIG, digits, tmp_path)
     monkeypatch.setattr(files, "write", write)
     assert (tmp_path / "summary.json").exists()
-    monkeypatch.setattr(fitting, "_epoch", None)  # nothing is left to train
+    monkeypatch.setattr(loop, "_run_epoch", None)  # nothing is left to train
     fit(CONFIG, digits, tmp_path)
     assert content(tmp_path) == content(ended)
     assert set(listing(tmp_path)) == LEFT | {SUMS}
@@ -176,7 +173,7 @@ def test_without_a_whole_checkpoint_a_run_begins_again(
     with told() as lines:
         fit(CONFIG, digits, tmp_path)
     why = "checkpoints/1/history.jsonl is damaged: its checksum is not that in 1.sha256sums"
-    assert lines == [f"{tmp_path}: no checkpoint is whole ({why}); {ANEW}"]
+    assert lines == [f"{tmp_path}: no checkpoint is intact ({why}); {ANEW}"]
     assert content(tmp_path) == content(ended)
 
 
@@ -218,11 +215,11 @@ def test_a_run_that_other_versions_began_is_refused(
 ) -> None:
     shutil.copytree(cut_off, tmp_path, dirs_exist_ok=True)
     before = contents(tmp_path)
-    monkeypatch.setattr(record, "version", another_jax)
+    monkeypatch.setattr(versions, "version", another_jax)
     with pytest.raises(OutputError) as error:
         fit(CONFIG, digits, tmp_path)
     remedy = f"delete {tmp_path} to train the run again, or name another --output"
-    assert str(error.value) == f"{tmp_path} was begun with {JAX_DIFFERS}: {remedy}"
+    assert str(error.value) == f"{tmp_path} was started with {JAX_DIFFERS}: {remedy}"
     assert contents(tmp_path) == before
     shutil.rmtree(tmp_path / "checkpoints")  # nothing is left that other versions have trained
     (tmp_path / "summary.json").unlink(missing_ok=True)
@@ -240,7 +237,7 @@ def test_a_run_that_other_kernels_began_is_refused(
     begun = json.loads((tmp_path / "versions.json").read_text())["kernels"]
     other = next(name for name in BLOCKS if name != begun)
     monkeypatch.setenv("CNN3_KERNELS", other)
-    with pytest.raises(OutputError, match=f"was begun with kernels {begun}, not {other}: delete "):
+    with pytest.raises(OutputError, match=f"was started with kernels {begun}, not {other}: delete "):
         fit(CONFIG, digits, tmp_path)
 
 
@@ -248,10 +245,10 @@ def test_a_run_moves_to_another_number_of_cores_and_says_so(
     cut_off: Path, ended: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(cut_off, tmp_path, dirs_exist_ok=True)
-    monkeypatch.setattr(record, "cores", lambda: set(range(99)))
+    monkeypatch.setattr(versions, "cores", lambda: set(range(99)))
     with told() as lines:
         fit(CONFIG, digits, tmp_path)
-    assert [line.split(": ")[0] for line in lines] == [f"{tmp_path} was begun with cores {len(cores())}, not 99"]
+    assert [line.split(": ")[0] for line in lines] == [f"{tmp_path} was started with cores {len(cores())}, not 99"]
     assert content(tmp_path) == content(ended)
 
 
@@ -274,11 +271,11 @@ def test_a_run_that_other_versions_ended_is_used_and_they_are_told(
     ended: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(ended, tmp_path, dirs_exist_ok=True)
-    monkeypatch.setattr(record, "version", another_jax)
-    monkeypatch.setattr(fitting, "_epoch", None)
+    monkeypatch.setattr(versions, "version", another_jax)
+    monkeypatch.setattr(loop, "_run_epoch", None)
     with told() as lines:
         fit(CONFIG, digits, tmp_path)
-    assert lines == [f"{tmp_path} was made with {JAX_DIFFERS}; it is used as it is"]
+    assert lines == [f"{tmp_path} was made with {JAX_DIFFERS}; it is reused"]
     assert contents(tmp_path) == contents(ended)
 
 
@@ -296,8 +293,8 @@ def test_no_time_of_a_file_counts(cut_off: Path, ended: Path, digits: Dataset, t
 HOLDER = """
 import sys
 from pathlib import Path
-from cnn3.runs.locks import locked
-with locked(Path(sys.argv[1]), wait=False):
+from cnn3.runs.locks import run_lock
+with run_lock(Path(sys.argv[1]), wait=False):
     print("locked", flush=True)
     sys.stdin.read()
 """

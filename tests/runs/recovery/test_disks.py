@@ -3,7 +3,6 @@
 The long tests are marked `faults` and left out by default: `pytest -m faults`.
 """
 
-import importlib
 import os
 import resource
 import subprocess
@@ -15,10 +14,9 @@ from typing import Any
 import pytest
 
 from cnn3 import Dataset, OutputError, fit
+from cnn3.runs import loop
 from tests.helpers.folders import content
 from tests.runs.recovery.run import CONFIG
-
-fitting = importlib.import_module("cnn3.runs.fit")  # the package exports a function of this name
 
 pytestmark = pytest.mark.usefixtures("quick_to_compile")
 
@@ -81,7 +79,7 @@ def unwritable(folder: Path) -> Iterator[None]:
 def test_a_folder_that_can_no_longer_be_written(
     at: int, ended: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    epoch, folder = fitting._epoch, tmp_path / "run"
+    epoch, folder = loop._run_epoch, tmp_path / "run"
     refused = "Operation not permitted|Permission denied"
     with ExitStack() as stack:
 
@@ -90,10 +88,10 @@ def test_a_folder_that_can_no_longer_be_written(
                 stack.enter_context(unwritable(folder))
             return epoch(*args)
 
-        monkeypatch.setattr(fitting, "_epoch", then_unwritable)
+        monkeypatch.setattr(loop, "_run_epoch", then_unwritable)
         with pytest.raises(OutputError, match=f"cannot write .*({refused})"):
             fit(CONFIG, digits, folder)
-        monkeypatch.setattr(fitting, "_epoch", epoch)
+        monkeypatch.setattr(loop, "_run_epoch", epoch)
         with pytest.raises(OutputError, match=f"cannot write to .*({refused}); name another folder with --output"):
             fit(CONFIG, digits, folder)
     fit(CONFIG, digits, folder)

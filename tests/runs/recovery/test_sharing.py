@@ -1,7 +1,6 @@
 """A folder that several people share: what one of them may not read or remove is an error, and never lost."""
 
 import errno
-import importlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -12,11 +11,10 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from cnn3 import Dataset, OutputError, fit
+from cnn3.runs import loop
 from tests.helpers.folders import SUMS
 from tests.helpers.users import as_root, nobody
 from tests.runs.recovery.run import CONFIG
-
-fitting = importlib.import_module("cnn3.runs.fit")  # the package exports a function of this name
 
 pytestmark = pytest.mark.usefixtures("quick_to_compile")
 NAME_ANOTHER = "name another folder with --output or --runs"
@@ -43,7 +41,7 @@ def refused(folder: Path, dataset: Dataset, message: str) -> None:
     """Make sure that a run is refused with a message before an epoch is trained, and loses nothing."""
     before = contents(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "_epoch", None)
+        patch.setattr(loop, "_run_epoch", None)
         with nobody(), pytest.raises(OutputError) as error:
             fit(CONFIG, dataset, folder)
     assert str(error.value) == message
@@ -97,7 +95,7 @@ def test_a_run_that_was_cut_off_and_cannot_be_read_is_kept(name: str, cut_off: P
         path = folder / name
         path.chmod(0o700 if path.is_dir() else 0o600)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(fitting, "_epoch", None)
+            patch.setattr(loop, "_run_epoch", None)
             before = contents(folder)
             with nobody(), pytest.raises(OutputError, match=f"cannot read {path}.*: Permission denied; {ASK}"):
                 fit(CONFIG, digits, folder)

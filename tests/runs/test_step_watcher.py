@@ -1,7 +1,6 @@
 """Steps are seen while a compiled epoch trains them, and nothing else changes."""
 
 import dataclasses
-import importlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,16 +14,15 @@ import pytest
 from cnn3 import OPTIMIZERS, Dataset, RunConfig, fit, load
 from cnn3.config import OptimizerName
 from cnn3.kernels import default_block
+from cnn3.runs import loop
 from cnn3.runs.compilation import compile_epoch
 from cnn3.runs.device import to_device
-from cnn3.runs.progress import ProgressReporter, Report
-from cnn3.runs.steps import watched
+from cnn3.runs.progress import ProgressCallbacks, ProgressReporter
+from cnn3.runs.step_watcher import watch_steps
 from cnn3.training.optim import FAMILIES
 from cnn3.training.state import init_state, make_train_spec
 from tests.helpers.tiny import SMALL_RUN, TINY
 from tests.helpers.tiny_experiment import few
-
-fitting = importlib.import_module("cnn3.runs.fit")  # the package exports a function of this name
 
 pytestmark = [
     pytest.mark.usefixtures("quick_to_compile"),
@@ -54,7 +52,7 @@ def test_steps_are_seen_with_every_optimizer(name: OptimizerName, digits: Datase
     state = init_state(spec, device.seed)
     for epoch in range(2):
         seen: list[tuple[int, int]] = []
-        with watched(state, STEPS, lambda *step, seen=seen: seen.append(step)):
+        with watch_steps(state, STEPS, lambda *step, seen=seen: seen.append(step)):
             index = jax.device_put(np.int32(epoch))
             result = train_epoch(state, device.hyper, *device.train, device.seed, index)
             state, _ = jax.block_until_ready(result)
@@ -65,8 +63,8 @@ def shown(epochs: list[list[tuple[int, int]]]) -> ProgressReporter:
     """Return a display that appends to the last of these lists what a run tells of its steps, and a list an epoch."""
 
     @contextmanager
-    def show(*_: Any) -> Iterator[Report]:
-        yield Report(lambda _: epochs.append([]), lambda *step: epochs[-1].append(step))
+    def show(*_: Any) -> Iterator[ProgressCallbacks]:
+        yield ProgressCallbacks(lambda _: epochs.append([]), lambda *step: epochs[-1].append(step))
 
     return show
 
@@ -85,18 +83,18 @@ def test_a_run_that_is_watched_has_the_same_bits_and_goes_on_watched(
     alone = fit(config, digits, tmp_path / "alone")
     epochs: list[list[tuple[int, int]]] = [[]]
     show = shown(epochs)
-    real = fitting._epoch
+    real = loop._run_epoch
 
     def interrupted(*args: Any) -> Any:
         if args[-1] == 2:
             raise InterruptedError
         return real(*args)
 
-    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(fitting, "_epoch", interrupted)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "_run_epoch", interrupted)
     with pytest.raises(InterruptedError):
         fit(config, digits, tmp_path / "watched", label="a run", reporter=show)
-    monkeypatch.setattr(fitting, "_epoch", real)
+    monkeypatch.setattr(loop, "_run_epoch", real)
     watched = fit(config, digits, tmp_path / "watched", label="a run", reporter=show)
     *seen, nothing = epochs
     assert len(seen) == 3

@@ -1,0 +1,61 @@
+"""Watches the steps of an epoch on a CPU while one compiled call trains it.
+
+The call updates the state in place, so a thread can see each step in the state's memory: the program, its bits and its
+place in the cache of compiled programs stay as they are. If XLA worked elsewhere, no step would be seen.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ctypes import c_uint32
+
+import jax
+
+from cnn3.runs.periodic import call_periodically
+from cnn3.training.state import TrainState
+
+POLLS_PER_STEP = 6  # so that none is missed
+MIN_POLL_SECONDS, MAX_POLL_SECONDS = 0.01, 0.25  # shorter steps are missed, but then an epoch is short, too
+
+StepCallback = Callable[[int, int], None]  # takes the number of steps done, and of all steps
+
+
+@contextmanager
+def watch_steps(state: TrainState, total: int, on_step: StepCallback | None) -> Iterator[None]:
+    """Report each step of an epoch.
+
+    Args:
+        state: on the CPU, which the epoch in the block takes.
+        total: the number of the epoch's steps.
+        on_step: called in another thread after each step, and in this one before the first and after the last; None
+            does nothing.
+    """
+    if on_step is None:
+        yield
+        return
+    on_step(0, total)
+    memory = c_uint32.from_address(_changing_array(state).unsafe_buffer_pointer())
+    start, last_value, done = time.perf_counter(), memory.value, 0
+
+    def poll() -> float:
+        nonlocal last_value, done
+        if memory.value != last_value and done < total:
+            last_value, done = memory.value, done + 1
+            on_step(done, total)
+        if not done:
+            return MIN_POLL_SECONDS
+        step_seconds = (time.perf_counter() - start) / done
+        return min(max(MIN_POLL_SECONDS, step_seconds / POLLS_PER_STEP), MAX_POLL_SECONDS)
+
+    with call_periodically(poll, MIN_POLL_SECONDS):
+        yield
+    on_step(total, total)
+
+
+def _changing_array(state: TrainState) -> jax.Array:
+    """Return an array whose first number each step writes once: the optimizer's state for the last layer's bias.
+
+    The gradient of a class's bias is never exactly zero, and XLA keeps nothing else in this memory meanwhile, as it
+    does in the memory of parameters.
+    """
+    return [leaf for leaf in jax.tree.leaves(state.opt_state) if leaf.ndim == 1][-1]

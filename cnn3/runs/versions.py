@@ -1,0 +1,64 @@
+"""What a run's bits depend on besides its configuration: code, data, versions, settings of JAX and the machine.
+
+Each run keeps these in `versions.json`. Older versions of cnn3 recorded less: a missing name means unknown.
+"""
+
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+
+import jax
+
+from cnn3.config import RunConfig
+from cnn3.data.dataset import Dataset
+from cnn3.kernels import default_kernels
+from cnn3.runs.fingerprint import code_fingerprint
+from cnn3.runs.machine import cores, processor
+
+Versions = Mapping[str, str]
+
+CODE, DATA = "code", "data"
+SETTINGS = ("jax", "jaxlib", "platform", "kernels", "matmul_precision")
+MACHINE = ("device", "cores")  # the last bits depend on these too, but a run may move to another machine
+
+
+def run_versions(config: RunConfig, dataset: Dataset) -> Versions:
+    """Return the versions of a run that this process trains."""
+    return {**current_versions(config), DATA: dataset.digest}
+
+
+def current_versions(config: RunConfig) -> Versions:
+    """Return the versions that do not depend on the data."""
+    device = jax.devices()[0]
+    cpu = device.platform == "cpu"
+    return {
+        "cnn3": version("cnn3"),
+        "jax": version("jax"),
+        "jaxlib": version("jaxlib"),
+        CODE: code_fingerprint(),
+        "platform": device.platform,
+        "kernels": default_kernels(config.precision),
+        "matmul_precision": jax.config.values["jax_default_matmul_precision"] or "default",
+        "device": processor() if cpu else device.device_kind,
+        "cores": str(len(cores())),
+    }
+
+
+def code_mismatch(saved: Versions, current: Versions) -> str | None:
+    """Describe the other code that made a run, or return None if it was the same."""
+    if saved.get(CODE) == current[CODE]:
+        return None
+    code = f"code {saved[CODE]}" if CODE in saved else "code unknown"
+    return f"cnn3 {saved.get('cnn3', 'unknown')} ({code}), not {current['cnn3']} (code {current[CODE]})"
+
+
+def data_mismatch(saved: Versions, digest: str | None) -> str | None:
+    """Describe the other data that a run was trained on, or return None if the same or if one of them is unknown."""
+    if digest is None or saved.get(DATA, digest) == digest:
+        return None
+    return f"data {saved[DATA]}, not {digest}"
+
+
+def settings_mismatch(saved: Versions, current: Versions, names: Iterable[str] = SETTINGS) -> str | None:
+    """Describe the other versions and settings that a run was trained with, or return None if they were the same."""
+    differing = [name for name in names if name in saved and saved[name] != current[name]]
+    return " and ".join(f"{name} {saved[name]}, not {current[name]}" for name in differing) or None
