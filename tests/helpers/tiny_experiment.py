@@ -15,8 +15,7 @@ from typing import Any
 
 from cnn3 import Dataset, Split, load
 from experiments import improvements
-from experiments.support import runner as common
-from experiments.support import worker
+from experiments.support import runner, worker
 from tests.helpers.tiny import TINY
 
 OPERATIONS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir"}  # as Python's audit events call them
@@ -43,7 +42,7 @@ class Killer:
 
 def make_quick() -> None:
     """Take few images and write a checkpoint after each epoch, in this process."""
-    common.load = worker.load = lambda *args, **rest: few(load(*args, **rest))
+    runner.load = worker.load = lambda *args, **rest: few(load(*args, **rest))
     fitting: Any = importlib.import_module("cnn3.runs.fit")  # the package exports a function of this name
     fitting.CHECKPOINT_SECONDS = 0.0
 
