@@ -206,7 +206,7 @@ BAD = {
     "an unknown protocol": (["--protocol", "fixed"], "'fixed'"),
     "negative epochs": (["--epochs", "-1"], "epochs must be a whole number from 1"),
     "no epochs": (["--epochs", "0"], "epochs must be a whole number from 1"),
-    "no seeds": (["--seeds", "0"], "seeds must be a whole number from 1"),
+    "no seeds": (["--seeds", "0"], "seeds must be an integer from 1"),
     "no images": (["--limit", "0"], "limit must be"),
     "fewer images than a batch": (["--limit", "127"], "limit must be at least 128"),
     "more images than there are": (["--limit", "1295"], "digits has 1294 training images"),
