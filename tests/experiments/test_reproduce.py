@@ -21,7 +21,7 @@ from experiments.support.run import Run
 from experiments.support.stated_claims import STATEMENTS
 from experiments.support.tables import Row, results_table, runs_table
 from experiments.support.verdict_tables import interval
-from experiments.support.verdicts import UNJUDGED
+from experiments.support.verdicts import UNJUDGED, judge_experiment
 from tests.helpers import fabricated
 
 # What the original study prints, taken from its pages by hand, by figure or section; tables here have four digits.
@@ -51,7 +51,8 @@ def answered(options: Options) -> Report:
     runs = runner.run_all(options, "tuned", {"tuned": options.tuned()})["tuned"]
     original = reported.TUNED if options.dataset == "cifar10" else None
     rows = [Row("tuned", runs, original)]
-    return Report("tuned", "The tuned run", rows, [], {"Results": results_table(rows, "run")}, {})
+    verdicts = judge_experiment(options, "tuned", rows)
+    return Report("tuned", "The tuned run", rows, [], {"Results": results_table(rows, "run")}, {}, verdicts)
 
 
 def mapped(options: Options) -> Report:
@@ -60,7 +61,8 @@ def mapped(options: Options) -> Report:
     seeds = [{"epochs": 1, "neighbours": 0.25, "probe": 0.375, "silhouette": -0.125} for _ in runs]
     stages = [{"stage": "initial", "seeds": seeds}, {"stage": "best", "seeds": [of | {"probe": 0.75} for of in seeds]}]
     rows = [Row("tuned", runs, None, {"latent": stages})]
-    return Report("latent", "The latent space", rows, [], {"Runs": runs_table(rows, "run")}, {})
+    verdicts = judge_experiment(options, "latent", rows)
+    return Report("latent", "The latent space", rows, [], {"Runs": runs_table(rows, "run")}, {}, verdicts)
 
 
 def finished_but(*parts: str):
