@@ -17,7 +17,7 @@ import tyro
 
 from benchmarks.job import Job
 from benchmarks.workers import Worker
-from experiments.support.places import inherited, places
+from experiments.support.placement import inherit_placement, placements
 
 GIB = 2**30
 
@@ -58,8 +58,8 @@ def start(options: Options, jobs: int) -> Timed:
     """Start so many workers, each with its share of the machine."""
     job = Job(options.data_dir, options.variant, options.batch_size, options.images, dataset=options.dataset)
     workers = []
-    for place in places(jobs):
-        with inherited(place):
+    for place in placements(jobs):
+        with inherit_placement(place):
             workers.append(Worker(job))
     return Timed(workers, [])
 

@@ -1,8 +1,8 @@
 """What each defect of the original program does to its numbers (the protocol, one part at a time).
 
 Trains the tuned run with none of the defects, with each alone, and with all of them, from the same initial weights on
-the same split, and sets the reported numbers beside those of the run without any. Latents, which one defect concerns,
-have an experiment of their own.
+the same split, and compares the reported numbers with those of the run without any. One defect concerns latents only;
+these have an experiment of their own.
 """
 
 import sys
@@ -13,15 +13,15 @@ from matplotlib.figure import Figure
 from cnn3 import PROTOCOLS, Protocol, plots
 from cnn3.cli import UsageError
 from experiments.support import figures
-from experiments.support.names import display
+from experiments.support.display_names import display_title
 from experiments.support.options import Options
-from experiments.support.publish import Report, run_experiment
+from experiments.support.publish import Experiment
+from experiments.support.report import Report
 from experiments.support.reported import TUNED
-from experiments.support.runner import Run, run_all
+from experiments.support.run import METRICS, SPLITS, Run
+from experiments.support.runner import run_all
 from experiments.support.tables import (
-    METRICS,
     MISSING,
-    SPLITS,
     Row,
     Table,
     format_mean_std,
@@ -45,15 +45,13 @@ DEFECTS: Mapping[str, Protocol] = {
 
 
 def audit(options: Options) -> Report:
-    """Train with each defect and return what that shows.
+    """Train with each defect and return the report.
 
     Raises:
-        UsageError: a protocol was asked for.
+        UsageError: the options name a protocol.
     """
     if options.protocol != "corrected":
-        raise UsageError(
-            "protocol has no meaning here: the audit runs both, and each defect alone; leave --protocol out"
-        )
+        raise UsageError("the audit runs both protocols, and each defect alone; leave --protocol out")
     runs = run_all(options, NAME, {name: options.tuned(protocol=protocol) for name, protocol in DEFECTS.items()})
     printed = reported_for(options, {ALL: TUNED})
     rows = [Row(name, runs[name], printed.get(name)) for name in DEFECTS]
@@ -65,49 +63,49 @@ def audit(options: Options) -> Report:
     return Report(NAME, TITLE, rows, notes(options, runs), tables, make_figures(options, rows))
 
 
-def differences(runs: Sequence[Run], without: Sequence[Run], split: str, metric: str) -> list[float | None]:
-    """Return, for each seed, how far a metric of the best epoch lies above that of the run without defects."""
-    pairs = [(run.summary[split], other.summary[split]) for run, other in zip(runs, without, strict=True)]
-    return [ours[metric] - other[metric] if ours and other else None for ours, other in pairs]
+def differences(runs: Sequence[Run], reference: Sequence[Run], split: str, metric: str) -> list[float | None]:
+    """Return by how much a metric exceeds that of the run without defects, for each seed; accuracies in points."""
+    scale = 100 if metric == "accuracy" else 1
+    pairs = zip(runs, reference, strict=True)
+    values = [(run.summary.metric(split, metric), other.summary.metric(split, metric)) for run, other in pairs]
+    return [None if ours is None or other is None else scale * (ours - other) for ours, other in values]
 
 
 def differences_table(runs: Mapping[str, Sequence[Run]]) -> Table:
-    """Return how far each defect moves each number; accuracies in percentage points ("points")."""
+    """Return how much each defect changes each number; accuracies in percentage points ("points")."""
     columns = [(split, metric) for metric in reversed(METRICS) for split in SPLITS]
     header = ["defect", *(f"{split} {'loss' if metric == 'loss' else 'points'}" for split, metric in columns)]
-    lines = []
-    for name, of in runs.items():
-        if name == NONE:
-            continue
-        line = [name]
-        for split, metric in columns:
-            moved = differences(of, runs[NONE], split, metric)
-            scale = 100 if metric == "accuracy" else 1
-            line.append(_signed([None if value is None else scale * value for value in moved], scale))
-        lines.append(line)
+    lines = [
+        [name, *(_format_change(differences(row, runs[NONE], *column), column[1]) for column in columns)]
+        for name, row in runs.items()
+        if name != NONE
+    ]
     return Table(header, lines, 1)
 
 
-def _signed(values: Sequence[float | None], scale: int) -> str:
-    text = format_mean_std(values, 2 if scale > 1 else 4)
+def _format_change(values: Sequence[float | None], metric: str) -> str:
+    text = format_mean_std(values, 2 if metric == "accuracy" else 4)
     return text if text == MISSING or text.startswith("-") else f"+{text}"
 
 
 def optimism(runs: Sequence[Run]) -> list[float | None]:
-    """Return by how many points validation accuracy, by which epochs are chosen, exceeds test accuracy, a seed each."""
+    """Return for each seed by how many points validation accuracy, which selects the epoch, exceeds test accuracy."""
     summaries = [run.summary for run in runs]
-    return [100 * (s["validation"]["accuracy"] - s["test"]["accuracy"]) if s["test"] else None for s in summaries]
+    return [
+        100 * (summary.validation.accuracy - summary.test.accuracy) if summary.validation and summary.test else None
+        for summary in summaries
+    ]
 
 
 def notes(options: Options, runs: Mapping[str, Sequence[Run]]) -> list[str]:
     """Return what a reader of the tables must know, and what follows from them."""
-    whole = differences(runs[ALL], runs[NONE], "test", "accuracy")
+    change = _format_change(differences(runs[ALL], runs[NONE], "test", "accuracy"), "accuracy")
     return [
         "Each row has a protocol of its own. Points are percentage points of accuracy. All runs of a seed share split, "
-        "initial weights, order and augmentation, so differences come from the defects alone; two of them, the loss as "
-        "mean of batch means and the accuracy by full batches, change nothing of the training.",
-        f"All defects together move test accuracy by {_signed([v and 100 * v for v in whole], 100)} points. Validation "
-        f"accuracy exceeds test accuracy by {format_mean_std(optimism(runs[ALL]), 2)} points with them and by "
+        "initial weights, order and augmentation, so differences come from the defects alone. Two of them, the loss as "
+        "mean of batch means and the accuracy by full batches, do not affect training.",
+        f"All defects together change test accuracy by {change} points. Validation accuracy exceeds test accuracy by "
+        f"{format_mean_std(optimism(runs[ALL]), 2)} points with them and by "
         f"{format_mean_std(optimism(runs[NONE]), 2)} without.",
         *(["A difference of one seed says little: --seeds 5 shows its spread."] if options.seeds == 1 else []),
         *table_notes(options, f"The original study's numbers are those of its tuned run ({TUNED.source})."),
@@ -115,26 +113,24 @@ def notes(options: Options, runs: Mapping[str, Sequence[Run]]) -> list[str]:
 
 
 def make_figures(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
-    """Return the plot by file name: how far each defect moves each accuracy.
+    """Return the figure by file name: how much each defect changes each accuracy.
 
     There are no curves of the runs: they differ by less than the width of a line.
     """
-    without = rows[0].runs
-    moved = {
-        display(split): {display(row.name): differences(row.runs, without, split, "accuracy") for row in rows[1:]}
+    reference = rows[0].runs
+    points = {
+        display_title(split): {
+            display_title(row.name): differences(row.runs, reference, split, "accuracy") for row in rows[1:]
+        }
         for split in SPLITS
     }
-    points = {
-        split: {name: [v and 100 * v for v in of] for name, of in named.items()} for split, named in moved.items()
-    }
-    title = f"Change in accuracy caused by each defect, on {display(options.dataset)}"
+    title = f"Change in accuracy caused by each defect, on {display_title(options.dataset)}"
     unit = "Change in accuracy (percentage points)"
     return {"differences.png": plots.difference_plot(points, unit, title, figures.subtitle(options))}
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status."""
-    return run_experiment(audit, NAME, __doc__ or "", args)
+EXPERIMENT = Experiment(NAME, TITLE, __doc__ or "", audit)
+main = EXPERIMENT.main
 
 
 if __name__ == "__main__":

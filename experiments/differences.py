@@ -1,8 +1,8 @@
 """Where results differ from the original study's, and what can explain it.
 
-The dense block at another learning rate, images that pass through JPEG, and validation in either mode: each alone, with
-all else as in the runs that differ. New runs are short, five epochs: the learning rate is constant, so they
-can be compared with the first five epochs of longer ones.
+Changes one thing at a time: the learning rate of the dense block, images that pass through JPEG, and the mode of
+validation. New runs have five epochs only: the learning rate is constant, so they can be compared with the first five
+epochs of longer runs.
 """
 
 import io
@@ -24,19 +24,21 @@ from cnn3.data.loading import describe_source
 from cnn3.training.evaluate import EVALUATION_BATCH, evaluate_in_training_mode
 from cnn3.weights.pretrained import TUNED as WEIGHTS
 from experiments.support.cache import cached, file_digest
-from experiments.support.finished import UnfinishedError
+from experiments.support.findings import format_points
+from experiments.support.finished_runs import UnfinishedError
 from experiments.support.options import Options
-from experiments.support.outcomes import points
-from experiments.support.publish import Report, run_experiment
+from experiments.support.publish import Experiment
+from experiments.support.report import Report
 from experiments.support.reported import IMPROVEMENTS
-from experiments.support.runner import Run, run_all
+from experiments.support.run import Run
+from experiments.support.runner import run_all
 from experiments.support.tables import MISSING, Row, Table, format_mean_std
 
 NAME = "differences"
 TITLE = "Where it differs"
-SHORT = 5  # epochs
-SHOWN = (1, 2, 3, 4, SHORT)  # epochs of the table
-LATE = 2  # last epochs of the short runs that are averaged
+SHORT = 5  # epochs of the new runs
+TABLE_EPOCHS = (1, 2, 3, 4, SHORT)
+AVERAGED = 2  # last epochs of the short runs, whose accuracies are averaged
 QUALITY, SUBSAMPLING = 75, "4:2:0"
 SHIFT = 4  # pixels, half a block
 DENSE, DENSE_SLOWER = "dense block, learning rate 0.001", "dense block, learning rate 0.0001"
@@ -46,10 +48,10 @@ Images = UInt8[np.ndarray, "n 32 32 3"]
 
 
 def differences(options: Options) -> Report:
-    """Train the short runs, measure the weights that come with cnn3, and return what they show.
+    """Train the short runs, measure the weights that come with cnn3, and return the report.
 
     Raises:
-        UsageError: there is nothing to differ from on another data set.
+        UsageError: the original study has no results on the data set.
     """
     if options.dataset != "cifar10":
         raise UsageError("the original study has results on CIFAR-10 only; leave --dataset out")
@@ -63,40 +65,40 @@ def differences(options: Options) -> Report:
         },
     )
     compressed = {THROUGH_JPEG: short(options.tuned(dataset="cifar10_jpeg"))}
-    with suppress(UnfinishedError):  # the rest says something without it
+    with suppress(UnfinishedError):  # the other results do not need it
         runs |= run_all(options, NAME, compressed, prepare=shifted_jpeg)
     source = describe_source(options.dataset, options.data_dir)
     measured = measure(options, source)
-    rows = [Row(name, of, None) for name, of in runs.items()]
-    tables = {"First epochs": epochs_table(runs), "The tuned model's weights": weights_table(measured)}
+    rows = [Row(name, members, None) for name, members in runs.items()]
+    tables = {"First epochs": epochs_table(rows), "The tuned model's weights": weights_table(measured)}
     return Report(NAME, TITLE, rows, notes(runs, measured, source), tables, {})
 
 
 def short(config: RunConfig) -> RunConfig:
-    """Return a run's first epochs as a run of its own."""
+    """Return the configuration of a run's first epochs."""
     return replace(config, epochs=min(config.epochs, SHORT), snapshots=())
 
 
 def shifted_jpeg(dataset: Dataset) -> Dataset:
-    """Return a data set whose images have passed through JPEG, on a grid of blocks of its own."""
+    """Return a data set whose images have passed through JPEG with shifted blocks."""
     train, validation, test = (
-        Split(through_jpeg(part.images, SHIFT), part.labels)
-        for part in (dataset.train, dataset.validation, dataset.test)
+        Split(through_jpeg(split.images, SHIFT), split.labels)
+        for split in (dataset.train, dataset.validation, dataset.test)
     )
     return Dataset("cifar10_jpeg", dataset.classes, train, validation, test)
 
 
 def through_jpeg(images: Images, shift: int) -> Images:
-    """Return images as JPEG keeps them, with blocks that begin so many pixels before the image.
+    """Return images after a pass through JPEG, with blocks that start `shift` pixels before the image.
 
-    On the grid of an earlier pass a second one changes hardly anything: it rounds what has been rounded.
+    A second pass with the same blocks changes hardly anything, since it rounds values that are already rounded.
     """
     margins = ((0, 0), (shift, shift), (shift, shift), (0, 0))
     padded = np.pad(images, margins, mode="reflect") if shift else images
-    return np.stack([_through_jpeg(image)[shift : shift + 32, shift : shift + 32] for image in padded])
+    return np.stack([_jpeg(image)[shift : shift + 32, shift : shift + 32] for image in padded])
 
 
-def _through_jpeg(image: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:
+def _jpeg(image: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:
     file = io.BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=QUALITY, subsampling=SUBSAMPLING)
     return np.asarray(Image.open(file))
@@ -106,9 +108,11 @@ Measured = Mapping[str, float]
 
 
 def measure(options: Options, source: str) -> Measured:
-    """Return accuracies of the weights that come with cnn3: of test images by their way through JPEG, and by mode.
+    """Return accuracies of the weights that come with cnn3, with and without JPEG and in each mode of validation.
 
-    `source` says where the images come from.
+    Args:
+        options: the command line.
+        source: a sentence that says where the images come from; part of the cache key.
     """
 
     def compute() -> dict[str, np.ndarray]:
@@ -120,49 +124,49 @@ def measure(options: Options, source: str) -> Measured:
             return int(evaluate(model, EVALUATION_BATCH, weights, images, labels, len(labels)).correct) / len(labels)
 
         test, validation = dataset.test, dataset.validation
-        same, other = (through_jpeg(test.images, shift) for shift in (0, SHIFT))
+        same_grid, other_grid = (through_jpeg(test.images, shift) for shift in (0, SHIFT))
         _, training = evaluate_in_training_mode(model, 64, weights, *validation, jnp.int32(SEED), jnp.int32(0))
         values = {
             "as they are": accuracy(*test),
-            "same grid": accuracy(same, test.labels),
-            "other grid": accuracy(other, test.labels),
-            "same grid changed": float(np.mean(same != test.images)),
-            "other grid changed": float(np.mean(other != test.images)),
+            "same grid": accuracy(same_grid, test.labels),
+            "other grid": accuracy(other_grid, test.labels),
+            "same grid changed": float(np.mean(same_grid != test.images)),
+            "other grid changed": float(np.mean(other_grid != test.images)),
             "inference": accuracy(*validation),
             "training": int(training.correct) / len(validation.labels),
         }
         return {name: np.array(value) for name, value in values.items()}
 
     key = {"weights": file_digest(WEIGHTS), "images": source, "quality": QUALITY, "shift": SHIFT}
-    found = cached(options.folder(NAME) / "cache", "weights", key, compute)
-    return {name: float(value) for name, value in found.items()}
+    values = cached(options.folder(NAME) / "cache", "weights", key, compute)
+    return {name: float(value) for name, value in values.items()}
 
 
-def epochs_table(runs: Mapping[str, Sequence[Run]]) -> Table:
+def epochs_table(rows: Sequence[Row]) -> Table:
     """Return training and validation accuracy after the first epochs."""
-    header = ["run", "split", *(f"epoch {epoch}" for epoch in SHOWN)]
+    header = ["run", "split", *(f"epoch {epoch}" for epoch in TABLE_EPOCHS)]
     lines = []
-    for name, of in runs.items():
+    for row in rows:
         for split in ("train", "validation"):
-            lines.append([name if split == "train" else "", split, *(_at(of, split, epoch) for epoch in SHOWN)])
+            cells = [_accuracy_at(row.runs, split, epoch) for epoch in TABLE_EPOCHS]
+            lines.append([row.name if split == "train" else "", split, *cells])
     return Table(header, lines, 2)
 
 
-def _at(runs: Sequence[Run], split: str, epoch: int) -> str:
+def _accuracy_at(runs: Sequence[Run], split: str, epoch: int) -> str:
     return format_mean_std(
         [run.history[epoch - 1][split]["accuracy"] if len(run.history) >= epoch else None for run in runs]
     )
 
 
-def late(runs: Sequence[Run]) -> float:
-    """Return the mean validation accuracy of the last of the short runs' epochs."""
-    return fmean(
-        record["validation"]["accuracy"] for run in runs for record in run.history[SHORT - LATE : SHORT] or run.history
-    )
+def late_accuracy(runs: Sequence[Run]) -> float:
+    """Return the mean validation accuracy of the last epochs of a short run, or of as many epochs of longer ones."""
+    accuracies = [run.validation_accuracies() for run in runs]
+    return fmean(value for values in accuracies for value in values[SHORT - AVERAGED : SHORT] or values)
 
 
 def weights_table(measured: Measured) -> Table:
-    """Return what one set of weights reaches on each kind of images, and in each mode."""
+    """Return the accuracy of the weights on each kind of images and in each mode of validation."""
     lines = [
         ["test", "as they are", MISSING, "as they are"],
         ["test", "through JPEG", "same grid changed", "same grid"],
@@ -179,43 +183,44 @@ def weights_table(measured: Measured) -> Table:
 
 def notes(runs: Mapping[str, Sequence[Run]], measured: Measured, source: str) -> list[str]:
     """Return what follows from the tables, cause by cause; `source` says where the images come from."""
-    dense, slower = late(runs[DENSE]), late(runs[DENSE_SLOWER])
-    lost = measured["other grid"] - measured["as they are"]
-    mode = measured["training"] - measured["inference"]
-    last = f"On average over epochs {SHORT - LATE + 1} and {SHORT}"
+    dense, slower = late_accuracy(runs[DENSE]), late_accuracy(runs[DENSE_SLOWER])
+    jpeg_change = measured["other grid"] - measured["as they are"]
+    mode_change = measured["training"] - measured["inference"]
+    last = f"On average over epochs {SHORT - AVERAGED + 1} and {SHORT}"
     target = IMPROVEMENTS["dense"].comparable("validation")
-    again = (
-        "have, once. A second pass on the same grid of blocks rounds what has been rounded and says nothing of the "
-        "first. "
+    passed = (
+        "have, once. A second pass with the same blocks rounds values that are already rounded, and so says nothing "
+        "about the first. "
         if "JPEG" in source
         else "have not either. "
     )
-    trained = (
-        f"{last} validation accuracy of a model trained on such images is "
-        f"{points(late(runs[THROUGH_JPEG]) - late(runs[TUNED]))} that of one trained on images as they are."
-        if THROUGH_JPEG in runs
-        else "No model has been trained on such images yet."
-    )
-    explains = "may explain" if mode > 0 else "does not explain"
+    if THROUGH_JPEG in runs:
+        trained_change = late_accuracy(runs[THROUGH_JPEG]) - late_accuracy(runs[TUNED])
+        trained = (
+            f"{last} validation accuracy of a model trained on such images is {format_points(trained_change)} that of "
+            "one trained on images as they are."
+        )
+    else:
+        trained = "No model has been trained on such images yet."
+    explains = "may explain" if mode_change > 0 else "does not explain"
     return [
         "Dense block. The original study does not say at which learning rate it trained the dense block; 0.001, its "
-        f"default, is used here. {last} validation accuracy is {slower:.4f} with 0.0001, {points(slower - dense)} "
-        f"{dense:.4f} with 0.001. The original study ends at {target}. The network itself is not the cause: in PyTorch "
-        "it has the same outputs and gradients (docs/pytorch.md).",
+        f"default, is used here. {last} validation accuracy is {slower:.4f} with 0.0001, "
+        f"{format_points(slower - dense)} {dense:.4f} with 0.001. The original study ends at {target}. The network "
+        "itself is not the cause: in PyTorch it has the same outputs and gradients (docs/pytorch.md).",
         f"JPEG (quality {QUALITY}, chroma {SUBSAMPLING}). The images of the original study have not passed through it; "
-        f"those used here {again}With blocks shifted by {SHIFT} pixels, test accuracy with weights trained on other "
-        f"images is {points(lost)} that on images as they are. {trained}",
-        "Validation in training mode, as in the original program: the validation accuracy of the same weights is "
-        f"{points(mode)} that in inference mode, which {explains} why the original study's is higher.",
-        "Seeds and early stopping. All runs at full length have one seed, and end when validation accuracy has not "
-        "risen for ten epochs, which is partly a matter of luck. How much of a difference that explains takes several "
-        "seeds at full length to know.",
+        f"those used here {passed}With blocks shifted by {SHIFT} pixels, test accuracy with weights trained on other "
+        f"images is {format_points(jpeg_change)} that on images as they are. {trained}",
+        "Validation in training mode, as in the original program. The validation accuracy of the same weights is "
+        f"{format_points(mode_change)} that in inference mode, which {explains} why the original study's is higher.",
+        "Seeds and early stopping. All runs at full length have one seed and end when validation accuracy has not "
+        "risen for ten epochs, which is partly a matter of luck. How much of a difference this explains can only be "
+        "measured with several seeds at full length.",
     ]
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status."""
-    return run_experiment(differences, NAME, __doc__ or "", args)
+EXPERIMENT = Experiment(NAME, TITLE, __doc__ or "", differences)
+main = EXPERIMENT.main
 
 
 if __name__ == "__main__":

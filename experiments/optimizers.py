@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 
 from cnn3 import OPTIMIZERS, plots
 from experiments.support import figures, reported
-from experiments.support.names import shown
+from experiments.support.display_names import display_name
 from experiments.support.options import Options
-from experiments.support.publish import Report, run_experiment
-from experiments.support.runner import Run, run_all
+from experiments.support.publish import Experiment
+from experiments.support.report import Report
+from experiments.support.runner import run_all
 from experiments.support.tables import (
     Row,
     Table,
@@ -28,81 +29,72 @@ from experiments.support.tables import (
     stop_reasons,
     table_notes,
 )
-from experiments.support.verdict_tables import verdict_table
+from experiments.support.verdicts import judge_experiment
 
 NAME = "optimizers"
 TITLE = "Training algorithms"
-ACCURACIES = (0.5, 0.6, 0.7, 0.8)  # whose first epoch is told
-ALONE = ("sgd", "momentum", "rmsprop")  # with figures of their own in the original study, 18 to 23
-TOLD: Mapping[str, plots.ReportedNumbers] = {  # in the words of sections 6.1 and 6.2: "around"
+ACCURACIES = (0.5, 0.6, 0.7, 0.8)  # levels of the convergence table
+WITH_OWN_FIGURES = ("sgd", "momentum", "rmsprop")  # figures 18 to 23 of the original study
+APPROXIMATE: Mapping[str, plots.ReportedNumbers] = {  # stated as "around" in sections 6.1 and 6.2
     "sgd": {("validation", "accuracy"): plots.ReportedNumber(0.63, 150)},
     "momentum": {("validation", "accuracy"): plots.ReportedNumber(0.8, 120)},
 }
 
 
 def optimizers(options: Options) -> Report:
-    """Train with each optimizer and return what that shows."""
+    """Train with each optimizer and return the report."""
     configs = {name: options.tuned(optimizer=optimizer) for name, optimizer in OPTIMIZERS.items()}
     runs = run_all(options, NAME, configs)
     printed = reported_for(options, {"adam": reported.TUNED})
     rows = [Row(name, runs[name], printed.get(name)) for name in configs]
-    tables = {"Results": results_table(rows, "optimizer"), "Convergence": convergence_table(rows)}
-    tables |= verdict_table(options, NAME, rows)
-    tables["Runs"] = runs_table(rows, "optimizer")
-    return Report(NAME, TITLE, rows, notes(options), tables, make_figures(options, rows))
+    tables = {
+        "Results": results_table(rows, "optimizer"),
+        "Convergence": convergence_table(rows),
+        "Runs": runs_table(rows, "optimizer"),
+    }
+    verdicts = judge_experiment(options, NAME, rows)
+    return Report(NAME, TITLE, rows, notes(options), tables, make_figures(options, rows), verdicts)
 
 
 def notes(options: Options) -> list[str]:
     """Return what a reader of the tables must know."""
     return [
-        "An accuracy is reached in the first epoch, counted from 1, whose validation accuracy is as high or higher. "
-        "Training time is that of the epochs, with validation, without compilation, on the machine of each run.",
+        "An accuracy is reached in the first epoch, counted from 1, with a validation accuracy at least as high. "
+        "Training time is the time of the epochs with validation and without compilation, on the machine of each run.",
         *table_notes(
             options,
-            "The original study shows plots of the optimizers and prints no numbers but those of Adam's run, the tuned "
-            f"one ({reported.TUNED.source}).",
+            "The original study shows plots of the optimizers and prints numbers only for Adam's run, the tuned one "
+            f"({reported.TUNED.source}).",
         ),
     ]
 
 
-def epochs_to(run: Run, accuracy: float) -> int | None:
-    """Return how many epochs a run took to reach a validation accuracy, None if it never did."""
-    reached = (record["epoch"] + 1 for record in run.history if record["validation"]["accuracy"] >= accuracy)
-    return next(reached, None)
-
-
-def format_epochs_to(runs: Sequence[Run], accuracy: float) -> str:
-    """Return for a reader how many epochs runs took to reach a validation accuracy, a dash if none did."""
-    return format_count([epochs_to(run, accuracy) for run in runs])
-
-
 def convergence_table(rows: Sequence[Row]) -> Table:
-    """Return how far each optimizer came, how fast, and why it ended."""
+    """Return how far and how fast each optimizer came, and why it ended."""
     levels = [f"epochs to {accuracy:g}" for accuracy in ACCURACIES]
     header = ["optimizer", "ended", "epochs", "best validation accuracy", "test accuracy", *levels]
     lines = []
     for row in rows:
         accuracies = [format_metric(row.runs, split, "accuracy") for split in ("validation", "test")]
-        epochs = format_count([run.summary["epochs"] for run in row.runs])
-        times = [format_epochs_to(row.runs, accuracy) for accuracy in ACCURACIES]
-        lines.append([shown(row.name), stop_reasons(row.runs), epochs, *accuracies, *times])
+        epochs = format_count([run.summary.epochs for run in row.runs])
+        epochs_to = [format_count([run.epochs_to(accuracy) for run in row.runs]) for accuracy in ACCURACIES]
+        lines.append([display_name(row.name), stop_reasons(row.runs), epochs, *accuracies, *epochs_to])
     return Table(header, lines, 2)
 
 
 def make_figures(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
-    """Return the plots by file name: all in one by epoch and by time, and those that the original study shows alone."""
-    title, original = "Training algorithms", {**figures.originals(rows), **reported_for(options, TOLD)}
-    alone = [row for row in rows if row.name in ALONE]
+    """Return the figures by file name: all by epoch and by time, and each that the original study shows alone."""
+    original = {**figures.original_numbers(rows), **reported_for(options, APPROXIMATE)}
+    alone = [row for row in rows if row.name in WITH_OWN_FIGURES]
     return {
-        **figures.comparison(options, rows, "comparison_epochs.png", title, original=original),
-        **figures.comparison(options, rows, "comparison_time.png", title, against="time", original=original),
-        **figures.each(options, alone, {row.name: original[row.name] for row in alone}),
+        **figures.comparison(options, rows, "comparison_epochs.png", TITLE, original=original),
+        **figures.comparison(options, rows, "comparison_time.png", TITLE, x_axis="time", original=original),
+        **figures.curves_of_rows(options, alone, {row.name: original[row.name] for row in alone}),
     }
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status."""
-    return run_experiment(optimizers, NAME, __doc__ or "", args)
+EXPERIMENT = Experiment(NAME, TITLE, __doc__ or "", optimizers)
+main = EXPERIMENT.main
 
 
 if __name__ == "__main__":

@@ -1,18 +1,18 @@
 """The whole study in one command: every experiment, and one report of them all.
 
-Runs each experiment in turn, as its own command does; a run that several need is trained once, finished runs are
-reused, and interrupted ones resumed. Ends in `report.html`, one file that opens anywhere, and the same in Markdown: a
-verdict on every claim of the original study, and each of its numbers and figures beside what was measured. The runs of
-the sweeps (hyperparameters, optimizers, architecture, audit) are most of them, so they can be shortened on their own.
+Runs each experiment in turn, as its own command does. A run that several need is trained once, finished runs are
+reused, and interrupted ones resumed. The result is `report.html`, one file that opens anywhere, and the same in
+Markdown: a verdict on every claim of the original study, and each of its numbers and figures next to ours. The sweeps
+(hyperparameters, optimizers, architecture, audit) have most of the runs, so their runs can be shortened separately.
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import tyro
 
@@ -29,46 +29,33 @@ from experiments import (
     setup,
     tuned,
 )
-from experiments.support.captions import title
-from experiments.support.comparison import Reports, runs_of
+from experiments.support.display_names import display_name
 from experiments.support.document import Document, Section, html_document, markdown_document
 from experiments.support.environment import environment
-from experiments.support.finished import UnfinishedError
-from experiments.support.machines import machines
-from experiments.support.names import shown
+from experiments.support.finished_runs import UnfinishedError
+from experiments.support.headings import section_title
+from experiments.support.machines import describe_machines
 from experiments.support.options import Options, command
 from experiments.support.overview import overview
-from experiments.support.publish import Report, describe_setup, publish, section
+from experiments.support.publish import Experiment, describe_setup, publish, section
+from experiments.support.report import Report, distinct_runs
+from experiments.support.study import BATCH_SIZES
 from experiments.support.tables import Table
-from experiments.support.verdict_tables import CLAIMED
 
 NAME = "reproduce"
 TITLES = {"cifar10": "Three convolutions on CIFAR-10: is the original study reproduced?"}
 OTHER_TITLE = "Three convolutions on {}"
 HTML, MARKDOWN = "report.html", "report.md"
-
-
-class Experiment(NamedTuple):
-    """An experiment: its name and title, what it is about, and how it is done."""
-
-    name: str
-    title: str
-    about: str
-    work: Callable[[Options], Report]
-
-
 EXPERIMENTS = (
-    Experiment(setup.NAME, setup.TITLE, setup.__doc__ or "", setup.setup),
-    Experiment(improvements.NAME, improvements.TITLE, improvements.__doc__ or "", improvements.improvements),
-    Experiment(
-        hyperparameters.NAME, hyperparameters.TITLE, hyperparameters.__doc__ or "", hyperparameters.hyperparameters
-    ),
-    Experiment(optimizers.NAME, optimizers.TITLE, optimizers.__doc__ or "", optimizers.optimizers),
-    Experiment(architecture.NAME, architecture.TITLE, architecture.__doc__ or "", architecture.architecture),
-    Experiment(tuned.NAME, tuned.TITLE, tuned.__doc__ or "", tuned.tuned),
-    Experiment(latent.NAME, latent.TITLE, latent.__doc__ or "", latent.latent),
-    Experiment(audit.NAME, audit.TITLE, audit.__doc__ or "", audit.audit),
-    Experiment(differences.NAME, differences.TITLE, differences.__doc__ or "", differences.differences),
+    setup.EXPERIMENT,
+    improvements.EXPERIMENT,
+    hyperparameters.EXPERIMENT,
+    optimizers.EXPERIMENT,
+    architecture.EXPERIMENT,
+    tuned.EXPERIMENT,
+    latent.EXPERIMENT,
+    audit.EXPERIMENT,
+    differences.EXPERIMENT,
 )
 SWEEPS = (hyperparameters.NAME, optimizers.NAME, architecture.NAME, audit.NAME)
 
@@ -80,9 +67,9 @@ class Reproduction(Options):
     """The command line.
 
     Args:
-        sweep_epochs: the most epochs of a run of the sweeps.
+        sweep_epochs: the maximum number of epochs of the runs of the sweeps.
         sweep_limit: train the runs of the sweeps on the first N training images only.
-        markdown: the report in Markdown; the links to its pictures fit the place.
+        markdown: the file of the report in Markdown; its links to pictures are relative to this file.
     """
 
     sweep_epochs: Annotated[int | None, COUNT, _AS_ALL] = None
@@ -92,92 +79,94 @@ class Reproduction(Options):
     ] = None
 
     def options_for(self, experiment: str) -> Options:
-        """Return the options of one of the experiments."""
-        own = Options(**{name: getattr(self, name) for name in Options.__dataclass_fields__})
+        """Return the options of an experiment."""
+        options = Options(**{name: getattr(self, name) for name in Options.__dataclass_fields__})
         if experiment == audit.NAME:
-            own = replace(own, protocol="corrected")  # it runs both
+            options = replace(options, protocol="corrected")  # the audit runs both protocols
         if experiment not in SWEEPS:
-            return own
-        return replace(own, epochs=self.sweep_epochs or self.epochs, limit=self.sweep_limit or self.limit)
+            return options
+        return replace(options, epochs=self.sweep_epochs or self.epochs, limit=self.sweep_limit or self.limit)
 
 
 def reproduce(options: Reproduction) -> list[Path]:
-    """Do every experiment, write the report of all, and return the files' paths.
+    """Run every experiment, write the report of all, and return the paths of the files.
 
     Raises:
-        UsageError: too few images for the largest batch.
+        UsageError: there are too few images for the largest batch.
     """
     _check(options)
-    written: list[Path] = []
+    paths: list[Path] = []
     reports: dict[str, Report] = {}
     experiments = experiments_on(options.dataset)
     for number, experiment in enumerate(experiments, 1):
         print(f"\n[{number} of {len(experiments)}] {experiment.name}")
-        given = options.options_for(experiment.name)
+        own_options = options.options_for(experiment.name)
         try:
-            report = experiment.work(given)
+            report = experiment.work(own_options)
         except UnfinishedError as error:
             print(error)
             report = unfinished(experiment, error)
         else:
-            written += publish(given, report)
+            paths += publish(own_options, report)
         reports[experiment.name] = report
-    return [*written, *write(options, build_report(options, reports))]
+    return [*paths, *write(options, build_report(options, reports))]
 
 
 def experiments_on(dataset: str) -> list[Experiment]:
-    """Return the experiments on a data set: only on its own can results differ from the original study's."""
+    """Return the experiments on a data set; on another than the study's there are no differences to explain."""
     return [experiment for experiment in EXPERIMENTS if dataset == "cifar10" or experiment.name != differences.NAME]
 
 
 def unfinished(experiment: Experiment, error: UnfinishedError) -> Report:
-    """Return what stands for an experiment whose runs have not finished: no results, and which runs are missing."""
+    """Return the report of an experiment without finished runs: it only names the missing runs."""
     return Report(experiment.name, experiment.title, [], [f"There are no results here: {error}."], {}, {})
 
 
 def _check(options: Reproduction) -> None:
-    """Refuse before the first run what the sweeps could not do in the end."""
-    most = max(hyperparameters.BATCH_SIZES)
+    """Refuse before the first run a limit that would fail in the sweeps."""
+    largest = max(BATCH_SIZES)
     for name, limit in {"limit": options.limit, "sweep-limit": options.sweep_limit}.items():
-        if limit is not None and limit < most:
-            raise UsageError(f"{name} must be at least {most}, the largest batch, not {limit}")
+        if limit is not None and limit < largest:
+            raise UsageError(f"{name} must be at least {largest}, the largest batch, not {limit}")
 
 
-def build_report(options: Reproduction, reports: Reports) -> list[Section]:
-    """Return the report: the answer, each experiment, and how it was made; what has been said is not said again."""
-    whole, sweeps = options.options_for(improvements.NAME), options.options_for(hyperparameters.NAME)
-    judged = {name: report for name, report in reports.items() if name != differences.NAME}  # it explains
-    parts = [overview(whole, sweeps, judged, settings(options))]
-    said = {*parts[0].paragraphs, *parts[0].notes}
+def build_report(options: Reproduction, reports: Mapping[str, Report]) -> list[Section]:
+    """Return the sections: the answer, each experiment, and the provenance. No paragraph is repeated."""
+    main_options, sweep_options = options.options_for(improvements.NAME), options.options_for(hyperparameters.NAME)
+    # differences explains the results of the others
+    compared = {name: report for name, report in reports.items() if name != differences.NAME}
+    sections = [overview(main_options, sweep_options, compared, settings(options))]
+    paragraphs = {*sections[0].paragraphs, *sections[0].notes}
     for experiment in experiments_on(options.dataset):
         part = experiment_section(options.options_for(experiment.name), reports[experiment.name], experiment)
-        parts.append(part._replace(paragraphs=[words for words in part.paragraphs if words not in said]))
-        said |= set(part.paragraphs)
-    return [*parts, provenance_section(reports)]
+        new = [paragraph for paragraph in part.paragraphs if paragraph not in paragraphs]
+        sections.append(part._replace(paragraphs=new))
+        paragraphs |= set(part.paragraphs)
+    return [*sections, provenance_section(reports)]
 
 
 def experiment_section(options: Options, report: Report, experiment: Experiment) -> Section:
-    """Return an experiment's section; if its runs are not there, that is the first thing said."""
+    """Return the section of an experiment. Without finished runs, the missing runs are named first."""
     about = [" ".join(part.split()) for part in experiment.about.split("\n\n")[1:]]
     if not report.rows and not report.tables:
-        heading = title(report.name, report.title, options.dataset)
-        return Section(report.name, heading, [*report.notes, *about], {}, [])
-    whole = section(options, report)
-    tables = {heading: table for heading, table in whole.tables.items() if heading != CLAIMED}
-    return whole._replace(paragraphs=[*about, *whole.paragraphs], tables=tables)
+        title = section_title(report.name, report.title, options.dataset)
+        return Section(report.name, title, [*report.notes, *about], {}, [])
+    part = section(options, report)
+    return part._replace(paragraphs=[*about, *part.paragraphs])
 
 
 def settings(options: Reproduction) -> list[str]:
-    """Return in words how the runs were made, and those of the sweeps if differently."""
-    sweeps, whole = options.options_for(SWEEPS[0]), options.options_for(improvements.NAME)
-    shorter = [f"The sweeps ({', '.join(SWEEPS)}): {describe_setup(sweeps)}"] if sweeps != whole else []
-    return [describe_setup(whole), *shorter]
+    """Return how the runs were made, and those of the sweeps if differently, in sentences."""
+    main_options, sweep_options = options.options_for(improvements.NAME), options.options_for(SWEEPS[0])
+    if sweep_options == main_options:
+        return [describe_setup(main_options)]
+    return [describe_setup(main_options), f"The sweeps ({', '.join(SWEEPS)}): {describe_setup(sweep_options)}"]
 
 
-def provenance_section(reports: Reports) -> Section:
+def provenance_section(reports: Mapping[str, Report]) -> Section:
     """Return how the report was made: versions, hardware, runs and time."""
-    runs = runs_of(reports)
-    seconds = sum(of["seconds"] for run in runs for of in run.history)
+    runs = distinct_runs(reports.values())
+    seconds = sum(record["seconds"] for run in runs for record in run.history)
     facts = {
         **environment(),
         "runs": str(len(runs)),
@@ -185,20 +174,20 @@ def provenance_section(reports: Reports) -> Section:
         "time of all epochs, with validation": str(timedelta(seconds=round(seconds))),
     }
     paragraphs = [
-        f"The runs. {machines(run.versions for run in runs)}",
+        f"The runs. {describe_machines(run.versions for run in runs)}",
         "Versions and hardware in the table are those of the process that wrote this report. Time is the sum over the "
-        "runs, without compilation, each on the machine that it ran on. The same configuration and seed give the same "
-        "bits on one CPU with one version of jaxlib.",
+        "runs, without compilation, each on its own machine. The same configuration and seed give the same bits on one "
+        "CPU with one version of jaxlib.",
     ]
     table = Table(["what", "value"], [[name, value] for name, value in facts.items()], 2)
     return Section("making", "How it was made", paragraphs, {"Software, hardware and time": table}, [])
 
 
 def write(options: Reproduction, sections: Sequence[Section]) -> list[Path]:
-    """Write the report as HTML and as Markdown, and return the files' paths."""
-    heading = TITLES.get(options.dataset) or OTHER_TITLE.format(shown(options.dataset))
+    """Write the report as HTML and as Markdown, and return the paths of the files."""
+    title = TITLES.get(options.dataset) or OTHER_TITLE.format(display_name(options.dataset))
     made = f"Made by cnn3 {version('cnn3')} with python -m experiments.{NAME}."
-    document = Document(heading, made, sections)
+    document = Document(title, made, sections)
     folder = files.make_folder(options.folder(NAME))
     html, markdown = folder / HTML, options.markdown or folder / MARKDOWN
     files.write(html, html_document(document))

@@ -1,11 +1,11 @@
 """The data, the network and the settings (original study, sections 1 to 3, figures 1 and 2).
 
-Trains nothing. Shows examples of each class, what the augmentation makes of them, the baseline's layers, and every
-setting that the original study's text gives beside the one in use.
+Trains nothing. Shows examples of each class, augmented images, the baseline's layers, and every setting in the original
+study's text with the one in use.
 """
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -20,18 +20,17 @@ from cnn3.nn.network import CNN3, NUM_CLASSES
 from cnn3.training.augment import IMAGE_SIZE, augment, bounds
 from cnn3.training.state import random_key, weight_shapes
 from cnn3.weights.torch_layout import to_torch
-from experiments.architecture import GROUPS
-from experiments.hyperparameters import BATCH_SIZES, LEARNING_RATES
-from experiments.latent import MIDDLE_EPOCH
-from experiments.support.names import display
+from experiments.support.display_names import display_title
 from experiments.support.options import Options
-from experiments.support.publish import Report, run_experiment
+from experiments.support.publish import Experiment
+from experiments.support.report import Report
 from experiments.support.reported import REPORTED_SETTINGS
+from experiments.support.study import BATCH_SIZES, GROUPS, LEARNING_RATES, MIDDLE_EPOCH
 from experiments.support.tables import Table
 
 NAME = "setup"
 TITLE = "Data, network and settings"
-EXAMPLES = 10  # of each class
+EXAMPLES = 10  # images of each class
 PROTOCOL_DEFECTS: Mapping[str, tuple[str, str, str]] = {  # by field of `cnn3.Protocol`
     "discard_last_norm": (
         "norm after the second fully connected layer",
@@ -47,28 +46,25 @@ PROTOCOL_DEFECTS: Mapping[str, tuple[str, str, str]] = {  # by field of `cnn3.Pr
     "mean_of_batch_means": ("loss", "mean of batch means, the last batch being smaller", "mean over images"),
     "latents_in_training_mode": ("latents of all but the best weights", "in training mode", "in inference mode"),
 }
-AUGMENTED = 6  # images that are shown augmented
+AUGMENTED = 6  # images with their augmentations
 
 
 def setup(options: Options) -> Report:
-    """Return what goes into every run."""
+    """Return the report on the data, the network and the settings."""
     dataset = load(options.dataset, options.data_dir)
     tables = {
         "Layers of the baseline": layers_table(),
         "Settings": settings_table(options, settings(options, dataset)),
         "Protocols": protocols_table(options),
     }
-    notes = [
-        "Weights have PyTorch's layout. Angles and scales are drawn uniformly within their bounds, for each image anew."
-    ]
+    notes = ["Weights have PyTorch's layout. Angles and scales are drawn uniformly within their bounds for each image."]
     return Report(NAME, TITLE, [], notes, tables, make_figures(options, dataset))
 
 
 def layers_table() -> Table:
-    """Return the parameters of the baseline, a row a layer (original study, figure 2)."""
+    """Return the parameters of the baseline, a row for each layer (original study, figure 2)."""
     model = CNN3(VARIANTS["baseline"])
-    shapes = weight_shapes(model)
-    zeros = jax.tree.map(lambda of: np.zeros(of.shape, of.dtype), shapes)
+    zeros = jax.tree.map(lambda shape: np.zeros(shape.shape, shape.dtype), weight_shapes(model))
     tensors = to_torch(model, zeros)
     lines = []
     for name in dict.fromkeys(key.rsplit(".", 1)[0] for key in tensors):
@@ -79,21 +75,21 @@ def layers_table() -> Table:
 
 
 def settings(options: Options, dataset: Dataset) -> Mapping[str, str]:
-    """Return the settings in use, by the keys of `reported.SETTINGS`."""
+    """Return the settings in use, by the keys of `reported.REPORTED_SETTINGS`."""
     run, tuned, model = options.config(), options.tuned(), ModelConfig()
     dense, hidden = VARIANTS["dense"], model.hidden
-    parts = [len(part.labels) for part in (dataset.train, dataset.validation, dataset.test)]
-    known = np.concatenate([dataset.train.labels, dataset.validation.labels])
-    size = "x".join(map(str, dataset.train.images.shape[1:3]))
+    sizes = [len(split.labels) for split in (dataset.train, dataset.validation, dataset.test)]
+    used_sizes = [options.limit or sizes[0], *sizes[1:]]
+    train_labels = np.concatenate([dataset.train.labels, dataset.validation.labels])
     return {
-        "images": f"{sum(parts):,}",
+        "images": f"{sum(sizes):,}",
         "classes": str(len(dataset.classes)),
-        "size": size,
-        "per_class": each_class(np.concatenate([known, dataset.test.labels])),
-        "train_per_class": each_class(known),
-        "test_per_class": each_class(dataset.test.labels),
+        "size": "x".join(map(str, dataset.train.images.shape[1:3])),
+        "per_class": count_per_class(np.concatenate([train_labels, dataset.test.labels])),
+        "train_per_class": count_per_class(train_labels),
+        "test_per_class": count_per_class(dataset.test.labels),
         "held_out": f"{VALIDATION:.0%}",
-        "split": ", ".join(f"{options.limit if options.limit and i == 0 else part:,}" for i, part in enumerate(parts)),
+        "split": ", ".join(f"{size:,}" for size in used_sizes),
         "padding": str(run.augment.padding),
         "crop": f"{IMAGE_SIZE}x{IMAGE_SIZE}",
         "shear": f"±{run.augment.shear:g} degrees; rotation ±{run.augment.rotation:g} degrees",
@@ -101,20 +97,20 @@ def settings(options: Options, dataset: Dataset) -> Mapping[str, str]:
         "convolutions": str(len(model.channels)),
         "kernel": "3x3, 1, 1",
         "pooling": "2x2, 2",
-        "channels": layer_widths(model.channels),
-        "other_channels": "; ".join(layer_widths(of.channels) for of in GROUPS["channels"].others.values()),
-        "layers": layer_widths(sorted(len(of.hidden) + 1 for of in (model, *GROUPS["layers"].others.values()))),
+        "channels": join(model.channels),
+        "other_channels": "; ".join(join(other.channels) for other in GROUPS["channels"].alternatives.values()),
+        "layers": join(sorted(len(other.hidden) + 1 for other in (model, *GROUPS["layers"].alternatives.values()))),
         "features": f"{model.channels[-1] * (IMAGE_SIZE // 8) ** 2}",
-        "widths": layer_widths((*hidden, NUM_CLASSES)),
+        "widths": join((*hidden, NUM_CLASSES)),
         "batch_size": str(run.batch_size),
         "learning_rate": f"{run.optimizer.learning_rate:g}",
         "weight_decay": f"{run.optimizer.weight_decay:g}",
         "patience": str(run.patience),
         "dropout": f"{VARIANTS['dropout'].dropout:g}",
-        "dense_channels": layer_widths(dense.channels),
-        "dense_widths": layer_widths(dense.hidden),
-        "learning_rates": layer_widths(f"{rate:g}" for rate in LEARNING_RATES),
-        "batch_sizes": layer_widths(BATCH_SIZES),
+        "dense_channels": join(dense.channels),
+        "dense_widths": join(dense.hidden),
+        "learning_rates": join(f"{rate:g}" for rate in LEARNING_RATES),
+        "batch_sizes": join(BATCH_SIZES),
         "selected": f"{tuned.batch_size}, {tuned.optimizer.learning_rate:g}",
         "momentum": f"{OPTIMIZERS['momentum'].momentum:g}",
         "epochs": str(options.epochs),
@@ -124,20 +120,20 @@ def settings(options: Options, dataset: Dataset) -> Mapping[str, str]:
     }
 
 
-def layer_widths(values: Iterable[object]) -> str:
-    """Return values with commas between."""
+def join(values: Iterable[object]) -> str:
+    """Return values separated by commas."""
     return ", ".join(map(str, values))
 
 
-def each_class(labels: np.ndarray) -> str:
-    """Return how many images each class has, or the least and the most."""
+def count_per_class(labels: np.ndarray) -> str:
+    """Return the number of images of each class, as a range if it differs."""
     counts = np.bincount(labels)
-    least, most = counts.min(), counts.max()
-    return f"{most:,}" if least == most else f"{least:,} to {most:,}"
+    low, high = counts.min(), counts.max()
+    return f"{high:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def settings_table(options: Options, used: Mapping[str, str]) -> Table:
-    """Return every setting, beside that of the original study's text on its data set."""
+    """Return every setting in use, with that of the original study's text if the data set is the same."""
     if options.dataset != "cifar10":
         return Table(["setting", "ours"], [[setting.what, used[key]] for key, setting in REPORTED_SETTINGS.items()], 2)
     lines = [[setting.what, setting.section, setting.printed, used[key]] for key, setting in REPORTED_SETTINGS.items()]
@@ -145,7 +141,7 @@ def settings_table(options: Options, used: Mapping[str, str]) -> Table:
 
 
 def protocols_table(options: Options) -> Table:
-    """Return what the original program does otherwise than its text says, and which of the two is done here."""
+    """Return where the original program differs from its text, and which of the two is done here."""
     used = PROTOCOLS[options.protocol]
     lines = [
         [what, published, corrected, "published" if getattr(used, field) else "corrected"]
@@ -155,28 +151,26 @@ def protocols_table(options: Options) -> Table:
 
 
 def make_figures(options: Options, dataset: Dataset) -> dict[str, Figure | bytes]:
-    """Return examples of each class, and augmented images."""
+    """Return the figures by file name: examples of each class, and augmented images."""
     images, labels = dataset.train
     classes = {name: images[labels == label][:EXAMPLES] for label, name in enumerate(dataset.classes)}
     names = list(classes)[:AUGMENTED]
     originals = np.stack([classes[name][0] for name in names])
-    drawn = np.asarray(
-        augment(random_key(SEED), jnp.repeat(originals, EXAMPLES - 1, 0), bounds(options.config().augment))
-    )
-    groups = zip(names, originals, np.split(drawn, AUGMENTED), strict=True)
-    augmented = {name: np.concatenate([image[None], of]) for name, image, of in groups}
-    data = display(options.dataset)
-    shown = f"The first {EXAMPLES} training images of each class; nothing was trained for this figure."
-    ways = f"Training images of {data} and {EXAMPLES - 1} random augmentations of each; nothing was trained."
+    copies = jnp.repeat(originals, EXAMPLES - 1, 0)
+    augmented = np.asarray(augment(random_key(SEED), copies, bounds(options.config().augment)))
+    groups = zip(names, originals, np.split(augmented, AUGMENTED), strict=True)
+    rows = {name: np.concatenate([original[None], group]) for name, original, group in groups}
+    data = display_title(options.dataset)
+    examples_subtitle = f"The first {EXAMPLES} training images of each class; nothing was trained for this figure."
+    subtitle = f"Training images of {data} and {EXAMPLES - 1} random augmentations of each; nothing was trained."
     return {
-        "examples.png": plots.image_grid(classes, f"Classes of {data}", shown),
-        "augmented.png": plots.image_grid(augmented, f"Augmentation of images of {data}", ways, ["original"]),
+        "examples.png": plots.image_grid(classes, f"Classes of {data}", examples_subtitle),
+        "augmented.png": plots.image_grid(rows, f"Augmentation of images of {data}", subtitle, ["original"]),
     }
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status."""
-    return run_experiment(setup, NAME, __doc__ or "", args)
+EXPERIMENT = Experiment(NAME, TITLE, __doc__ or "", setup)
+main = EXPERIMENT.main
 
 
 if __name__ == "__main__":

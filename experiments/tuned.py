@@ -1,4 +1,4 @@
-"""The tuned run on the test set (original study, section 5): its mistakes, and how far it can be trusted."""
+"""The tuned run on the test set (original study, section 5): its mistakes and its calibration."""
 
 import sys
 from collections.abc import Sequence
@@ -10,17 +10,26 @@ from matplotlib.figure import Figure
 from scipy.special import softmax
 
 from cnn3 import load, plots, predict
-from cnn3.analysis.calibration import BINS, calibration_error, confident_mistakes, confusion, reliability
+from cnn3.analysis.calibration import (
+    BINS,
+    Reliability,
+    calibration_error,
+    confident_mistakes,
+    confusion,
+    reliability,
+)
 from cnn3.data.dataset import CLASS_NAMES
 from cnn3.runs.layout import BEST
 from cnn3.training.evaluate import EVALUATION_BATCH
 from experiments.support.cache import cached, file_digest
+from experiments.support.display_names import display_title
 from experiments.support.figures import subtitle as trained_on
-from experiments.support.names import display
 from experiments.support.options import Options
-from experiments.support.publish import Report, run_experiment
+from experiments.support.publish import Experiment
+from experiments.support.report import Report
 from experiments.support.reported import TUNED
-from experiments.support.runner import Run, load_trained, run_all
+from experiments.support.run import Run
+from experiments.support.runner import load_trained, run_all
 from experiments.support.tables import (
     MISSING,
     Row,
@@ -31,6 +40,7 @@ from experiments.support.tables import (
     runs_table,
     table_notes,
 )
+from experiments.support.verdicts import judge_experiment
 
 NAME = "tuned"
 TITLE = "The tuned run"
@@ -38,7 +48,7 @@ MISTAKES = 24
 
 
 class Predictions(NamedTuple):
-    """What the best weights of a run answer to the test images."""
+    """The predictions of a run's best weights for the test images."""
 
     probabilities: Float[np.ndarray, "n classes"]
     labels: Int[np.ndarray, " n"]
@@ -47,30 +57,35 @@ class Predictions(NamedTuple):
 
     @property
     def confusion(self) -> Int[np.ndarray, "classes classes"]:
-        """Return how many images of each class, a row each, were taken for each class."""
+        """The confusion matrix: a row for each true class, a column for each predicted class."""
         return confusion(self.labels, self.probabilities.argmax(1), self.probabilities.shape[1])
+
+    @property
+    def reliability(self) -> Reliability:
+        """The accuracy and confidence of the predictions by bins of confidence."""
+        return reliability(self.probabilities, self.labels)
 
 
 def tuned(options: Options) -> Report:
-    """Train the tuned run and return what its answers to the test set show."""
+    """Train the tuned run and return the report on its predictions for the test set."""
     runs = run_all(options, NAME, {NAME: options.tuned()})[NAME]
-    found = [predict_test_set(options, run) if run.history else None for run in runs]
-    there = [of for of in found if of is not None]
+    seeds = [predict_test_set(options, run) if run.history else None for run in runs]
+    predictions = [seed for seed in seeds if seed is not None]
     classes = CLASS_NAMES[options.dataset]
-    more = {"answers": [of and to_json(of, classes) for of in found]}
-    rows = [Row(NAME, runs, reported_for(options, {NAME: TUNED}).get(NAME), more)]
+    extra = {"answers": [seed and to_json(seed, classes) for seed in seeds]}
+    rows = [Row(NAME, runs, reported_for(options, {NAME: TUNED}).get(NAME), extra)]
     tables = {
         "Results": results_table(rows, "run"),
-        "Calibration": calibration_table(there),
-        "Classes": classes_table(there, classes),
+        "Calibration": calibration_table(predictions),
+        "Classes": classes_table(predictions, classes),
         "Runs": runs_table(rows, "run"),
     }
-    return Report(NAME, TITLE, rows, notes(options), tables, make_figures(options, there))
+    verdicts = judge_experiment(options, NAME, rows)
+    return Report(NAME, TITLE, rows, notes(options), tables, make_figures(options, predictions), verdicts)
 
 
 def predict_test_set(options: Options, run: Run) -> Predictions:
-    """Return what a run's best weights answer; it is kept on disk."""
-    path = run.folder / f"{BEST}.safetensors"
+    """Return the predictions of a run's best weights; they are cached on disk."""
 
     def compute() -> dict[str, np.ndarray]:
         model, weights = load_trained(run, BEST)
@@ -79,56 +94,59 @@ def predict_test_set(options: Options, run: Run) -> Predictions:
         mistakes = confident_mistakes(probabilities(logits), test.labels, MISTAKES)
         return {"logits": logits, "labels": test.labels, "mistakes": mistakes, "images": test.images[mistakes]}
 
-    key = {"weights": file_digest(path), "dataset": options.dataset, "mistakes": MISTAKES}
-    found = cached(options.folder(NAME) / "cache", "answers", key, compute)
-    return Predictions(probabilities(found["logits"]), found["labels"], found["mistakes"], found["images"])
+    digest = file_digest(run.folder / f"{BEST}.safetensors")
+    key = {"weights": digest, "dataset": options.dataset, "mistakes": MISTAKES}
+    arrays = cached(options.folder(NAME) / "cache", "answers", key, compute)
+    return Predictions(probabilities(arrays["logits"]), arrays["labels"], arrays["mistakes"], arrays["images"])
 
 
 def probabilities(logits: Float[np.ndarray, "n classes"]) -> Float[np.ndarray, "n classes"]:
-    """Return the probabilities that logits stand for, in double precision."""
+    """Return the softmax of logits in double precision."""
     return softmax(logits.astype(np.float64), axis=1)
 
 
-def calibration(of: Predictions) -> dict[str, float]:
-    """Return how far the answers can be trusted."""
-    confidence = of.probabilities.max(1)
+def calibration(predictions: Predictions) -> dict[str, float]:
+    """Return accuracy, mean confidence and calibration error."""
+    confidence = predictions.probabilities.max(1)
     return {
-        "accuracy": float(np.mean(of.probabilities.argmax(1) == of.labels)),
+        "accuracy": float(np.mean(predictions.probabilities.argmax(1) == predictions.labels)),
         "mean confidence": float(confidence.mean()),
-        "expected calibration error": calibration_error(reliability(of.probabilities, of.labels)),
+        "expected calibration error": calibration_error(predictions.reliability),
     }
 
 
-def calibration_table(found: Sequence[Predictions]) -> Table:
-    """Return how far the answers can be trusted."""
-    measured = [calibration(of) for of in found]
-    names = list(measured[0]) if measured else []
-    return Table(["calibration", "test"], [[name, format_mean_std([of[name] for of in measured])] for name in names], 1)
+def calibration_table(seeds: Sequence[Predictions]) -> Table:
+    """Return accuracy, mean confidence and calibration error over the seeds."""
+    values = [calibration(seed) for seed in seeds]
+    names = list(values[0]) if values else []
+    lines = [[name, format_mean_std([seed[name] for seed in values])] for name in names]
+    return Table(["calibration", "test"], lines, 1)
 
 
-def classes_table(found: Sequence[Predictions], classes: Sequence[str]) -> Table:
-    """Return the accuracy of each class, and what else its images are most often taken for, over all seeds."""
+def classes_table(seeds: Sequence[Predictions], classes: Sequence[str]) -> Table:
+    """Return the accuracy of each class, and the class that its images are most often taken for, over all seeds."""
     lines = []
-    for label, name in enumerate(classes) if found else ():
-        rows = [of.confusion[label] for of in found]
-        parts = np.sum(rows, 0) / np.sum(rows)
-        other = max((answer for answer in range(len(classes)) if answer != label), key=lambda answer: parts[answer])
-        taken = f"{classes[other]} ({parts[other]:.4f})" if parts[other] else MISSING
-        lines.append([name, taken, format_mean_std([row[label] / row.sum() for row in rows])])
+    for label, name in enumerate(classes) if seeds else ():
+        rows = [seed.confusion[label] for seed in seeds]
+        shares = np.sum(rows, 0) / np.sum(rows)
+        others = [prediction for prediction in range(len(classes)) if prediction != label]
+        most = max(others, key=lambda prediction: shares[prediction])
+        confused_with = f"{classes[most]} ({shares[most]:.4f})" if shares[most] else MISSING
+        lines.append([name, confused_with, format_mean_std([row[label] / row.sum() for row in rows])])
     return Table(["class", "most often taken for", "accuracy"], lines, 2)
 
 
-def to_json(of: Predictions, classes: Sequence[str]) -> dict[str, Any]:
-    """Return what `summary.json` holds of a seed's answers; `image` is an index into the test set."""
-    counts = of.confusion
+def to_json(predictions: Predictions, classes: Sequence[str]) -> dict[str, Any]:
+    """Return a seed's predictions as `summary.json` holds them; `image` is an index into the test set."""
+    counts = predictions.confusion
     return {
-        **{name.replace(" ", "_"): value for name, value in calibration(of).items()},
+        **{name.replace(" ", "_"): value for name, value in calibration(predictions).items()},
         "bins": BINS,
         "classes": {name: counts[i, i] / counts[i].sum() for i, name in enumerate(classes)},
         "confusion": counts.tolist(),
         "mistakes": [
             {"image": int(i), "true": mistake.true, "answer": mistake.predicted, "confidence": mistake.confidence}
-            for i, mistake in zip(of.mistakes, sheet(of, classes), strict=True)
+            for i, mistake in zip(predictions.mistakes, mistakes_shown(predictions, classes), strict=True)
         ],
     }
 
@@ -136,46 +154,48 @@ def to_json(of: Predictions, classes: Sequence[str]) -> dict[str, Any]:
 def notes(options: Options) -> list[str]:
     """Return what a reader of the tables and figures must know."""
     calibrated = (
-        "Confidence is the probability of the class answered. The expected calibration error is the mean of "
+        "Confidence is the probability of the predicted class. The expected calibration error is the mean of "
         f"|accuracy - confidence| over {BINS} bins of equal width, weighted by their images (Guo et al., 2017)."
     )
-    first = [] if options.seeds == 1 else ["Pictures are of the first seed; confusions in the table are of all."]
+    first = [] if options.seeds == 1 else ["Figures are of the first seed; confusions in the table are of all."]
     return [*table_notes(options, f"The original study's numbers are from {TUNED.source}."), calibrated, *first]
 
 
-def make_figures(options: Options, found: Sequence[Predictions]) -> dict[str, Figure | bytes]:
-    """Return the pictures of the first seed by file name."""
-    if not found:
+def make_figures(options: Options, seeds: Sequence[Predictions]) -> dict[str, Figure | bytes]:
+    """Return the figures of the first seed by file name."""
+    if not seeds:
         return {}
-    of, classes = found[0], CLASS_NAMES[options.dataset]
-    data, first = display(options.dataset), "" if options.seeds == 1 else " The first seed's answers."
-    measured = f"{len(of.labels):,} test images, accuracy {calibration(of)['accuracy']:.4f}."
-    under = f"{trained_on(options)}{first} {measured}"
-    mistakes = f"{under} In brackets: the probability of the wrong class."
+    predictions, classes = seeds[0], CLASS_NAMES[options.dataset]
+    data, first = display_title(options.dataset), "" if options.seeds == 1 else " The first seed's predictions."
+    measured = f"{len(predictions.labels):,} test images, accuracy {calibration(predictions)['accuracy']:.4f}."
+    subtitle = f"{trained_on(options)}{first} {measured}"
     return {
         "confusion.png": plots.confusion_matrix(
-            of.confusion, classes, f"Confusion matrix of the tuned run on {data}", under
+            predictions.confusion, classes, f"Confusion matrix of the tuned run on {data}", subtitle
         ),
         "reliability.png": plots.reliability_diagram(
-            reliability(of.probabilities, of.labels), f"Calibration of the tuned run on {data}", under
+            predictions.reliability, f"Calibration of the tuned run on {data}", subtitle
         ),
         "mistakes.png": plots.mistake_grid(
-            sheet(of, classes), f"Most confident mistakes of the tuned run on {data}", mistakes
+            mistakes_shown(predictions, classes),
+            f"Most confident mistakes of the tuned run on {data}",
+            f"{subtitle} In brackets: the probability of the wrong class.",
         ),
     }
 
 
-def sheet(of: Predictions, classes: Sequence[str]) -> list[plots.Mistake]:
-    """Return the most confident mistakes in pictures and words."""
-    names = np.array(classes)
-    true, answer = names[of.labels[of.mistakes]].tolist(), names[of.probabilities.argmax(1)[of.mistakes]].tolist()
-    confidence = of.probabilities.max(1)[of.mistakes].tolist()
-    return [plots.Mistake(*shown) for shown in zip(of.images, true, answer, confidence, strict=True)]
+def mistakes_shown(predictions: Predictions, classes: Sequence[str]) -> list[plots.Mistake]:
+    """Return the most confident mistakes with their images and class names."""
+    names, mistakes = np.array(classes), predictions.mistakes
+    true = names[predictions.labels[mistakes]].tolist()
+    predicted = names[predictions.probabilities.argmax(1)[mistakes]].tolist()
+    confidence = predictions.probabilities.max(1)[mistakes].tolist()
+    columns = zip(predictions.images, true, predicted, confidence, strict=True)
+    return [plots.Mistake(*mistake) for mistake in columns]
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status."""
-    return run_experiment(tuned, NAME, __doc__ or "", args)
+EXPERIMENT = Experiment(NAME, TITLE, __doc__ or "", tuned)
+main = EXPERIMENT.main
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What takes long to compute, kept on disk."""
+"""A cache on disk for arrays that take long to compute."""
 
 import hashlib
 import io
@@ -15,21 +15,21 @@ from cnn3.files import DamagedError
 
 Arrays = dict[str, np.ndarray]
 
-DIGEST = 32  # bytes of SHA-256 at a file's end; an archive's own CRC does not cover the names and number of its arrays
+DIGEST = 32  # bytes of SHA-256 at the end of a file; an archive's CRC does not cover the names and number of its arrays
 
 log = logging.getLogger(__name__)
 
 
 def cached(folder: Path, name: str, key: Mapping[str, Any], compute: Callable[[], Arrays]) -> Arrays:
-    """Return the arrays that `compute` returns, read from the folder if they have been computed from the same key.
+    """Return the arrays that `compute` returns, read from the cache if it has them under the same key.
 
-    What is damaged there is computed anew.
+    A damaged file is computed again.
 
     Args:
-        folder: where they are kept, as `<name>-<digest of the key>.npz`.
-        name: what they are.
-        key: all that they depend on, as JSON has it.
-        compute: how to get them.
+        folder: the folder of the cache; the file is `<name>-<digest of the key>.npz`.
+        name: the name of the arrays.
+        key: everything that the arrays depend on, as JSON.
+        compute: computes the arrays.
 
     Raises:
         OutputError: the file cannot be written.
@@ -40,7 +40,7 @@ def cached(folder: Path, name: str, key: Mapping[str, Any], compute: Callable[[]
         try:
             return _read(path)
         except DamagedError as damage:
-            log.warning("%s is damaged (%s): computing it anew", path, damage)
+            log.warning("%s is damaged (%s): computing it again", path, damage)
     arrays = compute()
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
@@ -53,7 +53,7 @@ def _read(path: Path) -> Arrays:
     """Return the arrays in a file.
 
     Raises:
-        DamagedError: it is not as it was written.
+        DamagedError: the file was changed after it was written.
     """
     try:
         sealed = path.read_bytes()
@@ -76,5 +76,5 @@ def file_digest(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise WeightsError(
-            f"cannot read {path}: {error.strerror}; delete the folder {path.parent} to train the run anew"
+            f"cannot read {path}: {error.strerror}; delete the folder {path.parent} to train the run again"
         ) from None

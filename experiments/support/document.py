@@ -1,4 +1,4 @@
-"""What experiments found, as a document: Markdown beside its pictures, or one HTML file with them inside."""
+"""A document of sections with tables and pictures, as Markdown or as one HTML file with the pictures inside."""
 
 import base64
 import os
@@ -13,26 +13,26 @@ from experiments.support.tables import Table
 
 TEMPLATE = Path(__file__).with_name("report.html")
 TYPES = {".png": "image/png", ".gif": "image/gif"}
-WIDE = 1.6  # of width to height, from which a picture has a line of its own
-COMPARISON = "comparison"  # begins the name of a picture of several panels, which needs one too
+WIDE = 1.6  # ratio of width to height above which a picture has a line of its own
+COMPARISON = "comparison"  # prefix of pictures with several panels, which also have a line of their own
 FOLDED = ("Runs",)  # headings of tables that few readers want
-MARKS = {"holds": "holds", "does not hold": "fails"}  # of cells with a verdict
+MARKS = {"holds": "holds", "does not hold": "fails"}  # CSS class of a cell by its verdict
 
 
 class Picture(NamedTuple):
-    """A picture that has been written, and what stands under it."""
+    """A picture that has been written, with its caption."""
 
     path: Path
     caption: str
 
     @property
     def uri(self) -> str:
-        """Return the whole file as an address."""
+        """Return a data URI with the whole file."""
         return f"data:{TYPES[self.path.suffix]};base64,{base64.b64encode(self.path.read_bytes()).decode()}"
 
     @property
     def size(self) -> tuple[int, int]:
-        """Return width and height in pixels."""
+        """The width and height in pixels."""
         with Image.open(self.path) as image:
             return image.size
 
@@ -46,7 +46,7 @@ class Picture(NamedTuple):
 class Section(NamedTuple):
     """A part of a document."""
 
-    name: str  # which links go to
+    name: str  # the anchor of links
     title: str
     paragraphs: Sequence[str]
     tables: Mapping[str, Table]
@@ -55,12 +55,12 @@ class Section(NamedTuple):
 
     @property
     def gallery(self) -> list[Picture]:
-        """Return the pictures, those first that need a line of their own, so that the others stay in pairs."""
+        """The pictures; those with a line of their own come first, so that the others stay in pairs."""
         return sorted(self.pictures, key=lambda picture: not picture.wide)
 
 
 class Document(NamedTuple):
-    """A title, how it was made, and its sections; the first is the answer."""
+    """A title, a line on how the document was made, and its sections; the first is the answer."""
 
     title: str
     made: str
@@ -68,7 +68,7 @@ class Document(NamedTuple):
 
 
 def markdown(section: Section, folder: Path, level: int = 1) -> str:
-    """Return a section in Markdown, for a file in `folder`; its heading is of the given level."""
+    """Return a section in Markdown for a file in `folder`, with a heading of the given level."""
     return "\n\n".join([f"{'#' * level} {section.title}", *_markdown_body(section, folder, level + 1)]) + "\n"
 
 
@@ -79,7 +79,8 @@ def _markdown_body(section: Section, folder: Path, level: int) -> list[str]:
             parts.append(f"<details><summary>{heading}</summary>\n\n{markdown_table(table)}\n\n</details>")
         else:
             parts += [f"{'#' * level} {heading}", markdown_table(table)]
-    return [*parts, *section.notes, *(f"![{of.caption}]({os.path.relpath(of.path, folder)})" for of in section.gallery)]
+    pictures = (f"![{picture.caption}]({os.path.relpath(picture.path, folder)})" for picture in section.gallery)
+    return [*parts, *section.notes, *pictures]
 
 
 def markdown_table(table: Table) -> str:
@@ -91,13 +92,14 @@ def markdown_table(table: Table) -> str:
 def markdown_document(document: Document, folder: Path) -> str:
     """Return a document in Markdown: the answer, a list of contents, and the other sections."""
     answer, *sections = document.sections
-    contents = "\n".join(f"- [{of.title}](#{_github_anchor(of.title)})" for of in sections)
+    contents = "\n".join(f"- [{section.title}](#{_github_anchor(section.title)})" for section in sections)
     opening = [f"# {document.title}", *_markdown_body(answer, folder, 2), "## Contents", contents]
-    return "\n\n".join([*opening, *(markdown(of, folder, 2).rstrip() for of in sections), document.made]) + "\n"
+    rest = [markdown(section, folder, 2).rstrip() for section in sections]
+    return "\n\n".join([*opening, *rest, document.made]) + "\n"
 
 
 def html_document(document: Document) -> str:
-    """Return a document as one HTML file that needs no other: pictures are inside."""
+    """Return a document as one HTML file with its pictures inside."""
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATE.parent),
         autoescape=True,
@@ -109,6 +111,6 @@ def html_document(document: Document) -> str:
 
 
 def _github_anchor(title: str) -> str:
-    """Return what GitHub makes of a heading: lower case, hyphens for spaces, no punctuation."""
-    kept = "".join(letter for letter in title.lower() if letter.isalnum() or letter in " -_")
-    return kept.replace(" ", "-")
+    """Return the anchor that GitHub gives a heading: lower case, hyphens for spaces, no punctuation."""
+    text = "".join(letter for letter in title.lower() if letter.isalnum() or letter in " -_")
+    return text.replace(" ", "-")

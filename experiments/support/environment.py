@@ -1,4 +1,4 @@
-"""What a result was computed with: versions and hardware."""
+"""The versions and hardware of this process."""
 
 import platform
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ PACKAGES = ("cnn3", "jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn")
 
 
 def environment() -> Mapping[str, str]:
-    """Return versions and hardware of this process, by what they are of."""
+    """Return the versions and hardware of this process by name."""
     devices = jax.devices()
     accelerator = f"{len(devices)} x {devices[0].device_kind}" if devices[0].platform != "cpu" else "none"
     return {

@@ -1,4 +1,4 @@
-"""How SIGINT and SIGTERM end an experiment."""
+"""Let SIGINT and SIGTERM end an experiment at once."""
 
 import os
 import signal
@@ -14,22 +14,22 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def interruptible() -> Iterator[None]:
     """Let SIGINT and SIGTERM end the process at once, though a compiled epoch keeps the main thread busy for minutes.
 
-    Nothing is lost: files are written whole or not at all, and a run goes on after its last epoch. In a thread nothing
-    is done: signals are the main thread's, whose program decides about them.
+    Nothing is lost: files are written whole or not at all, and a run resumes after its last epoch. Outside the main
+    thread this does nothing, since only the main thread may handle signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     read, write = os.pipe()
     os.set_blocking(write, False)
-    heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    handlers = {number: signal.signal(number, lambda *_: None) for number in heeded}
-    before = signal.set_wakeup_fd(write)
+    signals = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    handlers = {number: signal.signal(number, lambda *_: None) for number in signals}
+    wakeup_fd = signal.set_wakeup_fd(write)
     threading.Thread(target=_end_on_signal, args=(read,), daemon=True).start()
     try:
         yield
     finally:
-        signal.set_wakeup_fd(before)
+        signal.set_wakeup_fd(wakeup_fd)
         for number, handler in handlers.items():
             signal.signal(number, handler)
         os.close(write)
@@ -39,6 +39,6 @@ def _end_on_signal(read: int) -> None:
     with open(read, "rb", buffering=0) as numbers:
         while number := numbers.read(1):
             if number[0] in SIGNALS:
-                shown = b"\x1b[?25h" if sys.stdout.isatty() else b""  # the cursor, which a progress bar hides
-                os.write(2, shown + b"\ninterrupted; the same command goes on where it stopped\n")
+                show_cursor = b"\x1b[?25h" if sys.stdout.isatty() else b""  # a progress bar hides it
+                os.write(2, show_cursor + b"\ninterrupted; run the same command to resume\n")
                 os._exit(128 + number[0])

@@ -16,9 +16,9 @@ from cnn3.jax_settings import check_jax
 from cnn3.runs.compilation import cache_compilations
 from cnn3.runs.reuse import Reuse
 from experiments.support.interruption import interruptible
-from experiments.support.places import share_gpus
+from experiments.support.placement import share_gpus
 
-MAX_SEEDS = MOST_JOBS = 1000
+MAX_SEEDS = MAX_JOBS = 1000
 TUNED_SNAPSHOTS = (0, 1, 2, 4, 9, 20, 49, 99)  # 20 is the original study's
 _DATA_DIR = tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: TFDS_DATA_DIR, else ~/tensorflow_datasets)")
 _RUNS = tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: <output>/<dataset>/runs)")
@@ -30,20 +30,21 @@ class Options:
 
     Args:
         dataset: cifar10, or digits: 1,797 handwritten digits that come with scikit-learn and need no download.
-        data_dir: TFDS's folder, where CIFAR-10 is or is to be prepared.
+        data_dir: TFDS's folder, where CIFAR-10 is found or prepared.
         output: folder for tables and figures.
-        runs: folder of the runs, each in a folder of its own; what is done there is only read, what was cut off goes
-            on. It is written only if a run is to be trained, so that the runs of others can be tabulated.
-        epochs: the most epochs of a run; it stops earlier once validation accuracy has not risen for 10.
-        seeds: runs of each row, with seeds 3136, 3137, ...; tables then give mean and standard deviation.
+        runs: folder of the runs. Finished runs are reused, interrupted ones resumed. It is written only if a run is
+            trained, so that read-only runs can be tabulated.
+        epochs: the maximum number of epochs of a run; it stops earlier if validation accuracy has not risen for 10.
+        seeds: the number of runs of each row, with seeds 3136, 3137, ...; tables then have mean and standard deviation.
         protocol: corrected does what the study's text says; published repeats the defects of its program: last norm
             thrown away, validation in training mode, metrics divided by full batches.
         precision: bf16 multiplies in bfloat16, for GPUs; weights and statistics stay float32.
         limit: train on the first N training images only.
-        reuse: finished runs that other code has made: same-code trains them again and keeps the old ones beside them,
-            any-version takes them as they are, and the tables say so.
-        only_finished: train nothing, and use only the runs that have finished.
-        jobs: runs at a time, each with its share of the cores or a GPU; auto is one a GPU or, without, one a core.
+        reuse: for finished runs made by other code, same-code trains them again and keeps the old ones next to them;
+            any-version uses them as they are, and the tables say so.
+        only_finished: train nothing and use only finished runs.
+        jobs: the number of runs at a time, each with its share of the cores or a GPU; auto is one for each GPU or, if
+            there is none, for each core.
     """
 
     dataset: Literal["cifar10", "digits"] = "cifar10"
@@ -63,7 +64,7 @@ class Options:
         """Return the original study's default run under these options, with some fields changed.
 
         Raises:
-            ConfigError: an option or a change is impossible.
+            ConfigError: an option or a change is not allowed.
         """
         protocol = PROTOCOLS[self.protocol]
         default = RunConfig(
@@ -74,7 +75,7 @@ class Options:
     def tuned(self, **changes: Any) -> RunConfig:
         """Return the original study's tuned run (section 5) under these options, with some fields changed.
 
-        It keeps the weights of some epochs, more and more apart, to show how the latent space evolves.
+        It saves the weights of some epochs, at growing distances, to show how the latent space evolves.
         """
         tuned = self.config(
             model=VARIANTS["batch_norm"], optimizer=OPTIMIZERS["adam"], batch_size=64, snapshots=TUNED_SNAPSHOTS
@@ -82,15 +83,15 @@ class Options:
         return replace(tuned, **changes)
 
     def folder(self, experiment: str) -> Path:
-        """Return where an experiment's results lie."""
+        """Return the folder of an experiment's results."""
         return self.output / self.dataset / experiment
 
     def runs_folder(self) -> Path:
-        """Return where the folders of the runs lie."""
+        """Return the folder that holds the folders of the runs."""
         return self.folder("runs") if self.runs is None else self.runs
 
     def describe(self) -> str:
-        """Return in words what a table must say of its numbers."""
+        """Return how the runs of a table were made, in a sentence."""
         images = "all training images" if self.limit is None else f"the first {self.limit} training images"
         epochs = "1 epoch" if self.epochs == 1 else f"at most {self.epochs} epochs"
         seeds = f"1 seed ({SEED})" if self.seeds == 1 else f"{self.seeds} seeds ({SEED} to {SEED + self.seeds - 1})"
@@ -113,14 +114,14 @@ def command(
     SIGINT and SIGTERM end the process, with status 130 and 143, if this is its main thread.
 
     Args:
-        kind: of its options.
-        work: does the experiment and returns the files that it wrote.
-        name: of the module, as `python -m experiments.NAME`.
+        kind: the class of the options.
+        work: runs the experiment and returns the paths of the files that it wrote.
+        name: the name of the module, as in `python -m experiments.NAME`.
         about: what `--help` says first.
-        args: the command line; None is the process's own.
+        args: the command line; None takes that of the process.
 
     Returns:
-        the exit status: 0, or 2 if it cannot be done.
+        the exit status: 0, or 2 after an error.
     """
     try:
         options = parse(kind, name, about, args)
@@ -143,12 +144,12 @@ def parse(kind: type[OptionsT], name: str, about: str, args: Sequence[str] | Non
     """Return the options of a command line.
 
     Raises:
-        UsageError: it cannot be understood.
+        UsageError: it is invalid.
         SystemExit: it asked for help, which was printed.
     """
     options = cli.parse(kind, f"python -m experiments.{name}", about, args)
     if not 1 <= options.seeds <= MAX_SEEDS:
-        raise UsageError(f"seeds must be a whole number from 1 to {MAX_SEEDS}, not {options.seeds}")
-    if options.jobs != "auto" and not 1 <= options.jobs <= MOST_JOBS:
-        raise UsageError(f"jobs must be auto or a whole number from 1 to {MOST_JOBS}, not {options.jobs}")
+        raise UsageError(f"seeds must be an integer from 1 to {MAX_SEEDS}, not {options.seeds}")
+    if options.jobs != "auto" and not 1 <= options.jobs <= MAX_JOBS:
+        raise UsageError(f"jobs must be auto or an integer from 1 to {MAX_JOBS}, not {options.jobs}")
     return options

@@ -1,64 +1,68 @@
-"""The picture at the head of the report: the accuracies by which the original study decides, next to those here."""
+"""The picture at the head of the report: the accuracies that the original study compares, next to ours."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from matplotlib.figure import Figure
 
 from cnn3 import plots
-from experiments.support.comparison import Reports
+from experiments.support.display_names import display_title
 from experiments.support.figures import COMPARABLE, subtitle
-from experiments.support.names import display
 from experiments.support.options import Options
-from experiments.support.printed import NUMBERS
+from experiments.support.printed_claims import NUMBERS
 from experiments.support.reported import HYPERPARAMETERS, setting_name
 from experiments.support.rules import Printed
+from experiments.support.run import metric_values
+from experiments.support.tables import Row
 from experiments.support.verdict_tables import interval, sample
 from experiments.support.verdicts import Verdict
 
 TESTS, SETTINGS = "Test accuracy", "Validation accuracy by learning rate and batch size"
 GRID = {setting_name(*setting): f"{setting[0]:g}, {setting[1]}" for setting in HYPERPARAMETERS}
-IN_GRID = {"batch_norm": GRID[setting_name(0.001, 128)]}  # the run of figure 6 is one of figure 15's
+IN_GRID = {"batch_norm": GRID[setting_name(0.001, 128)]}  # the run of figure 6 is also a cell of figure 15
 
 
-def overview_figure(whole: Options, sweeps: Options, reports: Reports, judged: Sequence[Verdict]) -> Figure:
-    """Return the test accuracies and the grid of figure 15, the original study's made comparable.
+def comparison_figure(
+    main: Options, sweeps: Options, rows: Mapping[str, Sequence[Row]], verdicts: Sequence[Verdict]
+) -> Figure:
+    """Return our test accuracies and grid of figure 15 next to the original study's, made comparable.
 
     Args:
-        whole: how the improvements and the tuned run were trained.
+        main: how the improvements and the tuned run were trained.
         sweeps: how the runs of other learning rates and batch sizes were trained.
-        reports: what was found.
-        judged: the verdicts; what has none, as a run that is not at full length, is left out.
+        rows: the rows of each experiment.
+        verdicts: the verdicts; results without one, as those of short runs, are left out.
     """
-    full = {verdict.claim.id for verdict in judged if verdict.outcome is not None}
+    judged = {verdict.claim.id for verdict in verdicts if verdict.outcome is not None}
     groups: dict[str, dict[str, plots.Interval]] = {TESTS: {}, SETTINGS: {}}
     for claim in NUMBERS:
         rule = claim.rule
         if not isinstance(rule, Printed) or rule.metric != "accuracy" or claim.where == "section 8":
             continue
-        values = sample(reports[claim.experiment].rows, rule) if claim.id in full else []
-        row = plots.Interval(fmean(values) if values else None, interval(values), rule.target)
+        values = sample(rows[claim.experiment], rule) if claim.id in judged else []
+        measured = plots.Interval(fmean(values) if values else None, interval(values), rule.target)
         if rule.split == "test":
-            groups[TESTS][display(rule.row)] = row
+            groups[TESTS][display_title(rule.row)] = measured
         elif rule.split == "validation" and rule.row in GRID | IN_GRID:
-            groups[SETTINGS][(GRID | IN_GRID)[rule.row]] = row
+            groups[SETTINGS][(GRID | IN_GRID)[rule.row]] = measured
     groups[SETTINGS] = {name: groups[SETTINGS][name] for name in GRID.values()}
-    title = f"Accuracy here and in the original study, on {display(whole.dataset)}"
-    return plots.dot_interval(groups, "Accuracy", title, f"{_subtitle(whole, sweeps)} {COMPARABLE}")
+    title = f"Accuracy here and in the original study, on {display_title(main.dataset)}"
+    return plots.dot_interval(groups, "Accuracy", title, f"{_subtitle(main, sweeps)} {COMPARABLE}")
 
 
-def measured_figure(whole: Options, reports: Reports) -> Figure:
+def measured_figure(options: Options, rows: Sequence[Row]) -> Figure:
     """Return the test accuracies of all rows, for a data set that the original study does not have."""
-    values = {
-        row.name: [run.summary["test"]["accuracy"] for run in row.runs if run.summary["test"]]
-        for report in reports.values()
-        for row in report.rows
+    samples = {row.name: metric_values(row.runs, "test", "accuracy") for row in rows}
+    intervals = {
+        display_title(name): plots.Interval(fmean(values), interval(values), None)
+        for name, values in samples.items()
+        if values
     }
-    rows = {display(name): plots.Interval(fmean(of), interval(of), None) for name, of in values.items() if of}
-    return plots.dot_interval({TESTS: rows}, "Accuracy", f"Test accuracy on {display(whole.dataset)}", subtitle(whole))
+    title = f"Test accuracy on {display_title(options.dataset)}"
+    return plots.dot_interval({TESTS: intervals}, "Accuracy", title, subtitle(options))
 
 
-def _subtitle(whole: Options, sweeps: Options) -> str:
-    """Return how the runs were trained, of each panel if they differ."""
-    above, below = subtitle(whole), subtitle(sweeps)
+def _subtitle(main: Options, sweeps: Options) -> str:
+    """Return how the runs were trained, for each panel if they differ."""
+    above, below = subtitle(main), subtitle(sweeps)
     return above if above == below else f"Above: {above} Below: {below}"

@@ -1,11 +1,11 @@
-"""What an experiment leaves: `summary.json`, `table.md` and figures."""
+"""The output of an experiment: `summary.json`, `table.md`, figures, and the tables on the screen."""
 
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 from rich import box
@@ -14,43 +14,41 @@ from rich.table import Table as RichTable
 
 from cnn3 import files, plots
 from cnn3.data.loading import describe_source
-from experiments.support.captions import numbered, title
-from experiments.support.document import Picture, Section, markdown
-from experiments.support.finished import absent_seeds
-from experiments.support.machines import machines
-from experiments.support.names import display
+from experiments.support.display_names import display_title
+from experiments.support.document import FOLDED, Picture, Section, markdown
+from experiments.support.finished_runs import describe_missing_seeds
+from experiments.support.headings import caption, section_title
+from experiments.support.machines import describe_machines
 from experiments.support.options import Options, command
-from experiments.support.tables import Row, Table, mean
+from experiments.support.report import Report
+from experiments.support.tables import Table, mean
+from experiments.support.verdict_tables import statements_table
+
+STATEMENTS = "What the original study says"  # heading of the table with the verdicts
 
 
-@dataclass(frozen=True)
-class Report:
-    """What an experiment has found.
+class Experiment(NamedTuple):
+    """An experiment and its command line.
 
     Args:
-        name: of the experiment, and of its folder.
-        title: of the document.
-        rows: the runs, for `summary.json`.
-        notes: what a reader must know of the numbers, a sentence or two each.
-        tables: by heading.
-        figures: by file name; what is no plain picture, as an animation, in the bytes of its file.
+        name: the name of its module, as in `python -m experiments.NAME`.
+        title: the title of its section.
+        about: what `--help` says first.
+        work: runs it.
     """
 
     name: str
     title: str
-    rows: Sequence[Row]
-    notes: Sequence[str]
-    tables: Mapping[str, Table]
-    figures: Mapping[str, Figure | bytes]
+    about: str
+    work: Callable[[Options], Report]
 
-
-def run_experiment(work: Callable[[Options], Report], name: str, about: str, args: Sequence[str] | None = None) -> int:
-    """Run an experiment from the command line, as `options.command` does, and publish what it found."""
-    return command(Options, lambda options: publish(options, work(options)), name, about, args)
+    def main(self, args: Sequence[str] | None = None) -> int:
+        """Run the command line and return the exit status, as `options.command` does."""
+        return command(Options, lambda options: publish(options, self.work(options)), self.name, self.about, args)
 
 
 def publish(options: Options, report: Report) -> list[Path]:
-    """Write an experiment's files, print its tables, and return the files' paths.
+    """Write the files of an experiment, print its tables, and return the paths of the files.
 
     Raises:
         OutputError: a file cannot be written.
@@ -61,14 +59,15 @@ def publish(options: Options, report: Report) -> list[Path]:
             files.write(folder / name, figure)
         else:
             plots.save(figure, folder / name)
-    files.write(folder / "table.md", markdown(section(options, report), folder))
+    part = section(options, report)._replace(tables=_with_captions(options, report, all_tables(report)))
+    files.write(folder / "table.md", markdown(part, folder))
     files.write(folder / "summary.json", json.dumps(summarise(options, report), indent=2) + "\n")
     print_report(options, report, Console(highlight=False, markup=False))
     return [folder / name for name in ("summary.json", "table.md", *report.figures)]
 
 
 def describe_setup(options: Options) -> str:
-    """Return in words what a table must say of its numbers: how they were made, and from what images."""
+    """Return how the runs were made, and from which images, in sentences."""
     return f"{options.describe()} {describe_source(options.dataset, options.data_dir)}"
 
 
@@ -83,68 +82,78 @@ def summarise(options: Options, report: Report) -> dict[str, Any]:
             {
                 "name": row.name,
                 "config": asdict(row.runs[0].config),
-                "seeds": [{"seed": run.config.seed, **run.summary} for run in row.runs],
+                "seeds": [{"seed": run.config.seed, **run.summary.to_dict()} for run in row.runs],
                 "mean": mean(row.runs),
                 "reported": row.reported and row.reported.to_json(),
-                **row.more,
+                **row.extra,
             }
             for row in report.rows
         ],
     }
 
 
+def all_tables(report: Report) -> dict[str, Table]:
+    """Return the tables of an experiment, and the verdicts on the study's statements before those that are folded."""
+    open_tables = {heading: table for heading, table in report.tables.items() if heading not in FOLDED}
+    statements = statements_table(report.verdicts)
+    return {**open_tables, **({STATEMENTS: statements} if statements.rows else {}), **report.tables}
+
+
 def section(options: Options, report: Report) -> Section:
-    """Return what an experiment found as a part of a document; its pictures have been written."""
-    folder, dataset = options.folder(report.name), options.dataset
-    tables = {numbered(report.name, name, name, dataset): table for name, table in report.tables.items()}
-    titles = {name: _title(name, figure) for name, figure in report.figures.items()}
-    pictures = [Picture(folder / name, numbered(report.name, name, words, dataset)) for name, words in titles.items()]
-    paragraphs = [
-        *absent(options, report),
-        describe_setup(options),
-        *made_by(report),
-        *report.notes,
-        *other_versions(report),
+    """Return the section of an experiment, without the verdicts; its pictures have been written."""
+    folder = options.folder(report.name)
+    pictures = [
+        Picture(folder / name, caption(report.name, name, _picture_title(name, figure), options.dataset))
+        for name, figure in report.figures.items()
     ]
-    return Section(report.name, title(report.name, report.title, dataset), paragraphs, tables, pictures)
+    paragraphs = [*describe_runs(options, report), *report.notes, *describe_mismatches(report)]
+    heading = section_title(report.name, report.title, options.dataset)
+    return Section(report.name, heading, paragraphs, _with_captions(options, report, report.tables), pictures)
 
 
-def absent(options: Options, report: Report) -> list[str]:
-    """Return in a sentence which seeds have no finished run, or nothing."""
-    return absent_seeds(options.seeds, {row.name: row.runs for row in report.rows}) if options.only_finished else []
+def _with_captions(options: Options, report: Report, tables: Mapping[str, Table]) -> dict[str, Table]:
+    return {caption(report.name, name, name, options.dataset): table for name, table in tables.items()}
 
 
-def _title(name: str, figure: Figure | bytes) -> str:
-    """Return what a picture shows: its own title, or the words of its file's name."""
+def _picture_title(name: str, figure: Figure | bytes) -> str:
+    """Return the title of a figure, or else one made from its file name."""
     if isinstance(figure, Figure) and figure.get_suptitle():
         return figure.get_suptitle()
-    return f"{display(Path(name).stem)}{' (animation)' if name.endswith('.gif') else ''}"
+    return f"{display_title(Path(name).stem)}{' (animation)' if name.endswith('.gif') else ''}"
 
 
-def made_by(report: Report) -> list[str]:
-    """Return in a sentence on which machines and by which versions the runs of a report's tables were made."""
-    runs = {run.config: run for row in report.rows for run in row.runs}
-    return [machines(run.versions for run in runs.values())] if runs else []
+def describe_runs(options: Options, report: Report) -> list[str]:
+    """Return which seeds are missing, how the runs were made, and on which machines, in paragraphs."""
+    runs = report.runs
+    machines = [describe_machines(run.versions for run in runs)] if runs else []
+    return [*missing_seeds(options, report), describe_setup(options), *machines]
+
+
+def missing_seeds(options: Options, report: Report) -> list[str]:
+    """Return a sentence that names the seeds without a finished run, or nothing."""
+    if not options.only_finished:
+        return []
+    return describe_missing_seeds(options.seeds, {row.name: row.runs for row in report.rows})
 
 
 def print_report(options: Options, report: Report, console: Console) -> None:
-    """Print an experiment's tables, with what a reader must know of them."""
+    """Print the tables of an experiment and what a reader must know about them."""
     console.print(f"\n{report.title}", style="bold")
-    for paragraph in (*absent(options, report), describe_setup(options), *made_by(report)):
+    for paragraph in describe_runs(options, report):
         console.print(paragraph)
-    for heading, table in report.tables.items():
-        shown = RichTable(title=heading, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
+    for heading, table in all_tables(report).items():
+        printed = RichTable(title=heading, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
         for i, name in enumerate(table.header):
-            shown.add_column(name, justify="left" if i < table.labels else "right")
+            printed.add_column(name, justify="left" if i < table.labels else "right")
         for line in table.rows:
-            shown.add_row(*line)
-        console.print("", shown, "", sep="\n")
-    for note in (*report.notes, *other_versions(report)):
+            printed.add_row(*line)
+        console.print("", printed, "", sep="\n")
+    for note in (*report.notes, *describe_mismatches(report)):
         console.print(note)
 
 
-def other_versions(report: Report) -> list[str]:
-    """Return what a reader must know of runs that other code, versions or settings have made, a sentence each."""
-    runs = {run.config: run for row in report.rows for run in row.runs}
-    counts = Counter(run.others() for run in runs.values())
-    return [f"{count} of {len(runs)} runs were made with {others}." for others, count in counts.items() if others]
+def describe_mismatches(report: Report) -> list[str]:
+    """Return a sentence for each other code, version or setting that runs of a report were made with."""
+    runs = report.runs
+    counts = Counter(run.version_mismatch() for run in runs)
+    return [f"{count} of {len(runs)} runs were made with {mismatch}." for mismatch, count in counts.items() if mismatch]

@@ -1,7 +1,7 @@
-"""The original study's numbers, exactly as printed, where each is printed, and what its accuracies stand for.
+"""The original study's numbers exactly as printed, where each is printed, and what its accuracies stand for.
 
-They are of CIFAR-10, one run each; the study says nowhere how much another seed would change them. What it claims in
-words is in `experiments.support.claims`.
+All are of CIFAR-10 and of one run each; the study does not say how much another seed would change them. What it states
+in words is in `experiments.support.stated_claims`.
 """
 
 from collections.abc import Mapping
@@ -14,35 +14,35 @@ from cnn3.training.metrics import Metrics
 
 CITATION = "Y. Harun Kıvrıl, “Assignment 2”, CMPE 597 Deep Learning, Boğaziçi University, 26 May 2021"  # noqa: RUF001
 IMAGES: Mapping[str, int] = {"train": 45_000, "validation": 5_000, "test": 10_000}
-EVALUATION_BATCH = 64  # of the program that measures test accuracy (eval.py), whatever a run was trained with
-UNIT = Fraction(1, 10_000)  # numbers have at most four digits after the point; zeros at the end are left out
+EVALUATION_BATCH = 64  # of the program that measures test accuracy (eval.py), whatever the batch size of training
+UNIT = Fraction(1, 10_000)  # numbers have at most four digits after the point; trailing zeros are left out
 
 
 class Accuracy(NamedTuple):
-    """An accuracy that is printed without its loss."""
+    """An accuracy printed without its loss."""
 
     accuracy: float
 
 
 class Comparable(NamedTuple):
-    """The accuracies over all images that a printed accuracy may stand for: the lowest and the highest."""
+    """The lowest and highest accuracy over all images that a printed accuracy may stand for."""
 
     low: float
     high: float
 
     @property
     def middle(self) -> float:
-        """Return the one to compare with."""
+        """Return the accuracy to compare with."""
         return (self.low + self.high) / 2
 
     def __str__(self) -> str:
-        """Return it for a reader; a range only where four digits show one."""
+        """Return the accuracy for a reader, as a range only if four digits show one."""
         low, high = f"{self.low:.4f}", f"{self.high:.4f}"
         return low if low == high else f"{low} to {high}"
 
 
 def divisor(split: str, batch_size: int) -> int:
-    """Return by what the original program divides the correct images of a split: its batches times their size.
+    """Return the number by which the original program divides the correct images of a split: batches x batch size.
 
     Training and validation images come in batches of the run's size (train.py), test images in batches of 64 (eval.py).
     """
@@ -50,25 +50,25 @@ def divisor(split: str, batch_size: int) -> int:
     return ceil(IMAGES[split] / size) * size
 
 
-def counts(printed: float, split: str, batch_size: int) -> range:
-    """Return how many correct images may have been printed as this accuracy.
+def correct_counts(printed: float, split: str, batch_size: int) -> range:
+    """Return the counts of correct images that may have been printed as this accuracy.
 
-    Some of the numbers are rounded and some are cut after their fourth digit: of 5,120, 4,103 correct images make
-    0.80137, printed 0.8014, and 4,169 make 0.81426, printed 0.8142. So either is taken as possible.
+    Some printed numbers are rounded and some are truncated after the fourth digit: 4,103 correct images of 5,120 are
+    0.80137, printed as 0.8014; 4,169 are 0.81426, printed as 0.8142. Both are taken as possible.
     """
-    number, whole = Fraction(str(printed)), divisor(split, batch_size)
-    return range(ceil((number - UNIT / 2) * whole), ceil((number + UNIT) * whole))
+    number, total = Fraction(str(printed)), divisor(split, batch_size)
+    return range(ceil((number - UNIT / 2) * total), ceil((number + UNIT) * total))
 
 
 def comparable(printed: float, split: str, batch_size: int) -> Comparable:
     """Return the accuracy over all images that a printed one stands for: 0.8014 of 5,120 is 0.8206 of 5,000."""
-    found = counts(printed, split, batch_size)
-    return Comparable(found[0] / IMAGES[split], found[-1] / IMAGES[split])
+    counts = correct_counts(printed, split, batch_size)
+    return Comparable(counts[0] / IMAGES[split], counts[-1] / IMAGES[split])
 
 
 def comparable_note(protocol: str) -> str:
     """Return what "made comparable" means, for a reader of a table."""
-    also = (
+    published = (
         " Runs of the protocol published divide in the same way, so they are compared with the numbers as printed."
         if protocol == "published"
         else ""
@@ -76,28 +76,28 @@ def comparable_note(protocol: str) -> str:
     return (
         f"The original study's numbers are of {AS_PUBLISHED}. That program divides correct answers by batches times "
         "batch size, although the last batch is smaller: validation by 5,120 with batches of 128 or 256 and by 5,056 "
-        "with 64, training by 45,056, the test set, always in batches of 64, by 10,048. “Made comparable” is the "
-        f"accuracy over all images that was printed: 0.8014 of 5,120 is 0.8206 of 5,000.{also} Its losses are means of "
-        "batch means, which cannot be undone. Differences are in percentage points, from the number made comparable to "
-        "ours."
+        "with 64; training by 45,056; the test set, always in batches of 64, by 10,048. “Made comparable” is the "
+        "corresponding accuracy over all images: 0.8014 of 5,120 is 0.8206 of 5,000."
+        f"{published} Its losses are means of batch means, which cannot be undone. Differences are in percentage "
+        "points, from the number made comparable to ours."
     )
 
 
-def rescaled(printed: float, split: str, batch_size: int) -> float:
-    """Return the same of an accuracy that was only read off a plot."""
+def rescale(printed: float, split: str, batch_size: int) -> float:
+    """Return the accuracy over all images for an accuracy that was only read off a plot."""
     return printed * divisor(split, batch_size) / IMAGES[split]
 
 
 @dataclass(frozen=True)
 class Reported:
-    """What the original study prints of a run.
+    """The numbers that the original study prints about a run.
 
     Args:
         source: the figure or section.
-        batch_size: images in a batch of its training.
-        train: cross entropy and accuracy of the training images in the best epoch; None where not printed.
-        validation: those of the validation images in the best epoch.
-        test: those of the test images with the best epoch's weights.
+        batch_size: the batch size of its training.
+        train: loss and accuracy on the training images in the best epoch, None if not printed.
+        validation: the same on the validation images.
+        test: the same on the test images, with the best epoch's weights.
     """
 
     source: str
@@ -107,12 +107,12 @@ class Reported:
     test: Metrics | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the numbers as `summary.json` holds them, None where the original study prints none."""
+        """Return the numbers as `summary.json` holds them, None where none is printed."""
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
         return {"source": self.source, **{name: value and self._split(name, value) for name, value in splits.items()}}
 
     def comparable(self, split: str) -> Comparable | None:
-        """Return what the printed accuracy of a split stands for, None where none is printed."""
+        """Return what the printed accuracy of a split stands for, None if none is printed."""
         numbers = getattr(self, split)
         return numbers and comparable(numbers.accuracy, split, self.batch_size)
 
@@ -121,7 +121,7 @@ class Reported:
         return {"loss": None, "accuracy": None, **value._asdict(), "comparable_accuracy": stands_for}
 
 
-AS_PUBLISHED = (  # what must be said once of the numbers
+AS_PUBLISHED = (
     "one run each, of its program as it was (protocol published), on all training images for at most 150 epochs"
 )
 
@@ -172,7 +172,7 @@ HYPERPARAMETERS: Mapping[tuple[float, int], float] = {  # figure 15: validation 
 
 
 def setting_name(learning_rate: float, batch_size: int) -> str:
-    """Return what a cell of figure 15 is called."""
+    """Return the name of a cell of figure 15."""
     return f"learning rate {learning_rate:g}, batch size {batch_size}"
 
 
@@ -186,7 +186,7 @@ TUNED = Reported(
 
 
 class Setting(NamedTuple):
-    """A number of the original study's text that is no result but a choice."""
+    """A number in the original study's text that is a choice, not a result."""
 
     section: str
     what: str
@@ -231,7 +231,7 @@ REPORTED_SETTINGS: Mapping[str, Setting] = {
     "middle": Setting("7", "epoch in the middle of the training", "20"),
 }
 
-FIGURES: Mapping[int, tuple[str, str, str]] = {  # what it shows; the experiment and its file, or table, that is ours
+FIGURES: Mapping[int, tuple[str, str, str]] = {  # its subject; the experiment and the file or table that re-make it
     1: ("classes and examples", "setup", "examples.png"),
     2: ("the baseline's layers", "setup", "Layers of the baseline"),
     3: ("results of the baseline", "improvements", "Results"),

@@ -1,13 +1,13 @@
-"""What a claim is, and by what rule it is decided: what is compared, which way, by how much. Data.
+"""The rules that decide claims, as data: what is compared, in which direction, by how much.
 
-`experiments.support.judging` applies the rules.
+`experiments.support.evaluate_rules` evaluates them.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.support.names import listing, shown
-from experiments.support.reported import comparable, rescaled
+from experiments.support.display_names import display_name, join_names
+from experiments.support.reported import comparable, rescale
 from experiments.support.uncertainty import EPOCHS_MARGIN, MARGINS
 
 Split = Literal["train", "validation", "test"]
@@ -18,7 +18,7 @@ POINTS = f"{100 * MARGINS['accuracy']:g} points"
 
 @dataclass(frozen=True)
 class Printed:
-    """A printed number is met, within the margin, once its divisor is undone."""
+    """A printed number is met within the margin, after it is made comparable."""
 
     row: str
     split: Split
@@ -32,7 +32,7 @@ class Printed:
 
     @property
     def target(self) -> float:
-        """Return the number to compare with; the loss, a mean of batch means, cannot be made comparable."""
+        """Return the number to compare with. A loss, which is a mean of batch means, cannot be made comparable."""
         if self.metric == "loss":
             return self.printed
         return comparable(self.printed, self.split, self.batch_size).middle
@@ -40,7 +40,7 @@ class Printed:
 
 @dataclass(frozen=True)
 class Higher:
-    """The accuracy of each of some rows is higher than that of each of others, by more than some points."""
+    """The accuracy of each of `rows` is higher than that of each of `than`, by more than `by`."""
 
     rows: tuple[str, ...]
     than: tuple[str, ...]
@@ -48,59 +48,64 @@ class Higher:
     by: float = 0.0
 
     def __str__(self) -> str:
-        rows = listing([shown(name) for name in self.rows])
-        others = "each of the others" if len(self.than) > 3 else listing([shown(name) for name in self.than])
+        rows = join_names([display_name(name) for name in self.rows])
+        others = "each of the others" if len(self.than) > 3 else join_names([display_name(name) for name in self.than])
         by = f"by more than {100 * self.by:g} point" if self.by else "by more than chance"
-        return f"{listing(self.splits)} accuracy of {rows} above {others}, {by}"
+        return f"{join_names(self.splits)} accuracy of {rows} above {others}, {by}"
 
 
 @dataclass(frozen=True)
 class NoHigher:
-    """No row's accuracy is higher than that of another; a difference up to the margin counts as none."""
+    """The accuracy of none of `rows` is higher than that of `than`; a gain below the margin counts as none."""
 
     rows: tuple[str, ...]
     than: str
     split: Split
 
     def __str__(self) -> str:
-        rows = f"each of the {len(self.rows)}" if len(self.rows) > 2 else listing([shown(name) for name in self.rows])
-        return f"{self.split} accuracy of {rows} not above {shown(self.than)}; a gain of {POINTS} is ruled out"
+        rows = (
+            f"each of the {len(self.rows)}"
+            if len(self.rows) > 2
+            else join_names([display_name(name) for name in self.rows])
+        )
+        return f"{self.split} accuracy of {rows} not above {display_name(self.than)}; a gain of {POINTS} is ruled out"
 
 
 @dataclass(frozen=True)
 class Alike:
-    """Two rows' accuracies are within the margin of each other."""
+    """The accuracies of two rows are within the margin of each other."""
 
     row: str
     other: str
     split: Split
 
     def __str__(self) -> str:
-        return f"{self.split} accuracies of {shown(self.row)} and {shown(self.other)} within {POINTS} of each other"
+        rows = f"{display_name(self.row)} and {display_name(self.other)}"
+        return f"{self.split} accuracies of {rows} within {POINTS} of each other"
 
 
 @dataclass(frozen=True)
 class Sooner:
-    """Each of some rows reaches a validation accuracy in fewer epochs than another."""
+    """Each of `rows` reaches a validation accuracy in fewer epochs than `than`."""
 
     rows: tuple[str, ...]
     than: str
     accuracy: float
 
     def __str__(self) -> str:
-        rows = listing([shown(name) for name in self.rows])
-        return f"{rows} at {self.accuracy:g} validation accuracy in fewer epochs than {shown(self.than)}"
+        rows = join_names([display_name(name) for name in self.rows])
+        return f"{rows} at {self.accuracy:g} validation accuracy in fewer epochs than {display_name(self.than)}"
 
 
 @dataclass(frozen=True)
 class Fewer:
-    """A row needs fewer epochs than another to its best epoch."""
+    """A row reaches its best epoch after fewer epochs than another."""
 
     row: str
     than: str
 
     def __str__(self) -> str:
-        return f"{shown(self.row)} at its best epoch after fewer epochs than {shown(self.than)}"
+        return f"{display_name(self.row)} at its best epoch after fewer epochs than {display_name(self.than)}"
 
 
 @dataclass(frozen=True)
@@ -118,12 +123,12 @@ class AtEpoch:
     @property
     def target(self) -> float:
         """Return the accuracy over all images."""
-        return rescaled(self.accuracy, "validation", self.batch_size)
+        return rescale(self.accuracy, "validation", self.batch_size)
 
 
 @dataclass(frozen=True)
 class Stops:
-    """Early stopping ends a row's run near an epoch, counted from 1."""
+    """Early stopping ends the run of a row near an epoch, counted from 1."""
 
     row: str
     epoch: int
@@ -134,7 +139,7 @@ class Stops:
 
 @dataclass(frozen=True)
 class SameCourse:
-    """Two rows' validation accuracies stay close to each other over the epochs that both have."""
+    """The validation accuracies of two rows stay close to each other over the epochs that both have."""
 
     row: str
     other: str
@@ -145,7 +150,7 @@ class SameCourse:
 
 @dataclass(frozen=True)
 class LossBelow:
-    """In some of the rows the validation loss is below the training loss in most epochs."""
+    """In at least one of the rows the validation loss is below the training loss in most epochs."""
 
     rows: tuple[str, ...]
 
@@ -155,9 +160,9 @@ class LossBelow:
 
 @dataclass(frozen=True)
 class Rising:
-    """Accuracies of the latents rise from before training to the middle and from there to the best epoch."""
+    """Accuracies of the latents rise from before training to the middle, and from there to the best epoch."""
 
-    images: tuple[tuple[str, int], ...]  # that each score is an accuracy of
+    images: tuple[tuple[str, int], ...]  # the number of images behind each score
 
     def __str__(self) -> str:
         return "both accuracies of the latents rise at each step, by more than the sampling error of their images"
@@ -165,7 +170,7 @@ class Rising:
 
 @dataclass(frozen=True)
 class Separating:
-    """The silhouette of the classes rises likewise."""
+    """The silhouette of the classes rises at both steps, each time by more than `least`."""
 
     least: float
 
@@ -175,7 +180,7 @@ class Separating:
 
 @dataclass(frozen=True)
 class Together:
-    """Separability and validation accuracy rank a run's stages alike."""
+    """A separability score and validation accuracy rank the snapshots of a run alike."""
 
     score: str
     correlation: float
@@ -187,8 +192,8 @@ class Together:
         )
 
 
-_OfRuns = Printed | Higher | NoHigher | Alike | Sooner | Fewer | AtEpoch | Stops | SameCourse | LossBelow
-Rule = _OfRuns | Rising | Separating | Together
+_RunRule = Printed | Higher | NoHigher | Alike | Sooner | Fewer | AtEpoch | Stops | SameCourse | LossBelow
+Rule = _RunRule | Rising | Separating | Together
 
 
 @dataclass(frozen=True)
@@ -196,12 +201,12 @@ class Claim:
     """A result that the original study states.
 
     Args:
-        id: a short name of its own.
+        id: a short unique name.
         where: the sections or figures that state it.
-        kind: what it is about.
-        text: what it says.
-        experiment: whose runs it is judged by; the rule names their rows.
-        rule: what has to be found for it to hold.
+        kind: its subject.
+        text: the statement.
+        experiment: the experiment with the runs that decide it.
+        rule: the rule by which it holds; it names rows of the experiment.
     """
 
     id: str

@@ -1,11 +1,11 @@
-"""How a run's folder is called."""
+"""The name of a run's folder."""
 
 from cnn3 import PROTOCOLS, VARIANTS, RunConfig
 from cnn3.config import ModelConfig
 
 
 def run_name(config: RunConfig) -> str:
-    """Return the name of a run's folder: what a reader wants to know, and the digest that tells it from all others."""
+    """Return the name of a run's folder: its main settings for a reader, and the digest that makes it unique."""
     optimizer, protocols = config.optimizer, {value: name for name, value in PROTOCOLS.items()}
     parts = [
         _model_name(config.model),
@@ -23,6 +23,6 @@ def _model_name(model: ModelConfig) -> str:
     if model in variants:
         return variants[model]
     switches = {"batch_norm": model.batch_norm, "dropout": model.dropout > 0, "dense": model.dense}
-    on = [name for name, value in switches.items() if value] or ["baseline"]
+    improvements = [name for name, used in switches.items() if used] or ["baseline"]
     widths = ["x".join(map(str, model.channels)), "x".join(map(str, model.hidden))]
-    return "_".join([*on, *widths, model.pool])
+    return "_".join([*improvements, *widths, model.pool])

@@ -1,10 +1,9 @@
-"""Running, resuming or reading a list of runs, which the experiments share."""
+"""Train, resume or read the runs of an experiment."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from cnn3 import ConfigError, Dataset, OutputError, RunConfig, default_block, files, fit, load, load_weights
 from cnn3.cli import UsageError
@@ -15,38 +14,21 @@ from cnn3.runs.fit import check_run
 from cnn3.runs.locks import BusyError
 from cnn3.runs.metadata import read_versions
 from cnn3.runs.reuse import read_finished
-from cnn3.runs.versions import Versions, code_mismatch, current_versions, settings_mismatch
+from cnn3.runs.versions import code_mismatch, current_versions
 from cnn3.training.state import Weights, make_train_spec
-from experiments.support.finished import only_finished
-from experiments.support.jobs import train
+from experiments.support.finished_runs import only_finished
 from experiments.support.options import Options
-from experiments.support.places import places
+from experiments.support.placement import placements
+from experiments.support.run import Run, RunSummary
 from experiments.support.run_name import run_name
 from experiments.support.worker import Job
+from experiments.support.worker_pool import train
+
+Prepare = Callable[[Dataset], Dataset]
 
 
-class Run(NamedTuple):
-    """A run that has ended."""
-
-    config: RunConfig
-    folder: Path
-    history: list[dict[str, Any]]  # as `fit` returns it
-    summary: dict[str, Any]
-    versions: Versions  # with what it was made
-
-    def others(self) -> str | None:
-        """Return in words with which other code, versions and settings the run was made, or None if with the same."""
-        current = current_versions(self.config)
-        return (
-            " and ".join(
-                filter(None, (code_mismatch(self.versions, current), settings_mismatch(self.versions, current)))
-            )
-            or None
-        )
-
-
-def as_it_is(dataset: Dataset) -> Dataset:
-    """Return the data set."""
+def identity(dataset: Dataset) -> Dataset:
+    """Return the data set unchanged."""
     return dataset
 
 
@@ -55,47 +37,48 @@ def run_all(
     experiment: str,
     configs: Mapping[str, RunConfig],
     *,
-    prepare: Callable[[Dataset], Dataset] = as_it_is,
+    prepare: Prepare = identity,
 ) -> dict[str, list[Run]]:
-    """Train each configuration with each seed; what is done is only read, what was cut off goes on.
+    """Train each configuration with each seed. Finished runs are reused, interrupted ones resumed.
 
     Args:
         options: the command line.
-        experiment: whose results the output folder is to take.
-        configs: what to run, by the names of the table's rows; their seed is replaced.
-        prepare: makes the data set of the configurations from that of the options.
+        experiment: the name of the experiment; its output folder is created.
+        configs: the configurations by name of their table row; their seeds are replaced.
+        prepare: makes the data set of the configurations from the one that the options name.
 
     Returns:
-        the runs of each row, one a seed.
+        the runs of each row, in the order of the seeds.
 
     Raises:
-        ConfigError, DataError, OutputError, UsageError: something cannot be done; raised before training begins.
+        ConfigError, DataError, OutputError, UsageError: a run is impossible; raised before training begins.
         UnfinishedError: only finished runs are to be used, and a row has none.
     """
     _check_limit(options, configs)
     files.make_folder(options.folder(experiment))
-    runs = options.runs_folder()
     seeds = range(SEED, SEED + options.seeds)
     jobs = {(name, seed): replace(config, seed=seed) for seed in seeds for name, config in configs.items()}
-    done = {config: _read(options, runs / run_name(config), config) for config in jobs.values()}
-    _print_status(runs, done, "left out" if options.only_finished else "trained again")
+    runs = {config: _read(options, _run_folder(options, config), config) for config in jobs.values()}
+    _print_status(options, runs)
     if options.only_finished:
-        return only_finished(jobs, done)
-    if None in done.values():
-        files.make_folder(runs, "--output" if options.runs is None else "--runs")
+        return only_finished(jobs, runs)
+    if None in runs.values():
+        files.make_folder(options.runs_folder(), "--output" if options.runs is None else "--runs")
     if options.jobs != 1:
-        todo = {config: f"{name}, seed {seed}" for (name, seed), config in jobs.items() if done[config] is None}
-        done |= _train_at_once(options, runs, todo, prepare)
-    for wait in (False, True):  # for what other processes train, once the rest is done
+        pending = {config: f"{name}, seed {seed}" for (name, seed), config in jobs.items() if runs[config] is None}
+        runs |= _train_in_parallel(options, pending, prepare)
+    for wait in (False, True):  # runs that another process is training come last
         for seed in seeds:
-            todo = {config: name for (name, _), config in jobs.items() if config.seed == seed and done[config] is None}
-            for config, run in _train(options, runs, seed, todo, wait, prepare):
-                done[config] = run
-    return {name: [run for seed in seeds if (run := done[jobs[name, seed]])] for name in configs}
+            pending = {
+                config: name for (name, _), config in jobs.items() if config.seed == seed and runs[config] is None
+            }
+            for config, run in _train(options, seed, pending, wait, prepare):
+                runs[config] = run
+    return {name: [run for seed in seeds if (run := runs[jobs[name, seed]])] for name in configs}
 
 
 def load_trained(run: Run, name: str) -> tuple[CNN3, Weights]:
-    """Return a run's network with the weights that it has kept under a name.
+    """Return a run's network and the weights that it saved under a name.
 
     Raises:
         WeightsError: they cannot be read.
@@ -104,73 +87,71 @@ def load_trained(run: Run, name: str) -> tuple[CNN3, Weights]:
     return model, load_weights(run.folder / f"{name}.safetensors", model)
 
 
+def _run_folder(options: Options, config: RunConfig) -> Path:
+    return options.runs_folder() / run_name(config)
+
+
 def _check_limit(options: Options, configs: Mapping[str, RunConfig]) -> None:
-    """Refuse fewer images than a batch in terms of the command line, which has no batch size."""
+    """Refuse fewer images than a batch. The message names the option, since the command line has no batch size."""
     for name, config in configs.items():
         if options.limit is not None and options.limit < config.batch_size:
             raise UsageError(f"limit must be at least {config.batch_size}, a batch of {name}, not {options.limit}")
 
 
-def _print_status(runs: Path, done: Mapping[RunConfig, Run | None], others_are: str) -> None:
-    """Say which runs are done, with which other versions, and what becomes of those of other code."""
-    found = [run for run in done.values() if run is not None]
-    if found:
-        print(f"{len(found)} of {len(done)} runs are done")
-    for others, count in Counter(run.others() for run in found).items():
-        if others is not None:
-            print(f"{count} of {len(done)} runs were made with {others}; they are used as they are")
-    for config in (config for config, run in done.items() if run is None):
-        outcome = read_finished(config, runs / run_name(config), "any-version")
+def _print_status(options: Options, runs: Mapping[RunConfig, Run | None]) -> None:
+    """Print how many runs are done, which of them other versions made, and what becomes of runs of other code."""
+    done = [run for run in runs.values() if run is not None]
+    if done:
+        print(f"{len(done)} of {len(runs)} runs are done")
+    for mismatch, count in Counter(run.version_mismatch() for run in done).items():
+        if mismatch is not None:
+            print(f"{count} of {len(runs)} runs were made with {mismatch}; they are used as they are")
+    consequence = "left out" if options.only_finished else "trained again"
+    for config in (config for config, run in runs.items() if run is None):
+        outcome = read_finished(config, _run_folder(options, config), "any-version")
         if outcome is not None and (code := code_mismatch(outcome.versions, current_versions(config))) is not None:
-            print(f"{run_name(config)} was made with {code}: it is {others_are}; --reuse any-version takes it as it is")
+            print(f"{run_name(config)} was made with {code}: it is {consequence}; --reuse any-version uses it as it is")
 
 
 def _train(
-    options: Options,
-    runs: Path,
-    seed: int,
-    todo: Mapping[RunConfig, str],
-    wait: bool,
-    prepare: Callable[[Dataset], Dataset],
+    options: Options, seed: int, pending: Mapping[RunConfig, str], wait: bool, prepare: Prepare
 ) -> Iterator[tuple[RunConfig, Run]]:
-    """Do a seed's runs, but those of other processes if not to wait for them.
+    """Train the pending runs of a seed, skipping those that another process is training unless `wait` is true.
 
-    The data set, whose split the seed draws, is in memory only so long.
+    The seed draws the split, so the data set stays in memory only for the runs of one seed.
     """
-    if not todo:
+    if not pending:
         return
-    dataset = _load(options, seed, todo, prepare)
-    for config, name in todo.items():
-        folder = runs / run_name(config)
+    dataset = _load(options, seed, pending, prepare)
+    for config, name in pending.items():
+        folder = _run_folder(options, config)
         try:
             result = fit(config, dataset, folder, label=f"{name}, seed {seed}", wait=wait, reuse=options.reuse)
         except BusyError:
             continue
-        yield config, Run(config, folder, result.history, result.summary, read_versions(folder))
+        yield config, Run(config, folder, result.history, RunSummary.from_dict(result.summary), read_versions(folder))
 
 
-def _train_at_once(
-    options: Options, runs: Path, todo: Mapping[RunConfig, str], prepare: Callable[[Dataset], Dataset]
-) -> dict[RunConfig, Run]:
-    """Do runs in processes of their own, which are called as `todo` says."""
-    if not todo:
+def _train_in_parallel(options: Options, pending: Mapping[RunConfig, str], prepare: Prepare) -> dict[RunConfig, Run]:
+    """Train runs in processes of their own; `pending` has their labels."""
+    if not pending:
         return {}
-    _load(options, SEED, todo, prepare)  # what the processes read, once it has been decoded here
+    _load(options, SEED, pending, prepare)  # decodes the images once, before the processes read them
     data = options.dataset, options.data_dir, options.limit, prepare, options.reuse
-    tasks = [Job(config, runs / run_name(config), label, *data) for config, label in todo.items()]
-    done: dict[RunConfig, Run] = {}
-    for job in train(tasks, places(options.jobs)):
+    jobs = [Job(config, _run_folder(options, config), label, *data) for config, label in pending.items()]
+    runs: dict[RunConfig, Run] = {}
+    for job in train(jobs, placements(options.jobs)):
         run = _read(options, job.folder, job.config)
         if run is None:
             raise OutputError(f"{job.folder} was changed by another process; start again")
-        done[job.config] = run
-    return done
+        runs[job.config] = run
+    return runs
 
 
-def _load(options: Options, seed: int, todo: Mapping[RunConfig, str], prepare: Callable[[Dataset], Dataset]) -> Dataset:
-    """Return the data set of a seed, once all runs are known to be possible on it."""
+def _load(options: Options, seed: int, pending: Mapping[RunConfig, str], prepare: Prepare) -> Dataset:
+    """Return the data set of a seed after checking that every pending run is possible on it."""
     dataset = prepare(load(options.dataset, options.data_dir, seed=seed, limit=options.limit))
-    for config, name in todo.items():
+    for config, name in pending.items():
         try:
             check_run(config, dataset)
         except ConfigError as error:
@@ -180,7 +161,9 @@ def _load(options: Options, seed: int, todo: Mapping[RunConfig, str], prepare: C
 
 
 def _read(options: Options, folder: Path, config: RunConfig) -> Run | None:
-    """Return the run in a folder, or None if it is to be trained, as `fit` will say why."""
+    """Return the run in a folder, None if it has to be trained; `fit` says why."""
     digest = dataset_digest(config.dataset, options.data_dir, seed=config.seed, limit=config.limit)
     outcome = read_finished(config, folder, options.reuse, digest)
-    return outcome and Run(config, folder, *outcome)
+    if outcome is None:
+        return None
+    return Run(config, folder, outcome.history, RunSummary.from_dict(outcome.summary), outcome.versions)

@@ -1,6 +1,6 @@
-"""How far a result could move for no other reason than another seed or other images.
+"""How far chance, another seed or other images, could move a result.
 
-With at least three seeds on both sides, the spread is that of the seeds themselves. With fewer it is assumed: no
+With at least three seeds on both sides, the spread is measured over the seeds. With fewer it is assumed: no
 configuration has been trained to the end often enough to measure it.
 """
 
@@ -13,76 +13,78 @@ from scipy.stats import t as student
 from experiments.support.reported import IMAGES
 
 LEVEL = 0.95
-ENOUGH = 3  # seeds whose own spread is used
-MARGINS: Mapping[str, float] = {  # within which two results count as the same
+MIN_SEEDS = 3  # from which the spread over the seeds is used
+MARGINS: Mapping[str, float] = {  # two results that differ by no more count as the same
     "accuracy": 0.02,
-    "loss": 0.06,  # over its five test sets the original study loses 0.03 nats for each point of accuracy
+    "loss": 0.06,  # in the five test results of the original study, a point of accuracy comes with 0.03 nats
 }
-SEED_STD: Mapping[str, float] = {"accuracy": 0.01, "loss": 0.03}  # assumed of a run at full length; see `SOURCE`
+SEED_STD: Mapping[str, float] = {"accuracy": 0.01, "loss": 0.03}  # assumed for runs at full length; see `SOURCE`
 SOURCE = (
     "With fewer than three seeds, the standard deviation between seeds is assumed to be 1 point of accuracy (0.03 nats "
     "of loss), since it has not been measured for runs at full length. The only seeds compared so far were trained for "
-    "three epochs (docs/pytorch.md) and differ by 0.4 points with batch norm and by 4 without, where accuracy still "
+    "three epochs (docs/pytorch.md). They differ by 0.4 points with batch norm and by 4 without, where accuracy still "
     "rises steeply. Together with the sampling error of 10,000 test or 5,000 validation images, two single runs must "
-    "then differ by about 3 points before anything is concluded from it."
+    "differ by about 3 points before anything is concluded from it."
 )
 LOSS_STD = 1.0  # nats, of the cross entropy over images; 1.05 was measured with the tuned model on the test images
-EPOCHS_FACTOR = 1.5  # assumed likewise: by which numbers of epochs of two single runs must differ
+EPOCHS_FACTOR = 1.5  # assumed: the factor by which the numbers of epochs of two single runs must differ
 EPOCHS_MARGIN = 0.2  # numbers of epochs within a fifth of each other count as the same
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean difference and, at a confidence of 95%, how far chance alone could have moved it.
+    """A mean difference, and how far chance alone could have moved it.
 
     Args:
-        value: in the unit of the metric.
-        reach: half of the width of its interval.
+        value: the difference in the unit of the metric.
+        half_width: half the width of its 95% confidence interval.
     """
 
     value: float
-    reach: float
+    half_width: float
 
-    def exceeds(self, by: float = 0.0) -> bool:
-        """Whether it lies above a bound by more than chance."""
-        return self.value - self.reach > by
+    def exceeds(self, bound: float = 0.0) -> bool:
+        """Whether it is above a bound by more than chance."""
+        return self.value - self.half_width > bound
 
     def stays_below(self, bound: float = 0.0) -> bool:
-        """Whether it lies below a bound by more than chance."""
-        return self.value + self.reach < bound
+        """Whether it is below a bound by more than chance."""
+        return self.value + self.half_width < bound
 
 
-def paired(ours: Mapping[int, float], theirs: Mapping[int, float], split: str, metric: str) -> Difference | None:
-    """Return by how much the first lie above the second, seed by seed; None if they share no seed."""
-    seeds = [seed for seed in ours if seed in theirs]
-    if not seeds:
-        return None
-    values = [ours[seed] - theirs[seed] for seed in seeds]
-    if len(values) >= ENOUGH:
-        return Difference(fmean(values), _t(len(values)) * stdev(values) / len(values) ** 0.5)
-    each = [_image_variance(fmean(of[seed] for seed in seeds), split, metric) for of in (ours, theirs)]
-    variance = sum(each) + 2 * SEED_STD[metric] ** 2
+def paired_difference(pairs: Sequence[tuple[float, float]], split: str, metric: str) -> Difference:
+    """Return by how much the first values of pairs exceed the second on average; each pair is of one seed."""
+    values = [ours - theirs for ours, theirs in pairs]
+    if len(values) >= MIN_SEEDS:
+        return Difference(fmean(values), mean_half_width(values))
+    sampling = sum(_image_variance(fmean(side), split, metric) for side in zip(*pairs, strict=True))
+    variance = sampling + 2 * SEED_STD[metric] ** 2
     return Difference(fmean(values), _z() * (variance / len(values)) ** 0.5)
 
 
-def against(ours: Sequence[float], printed: float, split: str, metric: str) -> Difference:
-    """Return by how much the mean of ours lies above a number of a single run elsewhere, which chance has moved too."""
-    value, count = fmean(ours) - printed, len(ours)
-    if count >= ENOUGH:
-        return Difference(value, _t(count) * stdev(ours) * (1 + 1 / count) ** 0.5)
-    variance = SEED_STD[metric] ** 2 + _image_variance(fmean(ours), split, metric)
-    return Difference(value, _z() * (variance * (1 + 1 / count)) ** 0.5)
+def difference_from(values: Sequence[float], printed: float, split: str, metric: str) -> Difference:
+    """Return by how much the mean of values exceeds the printed result of a single run, which varies by chance too."""
+    difference, count = fmean(values) - printed, len(values)
+    if count >= MIN_SEEDS:
+        return Difference(difference, _t(count) * stdev(values) * (1 + 1 / count) ** 0.5)
+    variance = SEED_STD[metric] ** 2 + _image_variance(fmean(values), split, metric)
+    return Difference(difference, _z() * (variance * (1 + 1 / count)) ** 0.5)
 
 
-def of_images(before: float, after: float, images: int) -> Difference:
-    """Return by how much one accuracy exceeds another of the same run, as far as the images alone can tell."""
+def sampling_difference(before: float, after: float, images: int) -> Difference:
+    """Return by how much accuracy rises within a run; chance is the sampling error of the images alone."""
     variance = (before * (1 - before) + after * (1 - after)) / images
     return Difference(after - before, _z() * variance**0.5)
 
 
+def mean_half_width(values: Sequence[float]) -> float:
+    """Return half the width of the confidence interval of the mean of at least two values, by Student's t."""
+    return _t(len(values)) * stdev(values) / len(values) ** 0.5
+
+
 def _image_variance(value: float, split: str, metric: str) -> float:
-    spread = value * (1 - value) if metric == "accuracy" else LOSS_STD**2
-    return spread / IMAGES[split]
+    variance = value * (1 - value) if metric == "accuracy" else LOSS_STD**2
+    return variance / IMAGES[split]
 
 
 def _t(count: int) -> float:

@@ -1,4 +1,4 @@
-"""A run in a process of its own, which tells the one that started it how it gets on, and ends when that one does."""
+"""Train a run in a process of its own, which reports to its parent and ends with it."""
 
 import logging
 import os
@@ -18,18 +18,18 @@ from cnn3.runs.reuse import Reuse
 
 
 class Job(NamedTuple):
-    """A run that is to be done.
+    """A run to train.
 
     Args:
-        config: of the run.
-        folder: the run's.
-        label: what the progress display calls it.
-        dataset, data_dir, limit: what `cnn3.load` takes.
-        prepare: makes the run's data set of the loaded one; a function of a module.
+        config: its configuration.
+        folder: its folder.
+        label: its name in the progress display.
+        dataset, data_dir, limit: arguments of `cnn3.load`.
+        prepare: makes the run's data set from the loaded one; a function of a module.
         reuse: as for `cnn3.fit`.
         wait: whether to wait while another process trains the run.
-        steps: whether to tell of the steps of an epoch.
-        attempt: 1, and more once a process has been killed.
+        steps: whether to report the steps of an epoch.
+        attempt: 1, and one more each time its process is killed.
     """
 
     config: RunConfig
@@ -45,86 +45,86 @@ class Job(NamedTuple):
     attempt: int = 1
 
 
-class Begun(NamedTuple):
-    """The run is shown from now on: so many of its epochs are done already."""
+class RunStarted(NamedTuple):
+    """Training starts; so many of the run's epochs are done already."""
 
     done: int
     epochs: int
 
 
-class Stepped(NamedTuple):
-    """So many steps of an epoch are done."""
+class StepDone(NamedTuple):
+    """So many of the steps of an epoch are done."""
 
     done: int
     steps: int
 
 
-class Trained(NamedTuple):
-    """An epoch has ended, of which this is the record."""
+class EpochDone(NamedTuple):
+    """An epoch has ended with this record."""
 
     record: dict[str, Any]
 
 
-class Said(NamedTuple):
+class LogMessage(NamedTuple):
     """A message of the log."""
 
     level: int
     text: str
 
 
-class Ended(NamedTuple):
-    """Nothing more is to be done: the run has ended, or has not for this reason."""
+class RunEnded(NamedTuple):
+    """The run has ended, or failed with an error."""
 
     error: Exception | None
 
 
-Message = Begun | Stepped | Trained | Said | Ended
-Tell = Callable[[Message], None]
+Message = RunStarted | StepDone | EpochDone | LogMessage | RunEnded
+Send = Callable[[Message], None]
 
 
 def work(job: Job, connection: Connection) -> None:
-    """Do a run, and send a `Message` of all that happens.
+    """Train a run and send a `Message` for each event.
 
-    What is no fault of the run's, its data or its folder is raised.
+    Errors of the configuration, the data and the folder are sent; others are raised.
     """
     lock = Lock()
 
-    def tell(message: Message) -> None:
+    def send(message: Message) -> None:
         with lock:
             connection.send(message)
 
-    Thread(target=_end_with, args=(connection,), daemon=True).start()
-    logging.basicConfig(handlers=[_Teller(tell)])
+    Thread(target=_exit_with_parent, args=(connection,), daemon=True).start()
+    logging.basicConfig(handlers=[_SendingHandler(send)])
     cache_compilations()
     error = None
     try:
         dataset = job.prepare(load(job.dataset, job.data_dir, seed=job.config.seed, limit=job.limit))
-        show = partial(_show, tell, job.steps)
-        fit(job.config, dataset, job.folder, label=job.label, wait=job.wait, reuse=job.reuse, reporter=show)
+        reporter = partial(_reporter, send, job.steps)
+        fit(job.config, dataset, job.folder, label=job.label, wait=job.wait, reuse=job.reuse, reporter=reporter)
     except (BusyError, ConfigError, DataError, OutputError, WeightsError) as caught:
         error = caught
-    tell(Ended(error))
+    send(RunEnded(error))
 
 
-class _Teller(logging.Handler):
-    def __init__(self, tell: Tell) -> None:
+class _SendingHandler(logging.Handler):
+    def __init__(self, send: Send) -> None:
         super().__init__(logging.WARNING)
-        self._tell = tell
+        self._send = send
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._tell(Said(record.levelno, record.getMessage()))
+        self._send(LogMessage(record.levelno, record.getMessage()))
 
 
 @contextmanager
-def _show(tell: Tell, watched: bool, _: str, done: int, epochs: int) -> Iterator[ProgressCallbacks]:
-    """Stand in for `cnn3.runs.progress.progress_reporter`."""
-    tell(Begun(done, epochs))
-    steps = (lambda done, steps: tell(Stepped(done, steps))) if watched else None
-    yield ProgressCallbacks(lambda record: tell(Trained(record)), steps)
+def _reporter(send: Send, with_steps: bool, _: str, done: int, epochs: int) -> Iterator[ProgressCallbacks]:
+    """Send messages in place of the progress display, `cnn3.runs.progress.reporter`."""
+    send(RunStarted(done, epochs))
+    steps = (lambda done, steps: send(StepDone(done, steps))) if with_steps else None
+    yield ProgressCallbacks(lambda record: send(EpochDone(record)), steps)
 
 
-def _end_with(connection: Connection) -> None:
-    """End this process once the other one is gone, however it ended; it never sends anything."""
+def _exit_with_parent(connection: Connection) -> None:
+    """Exit as soon as the parent process is gone, however it ended. The parent never sends anything."""
     try:
         connection.recv()
     except (EOFError, OSError):

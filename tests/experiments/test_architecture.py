@@ -10,9 +10,9 @@ from cnn3 import VARIANTS, ModelConfig, RunConfig
 from experiments import architecture as experiment
 from experiments.architecture import BASELINE, GROUPS, MODELS, epoch_seconds, group_table, main, make_figures
 from experiments.support import reported
-from experiments.support.claims import STATEMENTS
-from experiments.support.names import shown
+from experiments.support.display_names import display_name
 from experiments.support.options import Options
+from experiments.support.stated_claims import STATEMENTS
 from experiments.support.tables import Row
 from tests.helpers import fabricated
 from tests.helpers.drawn import legend, written
@@ -42,7 +42,7 @@ def test_the_networks_are_the_choices_of_section_2_and_all_combinations():
     }
     assert {len(model.hidden) + 1 for model in MODELS.values()} == {2, 3, 4}
     assert {model.pool for model in MODELS.values()} == {"max", "average"}
-    improved = [MODELS[BASELINE], *GROUPS["improvements"].others.values()]
+    improved = [MODELS[BASELINE], *GROUPS["improvements"].alternatives.values()]
     assert len({(model.batch_norm, model.dropout, model.dense) for model in improved}) == 8
     for model in improved:
         like = VARIANTS["dense" if model.dense else "baseline"]
@@ -55,7 +55,7 @@ def test_the_networks_are_the_choices_of_section_2_and_all_combinations():
 def test_each_choice_changes_one_thing_of_the_baseline():
     fields = {"channels": {"channels"}, "layers": {"hidden"}, "pooling": {"pool"}}
     for key, changed in fields.items():
-        for model in GROUPS[key].others.values():
+        for model in GROUPS[key].alternatives.values():
             assert {f for f in vars(model) if getattr(model, f) != getattr(ModelConfig(), f)} == changed
 
 
@@ -73,7 +73,7 @@ def test_files_are_all_there_and_agree(folder):
     assert {path.name for path in folder.iterdir()} == FIGURES | {"summary.json", "table.md", "cache"}
     cells = fabricated.cells(folder)
     for of in json.loads((folder / "summary.json").read_text())["rows"]:
-        lines = [line for line in cells if line[0].split(" (")[0] == shown(of["name"]) and len(line) == 8]
+        lines = [line for line in cells if line[0].split(" (")[0] == display_name(of["name"]) and len(line) == 8]
         assert len(lines) == (len(GROUPS) if of["name"] == BASELINE else 1)
         for line in lines:
             assert line[1] == f"{of['parameters']:,}"
@@ -126,7 +126,7 @@ def test_cifar10_stands_beside_what_the_original_study_says(monkeypatch, tmp_pat
     runs = {name: row(name, 0.8).runs for name in MODELS}
     monkeypatch.setattr("experiments.architecture.run_all", lambda *_: runs)
     monkeypatch.setattr("experiments.architecture.cost", lambda *_: COST)
-    monkeypatch.setattr("experiments.support.publish.provenance", lambda *_: "")
+    monkeypatch.setattr("experiments.support.publish.describe_source", lambda *_: "")
     assert main(["--output", str(tmp_path)]) == 0
     cells = fabricated.cells(tmp_path / "cifar10" / "architecture")
     verdicts = {line[0]: line[2:4] for line in cells}

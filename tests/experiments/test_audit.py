@@ -22,7 +22,7 @@ def test_differences_pair_the_seeds():
     tuned = Options(dataset="digits").tuned
     without = [fabricated.run(tuned(), [0.5, best]) for best in (0.6, 0.8)]
     defect = [fabricated.run(tuned(protocol=Protocol(True)), [0.5, best]) for best in (0.7, 0.75)]
-    assert differences(defect, without, "validation", "accuracy") == pytest.approx([0.1, -0.05])
+    assert differences(defect, without, "validation", "accuracy") == pytest.approx([10, -5])  # points
     assert differences(defect, without, "test", "loss") == pytest.approx([-0.1, 0.05])
     diverged = fabricated.run(tuned(), [])
     assert differences([diverged, defect[1]], without, "test", "loss") == [None, pytest.approx(0.05)]

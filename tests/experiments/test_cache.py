@@ -41,7 +41,7 @@ def test_a_damaged_file_is_named_and_computed_anew(damage, tmp_path, caplog):
     assert np.array_equal(found["a"], arrays["a"])
     assert path.read_bytes() == whole
     assert [record.getMessage() for record in caplog.records] == [
-        f"{path} is damaged (its checksum is wrong): computing it anew"
+        f"{path} is damaged (its checksum is wrong): computing it again"
     ]
 
 

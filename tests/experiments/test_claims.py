@@ -7,16 +7,16 @@ import pytest
 from cnn3 import OPTIMIZERS
 from cnn3.analysis.latent import NEIGHBORS
 from experiments import architecture, hyperparameters, improvements, latent, optimizers, tuned
-from experiments.support.claims import COMBINATIONS, STATEMENTS
-from experiments.support.judging import named
-from experiments.support.printed import CLAIMS, NUMBERS
-from experiments.support.reported import HYPERPARAMETERS, IMPROVEMENTS
+from experiments.support.evaluate_rules import required_rows
+from experiments.support.printed_claims import CLAIMS, NUMBERS
+from experiments.support.reported import HYPERPARAMETERS, IMPROVEMENTS, setting_name
 from experiments.support.rules import AtEpoch, Printed, Stops
+from experiments.support.stated_claims import COMBINATIONS, STATEMENTS
 
 ROWS = {
     architecture.NAME: set(architecture.MODELS),
     improvements.NAME: set(IMPROVEMENTS),
-    hyperparameters.NAME: set(map(hyperparameters.name, hyperparameters.GRID)),
+    hyperparameters.NAME: {setting_name(*setting) for setting in hyperparameters.GRID},
     optimizers.NAME: set(OPTIMIZERS),
     tuned.NAME: {tuned.NAME},
     latent.NAME: {"tuned"},
@@ -30,7 +30,7 @@ def test_names_of_claims_are_their_own():
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
 def test_a_claim_has_a_place_and_is_judged_by_rows_that_there_are(claim):
-    assert set(named(claim.rule)) <= ROWS[claim.experiment]
+    assert set(required_rows(claim.rule)) <= ROWS[claim.experiment]
     assert re.fullmatch(r"(sections?|figures?) [\d.]+( and [\d.]+)?", claim.where)
     assert str(claim.rule)[0].islower() or str(claim.rule).startswith(("RMSprop", "SGD"))
 

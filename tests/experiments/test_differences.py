@@ -11,12 +11,20 @@ from sklearn.datasets import load_sample_image
 from cnn3 import Dataset, RunConfig, load
 from cnn3.data.dataset import CIFAR10_CLASSES
 from experiments import differences
-from experiments.differences import DENSE, DENSE_SLOWER, THROUGH_JPEG, TUNED, late, main, shifted_jpeg, through_jpeg
-from experiments.support import publish
-from experiments.support import runner as common
+from experiments.differences import (
+    DENSE,
+    DENSE_SLOWER,
+    THROUGH_JPEG,
+    TUNED,
+    late_accuracy,
+    main,
+    shifted_jpeg,
+    through_jpeg,
+)
+from experiments.support import publish, runner
+from experiments.support.findings import format_points
 from experiments.support.options import Options
-from experiments.support.outcomes import points
-from experiments.support.runner import Run
+from experiments.support.run import Run
 from tests.helpers import fabricated
 
 JPEG, PNG = "Its images passed through JPEG once.", "Its images are kept without loss."
@@ -70,10 +78,10 @@ def test_the_data_set_that_passes_again_keeps_its_labels_and_has_a_name_of_its_o
 def folder(tmp_path: Path) -> Iterator[Path]:
     """The experiment's folder; its runs are made up, and nothing is measured."""
     with (
-        patch.object(common, "load", pretended),
-        patch.object(common, "fit", fabricated.fit),
-        patch.object(publish, "provenance", lambda *_: JPEG),
-        patch.object(differences, "provenance", lambda *_: JPEG),
+        patch.object(runner, "load", pretended),
+        patch.object(runner, "fit", fabricated.fit),
+        patch.object(publish, "describe_source", lambda *_: JPEG),
+        patch.object(differences, "describe_source", lambda *_: JPEG),
         patch.object(differences, "measure", lambda *_: MEASURED),
     ):
         yield tmp_path / "cifar10" / "differences"
@@ -90,15 +98,15 @@ def test_tables_and_notes_have_the_first_epochs(folder: Path, tmp_path: Path) ->
         THROUGH_JPEG: differences.short(options.tuned(dataset="cifar10_jpeg")),
     }
     lines = {line[0]: line for line in fabricated.cells(folder) if len(line) == 7}
-    courses = {name: fabricated.learning(config) for name, config in configs.items()}
+    courses = {name: fabricated.learning_curve(config) for name, config in configs.items()}
     for name, accuracies in courses.items():
         assert lines[name][2:] == [f"{accuracies[epoch - 1] / 2:.4f}" for epoch in (1, 2, 3, 4, 5)]
     means = {name: float(np.mean(accuracies[3:5])) for name, accuracies in courses.items()}
     for name, config in configs.items():
-        assert late([fabricated.run(config, courses[name])]) == pytest.approx(means[name])
+        assert late_accuracy([fabricated.run(config, courses[name])]) == pytest.approx(means[name])
     text = (folder / "table.md").read_text()
-    assert f"{means[DENSE_SLOWER]:.4f} with 0.0001, {points(means[DENSE_SLOWER] - means[DENSE])} " in text
-    assert f"trained on such images is {points(means[THROUGH_JPEG] - means[TUNED])} that of" in text
+    assert f"{means[DENSE_SLOWER]:.4f} with 0.0001, {format_points(means[DENSE_SLOWER] - means[DENSE])} " in text
+    assert f"trained on such images is {format_points(means[THROUGH_JPEG] - means[TUNED])} that of" in text
     assert "is 1.00 points below that on images as they are" in text
     assert "is 3.00 points below that in inference mode, which does not explain why" in text
     assert "ends at 0.7616. " in text
@@ -108,7 +116,7 @@ def test_tables_and_notes_have_the_first_epochs(folder: Path, tmp_path: Path) ->
 def test_notes_follow_the_images_and_the_signs(folder: Path, tmp_path: Path) -> None:
     better = MEASURED | {"training": 0.86}
     with (
-        patch.object(differences, "provenance", lambda *_: PNG),
+        patch.object(differences, "describe_source", lambda *_: PNG),
         patch.object(differences, "measure", lambda *_: better),
     ):
         assert main(["--output", str(tmp_path)]) == 0
@@ -120,9 +128,9 @@ def test_notes_follow_the_images_and_the_signs(folder: Path, tmp_path: Path) -> 
 def test_without_the_run_on_such_images_the_rest_is_there(folder: Path, tmp_path: Path) -> None:
     def read(options: Options, folder: Path, config: RunConfig) -> Run | None:
         there = config.dataset == "cifar10"
-        return fabricated.run(config, fabricated.learning(config)) if there else None
+        return fabricated.run(config, fabricated.learning_curve(config)) if there else None
 
-    with patch.object(common, "_read", read):
+    with patch.object(runner, "_read", read):
         assert main(["--output", str(tmp_path), "--only-finished"]) == 0
     text = (folder / "table.md").read_text()
     assert DENSE_SLOWER in text

@@ -4,13 +4,13 @@ import pytest
 
 from cnn3 import OPTIMIZERS, VARIANTS, load
 from experiments import architecture, hyperparameters, improvements, tuned
-from experiments.support import overview_figure, reported
-from experiments.support.comparison import verdicts
-from experiments.support.figures import COMPARABLE, TRAINING_IMAGES, original_numbers, subtitle
-from experiments.support.names import display
+from experiments.support import reported
+from experiments.support.display_names import display_title
+from experiments.support.figures import COMPARABLE, TRAINING_IMAGES, original_numbers_of_row, subtitle
 from experiments.support.options import Options
-from experiments.support.publish import Report
+from experiments.support.overview_figure import comparison_figure, measured_figure
 from experiments.support.tables import Row
+from experiments.support.verdicts import Verdict, complete, judge_experiment
 from tests.helpers import fabricated
 from tests.helpers.drawn import legend, written
 
@@ -18,7 +18,7 @@ CIFAR10 = Options()
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "expected"),
     [
         (
             CIFAR10,
@@ -37,8 +37,8 @@ CIFAR10 = Options()
         ),
     ],
 )
-def test_a_subtitle_says_on_what_was_trained_how_long_and_with_which_seeds(options, said):
-    assert subtitle(options) == said
+def test_a_subtitle_says_on_what_was_trained_how_long_and_with_which_seeds(options, expected):
+    assert subtitle(options) == expected
 
 
 def test_the_training_images_are_those_of_the_data():
@@ -47,17 +47,21 @@ def test_the_training_images_are_those_of_the_data():
 
 
 def test_names_are_those_that_papers_use():
-    assert list(map(display, VARIANTS)) == ["Baseline", "Batch norm", "Dropout", "Dense block"]
-    assert list(map(display, OPTIMIZERS)) == ["SGD", "SGD with momentum", "RMSprop", "Adam", "AdamW"]
-    assert display("batch_norm + dropout + dense") == "Batch norm + dropout + dense block"
-    assert display(hyperparameters.name((0.0001, 64))) == "Learning rate 0.0001, batch size 64"
-    assert (display("cifar10"), display("train"), display("")) == ("CIFAR-10", "Training", "")
+    assert list(map(display_title, VARIANTS)) == ["Baseline", "Batch norm", "Dropout", "Dense block"]
+    assert list(map(display_title, OPTIMIZERS)) == ["SGD", "SGD with momentum", "RMSprop", "Adam", "AdamW"]
+    assert display_title("batch_norm + dropout + dense") == "Batch norm + dropout + dense block"
+    assert display_title(reported.setting_name(0.0001, 64)) == "Learning rate 0.0001, batch size 64"
+    assert (display_title("cifar10"), display_title("train"), display_title("")) == ("CIFAR-10", "Training", "")
 
 
 def test_no_row_keeps_an_identifier_for_a_name():
-    for name in (*architecture.MODELS, *OPTIMIZERS, *map(hyperparameters.name, hyperparameters.GRID)):
-        assert "_" not in display(name)
-        assert display(name)[0] == display(name)[0].upper()
+    for name in (
+        *architecture.MODELS,
+        *OPTIMIZERS,
+        *(reported.setting_name(*setting) for setting in hyperparameters.GRID),
+    ):
+        assert "_" not in display_title(name)
+        assert display_title(name)[0] == display_title(name)[0].upper()
 
 
 @pytest.mark.parametrize(
@@ -66,33 +70,39 @@ def test_no_row_keeps_an_identifier_for_a_name():
 def test_numbers_beside_curves_are_the_original_studys(protocol, train, validation):
     """Figure 3 has 0.7750 of 45,056 and 0.8014 of 5,120; a run of the published protocol divides likewise."""
     run = fabricated.run(Options(protocol=protocol).config(), [0.8])
-    numbers = original_numbers(Row("baseline", [run], reported.IMPROVEMENTS["baseline"]))
+    numbers = original_numbers_of_row(Row("baseline", [run], reported.IMPROVEMENTS["baseline"]))
     assert {at: number.value for at, number in numbers.items()} == {
         ("train", "accuracy"): pytest.approx(train, abs=6e-5),
         ("train", "loss"): 0.64,
         ("validation", "accuracy"): validation,
         ("validation", "loss"): 0.5361,
     }
-    assert original_numbers(Row("baseline", [run], None)) == {}
+    assert original_numbers_of_row(Row("baseline", [run], None)) == {}
 
 
-def reports(*seeds: float) -> dict[str, Report]:
-    """Return reports whose runs all have these best validation accuracies, one a seed; test is 0.01 less."""
-    runs = [fabricated.run(CIFAR10.config(seed=3136 + i), [0.1, accuracy]) for i, accuracy in enumerate(seeds)]
+def rows_of_runs(*accuracies: float) -> dict[str, list[Row]]:
+    """Return rows by experiment; all have the same runs, one of each best validation accuracy; test is 0.01 lower."""
+    runs = [fabricated.run(CIFAR10.config(seed=3136 + i), [0.1, accuracy]) for i, accuracy in enumerate(accuracies)]
     names = {
         improvements.NAME: list(VARIANTS),
-        hyperparameters.NAME: list(map(hyperparameters.name, hyperparameters.GRID)),
+        hyperparameters.NAME: [reported.setting_name(*setting) for setting in hyperparameters.GRID],
         tuned.NAME: [tuned.NAME],
     }
-    return {of: Report(of, "", [Row(name, runs, None) for name in rows], [], {}, {}) for of, rows in names.items()}
+    return {experiment: [Row(name, runs, None) for name in rows] for experiment, rows in names.items()}
 
 
-def test_the_glance_has_every_accuracy_by_which_the_study_decides():
+def verdicts(rows: dict[str, list[Row]]) -> list[Verdict]:
+    return complete(
+        verdict for experiment in rows for verdict in judge_experiment(CIFAR10, experiment, rows[experiment])
+    )
+
+
+def test_the_overview_figure_has_every_accuracy_that_the_study_compares():
     """Differences are from what the printed numbers mean: test accuracy by 10,048 images, validation's by 5,056."""
-    results = reports(0.8216)
-    figure = overview_figure.overview_figure(CIFAR10, CIFAR10, results, verdicts(results))
+    rows = rows_of_runs(0.8216)
+    figure = comparison_figure(CIFAR10, CIFAR10, rows, verdicts(rows))
     tests, settings = figure.axes
-    assert [label.get_text() for label in tests.get_yticklabels()] == [*map(display, VARIANTS), "Tuned model"]
+    assert [label.get_text() for label in tests.get_yticklabels()] == [*map(display_title, VARIANTS), "Tuned model"]
     assert settings.get_yticklabels()[6].get_text() == "0.0001, 64"
     assert len(settings.get_yticklabels()) == 9
     differences = [text.get_text() for text in tests.texts]
@@ -102,16 +112,17 @@ def test_the_glance_has_every_accuracy_by_which_the_study_decides():
     assert "original study (one seed: no interval)" in legend(figure)
 
 
-def test_the_glance_tells_runs_of_other_lengths_apart():
+def test_the_overview_figure_names_the_setup_of_each_panel_if_they_differ():
     short = Options(epochs=3, limit=15_000)
-    results = reports(0.8, 0.82, 0.84)
-    figure = overview_figure.overview_figure(CIFAR10, short, results, verdicts(results))
+    rows = rows_of_runs(0.8, 0.82, 0.84)
+    figure = comparison_figure(CIFAR10, short, rows, verdicts(rows))
     assert written(figure) == f"Above: {subtitle(CIFAR10)} Below: {subtitle(short)} {COMPARABLE}"
     assert "original study, within the interval" in legend(figure)
 
 
-def test_the_glance_compares_nothing_of_another_data_set():
-    figure = overview_figure.measured_figure(Options(dataset="digits"), reports(0.8))
+def test_the_overview_figure_of_another_data_set_compares_nothing():
+    rows = [row for members in rows_of_runs(0.8).values() for row in members]
+    figure = measured_figure(Options(dataset="digits"), rows)
     assert legend(figure) == ["here"]
     assert figure.get_suptitle() == "Test accuracy on Digits"
     assert not any(axes.texts for axes in figure.axes)

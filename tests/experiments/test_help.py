@@ -1,5 +1,7 @@
 """The help of every experiment."""
 
+import pkgutil
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 
 import experiments
 
-EXPERIMENTS = [path.stem for path in Path(experiments.__path__[0]).glob("*.py") if "def main(" in path.read_text()]
+EXPERIMENTS = [module.name for module in pkgutil.iter_modules(experiments.__path__) if not module.ispkg]
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -24,5 +26,5 @@ def test_help_says_what_the_experiment_does_and_how_to_run_it(name, capsys, monk
 
 def test_the_experiments_are_those_of_the_readme():
     readme = (Path(__file__).parents[2] / "README.md").read_text()
-    assert {"improvements", "hyperparameters", "optimizers", "architecture"} <= set(EXPERIMENTS)
-    assert all(f"| `{name}` |" in readme for name in EXPERIMENTS)
+    table = readme[readme.index("| NAME |") :].split("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(EXPERIMENTS)

@@ -7,18 +7,19 @@ from pathlib import Path
 import pytest
 
 from cnn3 import VARIANTS, ModelConfig, OptimizerConfig, RunConfig
+from cnn3.training.metrics import Metrics
 from experiments.hyperparameters import (
     GRID,
     config,
     grid_table,
     main,
     make_figures,
-    name,
     notes,
     select,
     selected_table,
 )
 from experiments.support.options import Options
+from experiments.support.reported import setting_name
 from experiments.support.runner import run_all
 from tests.helpers import fabricated
 from tests.helpers.compilations import count_compilations
@@ -61,7 +62,8 @@ def test_the_highest_mean_validation_accuracy_is_selected():
 
 def test_the_test_set_has_no_part_in_the_choice():
     runs = grid({(0.001, 128): [0.7], (0.0001, 64): [0.6]})
-    runs[0.0001, 64][0].summary["test"]["accuracy"] = 0.99
+    (run,) = runs[0.0001, 64]
+    runs[0.0001, 64] = [run._replace(summary=run.summary._replace(test=Metrics(0.01, 0.99)))]
     assert select(runs) == (0.001, 128)
 
 
@@ -132,7 +134,7 @@ def test_files_are_all_there_and_agree(folder):
     names = {"summary.json", "table.md", "heatmap.png", "curves_selected.png"}
     assert {path.name for path in folder.iterdir()} == names
     summary = json.loads((folder / "summary.json").read_text())
-    assert [row["name"] for row in summary["rows"]] == list(map(name, GRID))
+    assert [row["name"] for row in summary["rows"]] == [setting_name(*setting) for setting in GRID]
     assert {row["reported"] for row in summary["rows"]} == {None}
     means = {}
     for row, (rate, size) in zip(summary["rows"], GRID, strict=True):
@@ -165,7 +167,9 @@ def test_a_limit_below_the_largest_batch_is_refused_before_training(tmp_path, ca
 def test_a_sweep_of_learning_rates_at_one_batch_size_compiles_the_epoch_once(tmp_path, quick_to_compile):
     options = replace(DIGITS, output=tmp_path, limit=256)
     tiny = ModelConfig(batch_norm=True, channels=(2, 3, 2), hidden=(128,))  # of no other test
-    sweep = {name(setting): replace(config(options, setting), model=tiny) for setting in GRID if setting[1] == 128}
+    sweep = {
+        setting_name(*setting): replace(config(options, setting), model=tiny) for setting in GRID if setting[1] == 128
+    }
     first, *others = sweep.items()
     with count_compilations() as compilations:
         run_all(options, "trial", dict([first]))

@@ -11,9 +11,9 @@ from cnn3 import VARIANTS, RunConfig
 from cnn3.runs.folder import read_history
 from cnn3.runs.metadata import read_versions
 from experiments.improvements import main, make_figures, notes
-from experiments.support import runner as common
+from experiments.support import runner
+from experiments.support.display_names import display_name
 from experiments.support.figures import COMPARABLE
-from experiments.support.names import shown
 from experiments.support.options import Options
 from experiments.support.reported import IMPROVEMENTS
 from experiments.support.run_name import run_name
@@ -106,12 +106,12 @@ def test_table_shows_the_numbers_of_the_summary(output, summary):
     text = (output / "digits" / "improvements" / "table.md").read_text()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     for row in summary["rows"]:
-        start = next(i for i, line in enumerate(cells) if line[0] == shown(row["name"]))
+        start = next(i for i, line in enumerate(cells) if line[0] == display_name(row["name"]))
         for i, split in enumerate(("train", "validation", "test")):
             numbers = [f"{row['mean'][split][metric]:.4f}" for metric in ("accuracy", "loss")]
             assert cells[start + i][1:] == [split, *numbers]
         speed = f"{row['mean']['images_per_second']:.0f}"
-        assert [shown(row["name"]), "3136", "all epochs done", "1", "1", speed] in cells
+        assert [display_name(row["name"]), "3136", "all epochs done", "1", "1", speed] in cells
     assert "Data set digits, the first 128 training images; 1 epoch; 1 seed (3136); protocol corrected." in text
     assert "original study" not in text
     assert ".png" not in text  # one epoch draws no curves
@@ -119,8 +119,8 @@ def test_table_shows_the_numbers_of_the_summary(output, summary):
 
 @pytest.mark.whole
 def test_the_same_command_again_trains_nothing_and_changes_nothing(output, monkeypatch, capsys):
-    monkeypatch.setattr(common, "fit", None)
-    monkeypatch.setattr(common, "load", None)
+    monkeypatch.setattr(runner, "fit", None)
+    monkeypatch.setattr(runner, "load", None)
     before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
     assert main([*DIGITS, "--output", str(output)]) == 0
     assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
@@ -142,7 +142,7 @@ def test_cifar10_stands_beside_the_original_numbers(output):
     assert numbers[:2] == [["0.7750", "0.7759 to 0.7760", "0.6400"], ["0.8014", "0.8206", "0.5361"]]  # figure 3
     assert numbers[-1] == ["0.7549", "0.7585 to 0.7586", "0.6981"]  # figure 12
     (run,) = rows[0].runs
-    assert float(table.rows[1][5]) == pytest.approx(100 * (run.summary["validation"]["accuracy"] - 0.8206), abs=0.005)
+    assert float(table.rows[1][5]) == pytest.approx(100 * (run.summary.validation.accuracy - 0.8206), abs=0.005)
     text = " ".join(notes(Options()))
     assert "protocol published" in text
     assert "0.8138 (figure 3) and 0.8148 (section 8)" in text
@@ -206,7 +206,7 @@ BAD = {
     "an unknown protocol": (["--protocol", "fixed"], "'fixed'"),
     "negative epochs": (["--epochs", "-1"], "epochs must be a whole number from 1"),
     "no epochs": (["--epochs", "0"], "epochs must be a whole number from 1"),
-    "no seeds": (["--seeds", "0"], "seeds must be a whole number from 1"),
+    "no seeds": (["--seeds", "0"], "seeds must be an integer from 1"),
     "no images": (["--limit", "0"], "limit must be"),
     "fewer images than a batch": (["--limit", "127"], "limit must be at least 128"),
     "more images than there are": (["--limit", "1295"], "digits has 1294 training images"),
@@ -218,7 +218,7 @@ BAD = {
 
 @pytest.mark.parametrize(("given", "named"), BAD.values(), ids=BAD)
 def test_bad_input_is_one_line_before_any_training(given, named, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(common, "fit", None)
+    monkeypatch.setattr(runner, "fit", None)
     file = tmp_path / "file"
     file.write_text("")
     output = tmp_path / "results"

@@ -15,22 +15,24 @@ from cnn3.analysis.latent import latents, scores
 from cnn3.nn.network import CNN3
 from cnn3.runs.result import weight_names
 from cnn3.runs.versions import current_versions
+from cnn3.training.metrics import Metrics
 from cnn3.weights.weight_files import save_weights
 from experiments.latent import (
-    LatentSpace,
-    Snapshot,
-    by_snapshot,
+    figure_snapshots,
     main,
     make_figures,
-    missing,
+    missing_snapshots,
     notes,
+    scores_by_name,
     separability_table,
-    shown,
     to_json,
 )
+from experiments.support import latent_space
+from experiments.support.latent_space import LatentSpace, Snapshot
 from experiments.support.options import Options
+from experiments.support.run import Run, RunSummary
 from experiments.support.run_name import run_name
-from experiments.support.runner import Run
+from tests.helpers import fabricated
 from tests.helpers.drawn import written
 from tests.helpers.processes import python
 from tests.helpers.tiny import TINY, initial_weights
@@ -69,16 +71,8 @@ def fabricate(options: Options, epochs: int, best: int, seed: int = 3136) -> Run
     records = history(epochs, best)
     for i, name in enumerate(weight_names(config, records)):
         save_weights(folder / f"{name}.safetensors", CNN3(TINY), initial_weights(CNN3(TINY), seed + i))
-    record = records[best] if records else None
-    summary = {
-        "epochs": epochs,
-        "best_epoch": best if records else None,
-        **dict.fromkeys(("train", "validation", "test"), record and record["train"]),
-        "images_per_second": 1.0 if records else None,
-        "stopped": "epochs" if records else "diverged",
-        "diverged": None if records else {"epoch": 0, "during": "training", "step": 0},
-    }
-    return Run(config, folder, records, summary, current_versions(config))
+    outcome = fabricated.summary(config, records, Metrics(1.0, 0.9) if records else None)
+    return Run(config, folder, records, RunSummary.from_dict(outcome), current_versions(config))
 
 
 def digits_options(output: Path, **changes) -> Options:
@@ -88,7 +82,7 @@ def digits_options(output: Path, **changes) -> Options:
 def test_stages_are_those_that_the_run_kept(tmp_path):
     options = digits_options(tmp_path)
     space = LatentSpace(options, fabricate(options, 25, best=14))
-    assert [(stage.name, stage.epochs) for stage in space.stages] == [
+    assert [(stage.name, stage.epochs) for stage in space.snapshots] == [
         ("initial", 0),
         ("epoch0", 1),
         ("epoch1", 2),
@@ -98,9 +92,9 @@ def test_stages_are_those_that_the_run_kept(tmp_path):
         ("epoch20", 21),
         ("best", 15),
     ]
-    assert [stage.name for stage in shown(space.stages)] == ["initial", "epoch20", "best"]
-    assert list(map(str, shown(space.stages))) == ["before training", "epoch 21", "best, epoch 15"]
-    assert missing(space) == []
+    assert [stage.name for stage in figure_snapshots(space.snapshots)] == ["initial", "epoch20", "best"]
+    assert list(map(str, figure_snapshots(space.snapshots))) == ["before training", "epoch 21", "best, epoch 15"]
+    assert missing_snapshots(space) == []
 
 
 @pytest.mark.parametrize(
@@ -115,8 +109,8 @@ def test_stages_are_those_that_the_run_kept(tmp_path):
 def test_what_a_short_run_lacks_is_told(epochs, best, names, said, tmp_path):
     options = digits_options(tmp_path, epochs=max(epochs, 1))
     space = LatentSpace(options, fabricate(options, epochs, best))
-    assert [stage.name for stage in shown(space.stages)] == names
-    (note,) = missing(space)
+    assert [stage.name for stage in figure_snapshots(space.snapshots)] == names
+    (note,) = missing_snapshots(space)
     assert said in note
 
 
@@ -129,8 +123,8 @@ def quick(monkeypatch, digits) -> list:
         starts.append(start)
         return values[:, :2]
 
-    monkeypatch.setattr(experiment, "tsne", first_two)
-    monkeypatch.setattr(experiment, "load", lambda *_: digits)
+    monkeypatch.setattr(latent_space, "tsne", first_two)
+    monkeypatch.setattr(latent_space, "load", lambda *_: digits)
     return starts
 
 
@@ -139,26 +133,26 @@ def test_maps_and_scores_are_computed_once(quick, tmp_path, monkeypatch, digits)
     options = digits_options(tmp_path, epochs=2)
     run = fabricate(options, 2, best=0)
     space = LatentSpace(options, run)
-    found = by_snapshot([{stage: space.scores(stage) for stage in space.stages}])
+    found = scores_by_name([{stage: space.scores(stage) for stage in space.snapshots}])
     drawn = make_figures(space, found)
-    journey = space.journey()
-    assert [stage.name for stage in journey] == ["initial", "epoch0", "best", "epoch1"]
+    trajectory = space.trajectory()
+    assert [stage.name for stage in trajectory] == ["initial", "epoch0", "best", "epoch1"]
     assert quick[:3] == [None] * 3  # initial, middle and best begin from the principal components
     assert quick[3] is None
-    for start, before in zip(quick[4:], list(journey.values())[:-1], strict=True):
+    for start, before in zip(quick[4:], list(trajectory.values())[:-1], strict=True):
         assert np.array_equal(start, before)
     assert set(drawn) == {
         *("side_by_side.png", "evolution.png", "evolution.gif", "separability.png"),
     }
     weights = cnn3.load_weights(run.folder / "epoch1.safetensors", CNN3(TINY))
     values = latents(CNN3(TINY), weights, digits.test.images)
-    np.testing.assert_allclose(space.map(space.stages[2]), values[:, :2], rtol=0, atol=2e-7)  # seen: 2.6e-8
-    assert space.scores(space.stages[2]) == pytest.approx(scores(values, digits.test.labels))
+    np.testing.assert_allclose(space.embedding(space.snapshots[2]), values[:, :2], rtol=0, atol=2e-7)  # seen: 2.6e-8
+    assert space.scores(space.snapshots[2]) == pytest.approx(scores(values, digits.test.labels))
 
-    for name in ("tsne", "scores", "load", "trained"):
-        monkeypatch.setattr(experiment, name, None)
+    for name in ("tsne", "scores", "load", "load_trained"):
+        monkeypatch.setattr(latent_space, name, None)
     again = LatentSpace(options, run)
-    assert by_snapshot([{stage: again.scores(stage) for stage in again.stages}]) == found
+    assert scores_by_name([{stage: again.scores(stage) for stage in again.snapshots}]) == found
     assert set(make_figures(again, found)) == set(drawn)
     assert drawn["evolution.gif"] == make_figures(again, found)["evolution.gif"]
 
@@ -167,15 +161,15 @@ def test_the_evolution_shows_the_same_weights_once(quick, tmp_path):
     options = digits_options(tmp_path, epochs=2)
     run = fabricate(options, 2, best=1)
     shutil.copyfile(run.folder / "epoch1.safetensors", run.folder / "best.safetensors")
-    assert [stage.name for stage in LatentSpace(options, run).journey()] == ["initial", "epoch0", "best"]
+    assert [stage.name for stage in LatentSpace(options, run).trajectory()] == ["initial", "epoch0", "best"]
 
 
 def test_other_weights_are_computed_anew(quick, tmp_path):
     options = digits_options(tmp_path, epochs=1)
     run = fabricate(options, 1, best=0)
-    before = LatentSpace(options, run).map(Snapshot("best", 1))
+    before = LatentSpace(options, run).embedding(Snapshot("best", 1))
     save_weights(run.folder / "best.safetensors", CNN3(TINY), initial_weights(CNN3(TINY), 99))
-    assert not np.array_equal(LatentSpace(options, run).map(Snapshot("best", 1)), before)
+    assert not np.array_equal(LatentSpace(options, run).embedding(Snapshot("best", 1)), before)
 
 
 def test_the_published_protocol_takes_all_but_the_best_in_training_mode(quick, tmp_path, digits):
@@ -184,11 +178,11 @@ def test_the_published_protocol_takes_all_but_the_best_in_training_mode(quick, t
         run = fabricate(options, 1, best=0)
         space = LatentSpace(options, run)
         model = CNN3(TINY, protocol == "published")
-        for stage in space.stages:
+        for stage in space.snapshots:
             weights = cnn3.load_weights(run.folder / f"{stage.name}.safetensors", model)
             training = protocol == "published" and stage.name != "best"
             values = latents(model, weights, digits.test.images, training_mode=training)
-            np.testing.assert_allclose(space.map(stage), values[:, :2], rtol=0, atol=2e-5)  # seen: 3.0e-6
+            np.testing.assert_allclose(space.embedding(stage), values[:, :2], rtol=0, atol=2e-5)  # seen: 3.0e-6
         said = " ".join(notes(options, space))
         assert ("in training mode" in said) == (protocol == "published")
 
@@ -200,7 +194,7 @@ def test_seeds_are_summed_up_by_stage(tmp_path):
         Snapshot("epoch4", 5): latent.Scores(0.5, 0.5, 0.1),
         Snapshot("best", 7): latent.Scores(0.9, 0.8, 0.5),
     }
-    found = by_snapshot([first, second])
+    found = scores_by_name([first, second])
     assert separability_table(found).rows == [
         ["before training", "0.2000 ± 0.1414", "0.2000 ± 0.0000", "-0.0500 ± 0.0707"],
         ["epoch 5", "0.5000 (1 of 2)", "0.5000 (1 of 2)", "0.1000 (1 of 2)"],
@@ -243,7 +237,7 @@ def test_from_the_command_line_to_the_files(tmp_path, monkeypatch, capsys):
     assert "original study" not in text
 
     for name in ("tsne", "scores", "load"):
-        monkeypatch.setattr(experiment, name, None)
+        monkeypatch.setattr(latent_space, name, None)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert main(given) == 0
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

@@ -7,12 +7,12 @@ import pytest
 
 from cnn3 import OPTIMIZERS, RunConfig
 from cnn3.config import OptimizerName
-from experiments.optimizers import convergence_table, epochs_to, main, make_figures, notes
+from experiments.optimizers import convergence_table, main, make_figures, notes
 from experiments.support import reported
-from experiments.support.claims import STATEMENTS
-from experiments.support.names import shown
+from experiments.support.display_names import display_name
 from experiments.support.options import Options
-from experiments.support.runner import Run
+from experiments.support.run import Run
+from experiments.support.stated_claims import STATEMENTS
 from experiments.support.tables import Row
 from tests.helpers import fabricated
 from tests.helpers.drawn import colors, legend, lines
@@ -43,9 +43,9 @@ def folder(tmp_path_factory) -> Path:
 
 
 def test_an_accuracy_is_reached_in_the_first_epoch_that_is_as_high():
-    of = run("sgd", [0.3, 0.5, 0.4, 0.61])
-    assert [epochs_to(of, accuracy) for accuracy in (0.3, 0.5, 0.6, 0.7)] == [1, 2, 4, None]
-    assert epochs_to(run("sgd", []), 0.1) is None
+    rising = run("sgd", [0.3, 0.5, 0.4, 0.61])
+    assert [rising.epochs_to(accuracy) for accuracy in (0.3, 0.5, 0.6, 0.7)] == [1, 2, 4, None]
+    assert run("sgd", []).epochs_to(0.1) is None
 
 
 def test_convergence_is_told_of_each_optimizer(runs):
@@ -79,7 +79,7 @@ def test_files_are_all_there_and_agree(folder):
     cells = fabricated.cells(folder)
     for row in rows:
         numbers = [f"{row['mean'][split]['accuracy']:.4f}" for split in ("validation", "test")]
-        (line,) = [line for line in cells if line[0] == shown(row["name"]) and len(line) == 9]
+        (line,) = [line for line in cells if line[0] == display_name(row["name"]) and len(line) == 9]
         assert [cell.split(" ± ")[0] for cell in line[3:5]] == numbers
     text = (folder / "table.md").read_text()
     assert "original study" not in text
@@ -110,7 +110,9 @@ def test_curves_of_single_optimizers_have_the_same_axes_of_values(runs):
 
 def test_cifar10_stands_beside_what_the_original_study_says(monkeypatch, tmp_path, runs, capsys):
     monkeypatch.setattr("experiments.optimizers.run_all", lambda *_: runs)
-    monkeypatch.setattr("experiments.support.publish.provenance", lambda *_: "Its images passed through JPEG once.")
+    monkeypatch.setattr(
+        "experiments.support.publish.describe_source", lambda *_: "Its images passed through JPEG once."
+    )
     assert main(["--output", str(tmp_path)]) == 0
     cells = fabricated.cells(tmp_path / "cifar10" / "optimizers")
     verdicts = {line[0]: line[2] for line in cells}

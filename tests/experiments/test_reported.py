@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from cnn3 import VARIANTS
 from cnn3.training.metrics import Metrics
 from experiments.support import reported
-from experiments.support.reported import comparable, counts, divisor, rescaled
+from experiments.support.reported import comparable, correct_counts, divisor, rescale
 
 
 def test_every_variant_has_its_figure_with_all_splits():
@@ -67,9 +67,9 @@ def test_each_validation_accuracy_is_that_of_one_count_of_images():
     cells = {(size, printed) for (_, size), printed in reported.HYPERPARAMETERS.items()}
     variants = [of.validation for of in reported.IMPROVEMENTS.values()]
     cells |= {(128, of.accuracy) for of in variants if of is not None}
-    assert {len(counts(printed, "validation", size)) for size, printed in cells} == {1}
-    assert list(counts(0.8014, "validation", 128)) == [4103]  # rounded
-    assert list(counts(0.8142, "validation", 128)) == [4169]  # cut
+    assert {len(correct_counts(printed, "validation", size)) for size, printed in cells} == {1}
+    assert list(correct_counts(0.8014, "validation", 128)) == [4103]  # rounded
+    assert list(correct_counts(0.8142, "validation", 128)) == [4169]  # cut
     odd = [printed for _, printed in cells if round(10_000 * printed) % 2]
     assert len(odd) > 3  # which no count of 5,000 images makes, so the divisor was another
 
@@ -79,7 +79,7 @@ def test_comparable_numbers_are_exact():
     assert str(comparable(0.8339, "test", 64)) == "0.8379 to 0.8380"
     assert comparable(0.8339, "test", 64).middle == pytest.approx(0.83795)
     assert str(comparable(0.8263, "test", 128)) == "0.8303"
-    assert rescaled(0.63, "validation", 64) == pytest.approx(0.63 * 5056 / 5000)
+    assert rescale(0.63, "validation", 64) == pytest.approx(0.63 * 5056 / 5000)
 
 
 @given(st.integers(1, 5000), st.sampled_from([64, 128, 256]), st.booleans())

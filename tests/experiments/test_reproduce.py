@@ -14,15 +14,14 @@ from cnn3 import Dataset, RunConfig, load, plots
 from cnn3.data.dataset import CIFAR10_CLASSES
 from experiments import architecture, differences, reproduce, setup
 from experiments.reproduce import EXPERIMENTS, TITLES, Reproduction, main
-from experiments.support import publish, reported
-from experiments.support import runner as common
-from experiments.support.claims import STATEMENTS
+from experiments.support import publish, reported, runner
 from experiments.support.options import Options
-from experiments.support.publish import Report
-from experiments.support.runner import Run
+from experiments.support.report import Report
+from experiments.support.run import Run
+from experiments.support.stated_claims import STATEMENTS
 from experiments.support.tables import Row, results_table, runs_table
 from experiments.support.verdict_tables import interval
-from experiments.support.verdicts import UNJUDGED
+from experiments.support.verdicts import UNJUDGED, judge_experiment
 from tests.helpers import fabricated
 
 # What the original study prints, taken from its pages by hand, by figure or section; tables here have four digits.
@@ -49,19 +48,21 @@ def pretended(name: str, *args, **kwargs) -> Dataset:
 
 def answered(options: Options) -> Report:
     """Stand in for the tuned run, whose weights there are not."""
-    runs = common.run_all(options, "tuned", {"tuned": options.tuned()})["tuned"]
+    runs = runner.run_all(options, "tuned", {"tuned": options.tuned()})["tuned"]
     original = reported.TUNED if options.dataset == "cifar10" else None
     rows = [Row("tuned", runs, original)]
-    return Report("tuned", "The tuned run", rows, [], {"Results": results_table(rows, "run")}, {})
+    verdicts = judge_experiment(options, "tuned", rows)
+    return Report("tuned", "The tuned run", rows, [], {"Results": results_table(rows, "run")}, {}, verdicts)
 
 
 def mapped(options: Options) -> Report:
     """Stand in for the latent space, likewise."""
-    runs = common.run_all(options, "latent", {"tuned": options.tuned()})["tuned"]
+    runs = runner.run_all(options, "latent", {"tuned": options.tuned()})["tuned"]
     seeds = [{"epochs": 1, "neighbours": 0.25, "probe": 0.375, "silhouette": -0.125} for _ in runs]
     stages = [{"stage": "initial", "seeds": seeds}, {"stage": "best", "seeds": [of | {"probe": 0.75} for of in seeds]}]
     rows = [Row("tuned", runs, None, {"latent": stages})]
-    return Report("latent", "The latent space", rows, [], {"Runs": runs_table(rows, "run")}, {})
+    verdicts = judge_experiment(options, "latent", rows)
+    return Report("latent", "The latent space", rows, [], {"Runs": runs_table(rows, "run")}, {}, verdicts)
 
 
 def finished_but(*parts: str):
@@ -70,7 +71,7 @@ def finished_but(*parts: str):
     def read(options: Options, folder: Path, config: RunConfig) -> Run | None:
         if any(part in folder.name for part in parts):
             return None
-        return fabricated.run(config, fabricated.learning(config))
+        return fabricated.run(config, fabricated.learning_curve(config))
 
     return read
 
@@ -81,11 +82,13 @@ def untrained() -> Iterator[None]:
     stand_ins = {"tuned": answered, "latent": mapped}
     experiments = [e._replace(work=stand_ins.get(e.name, e.work)) for e in EXPERIMENTS]
     with ExitStack() as stack:
-        for module in (common, differences, setup):
+        for module in (runner, differences, setup):
             stack.enter_context(patch.object(module, "load", pretended))
-        stack.enter_context(patch.object(common, "fit", fabricated.fit))
+        stack.enter_context(patch.object(runner, "fit", fabricated.fit))
         for module in (differences, publish):
-            stack.enter_context(patch.object(module, "provenance", lambda *_: "Its images passed through JPEG once."))
+            stack.enter_context(
+                patch.object(module, "describe_source", lambda *_: "Its images passed through JPEG once.")
+            )
         stack.enter_context(patch.object(architecture, "training_flops", lambda config: 1e9))  # it takes seconds
         stack.enter_context(patch.object(reproduce, "EXPERIMENTS", tuple(experiments)))
         yield
@@ -258,7 +261,7 @@ def test_at_full_length_the_answer_comes_first(tmp_path):
 
 def test_what_has_not_finished_is_left_out_and_said(tmp_path):
     given = ["--output", str(tmp_path), "--epochs", "2", "--only-finished"]
-    with untrained(), patch.object(common, "_read", finished_but("average", "mixed")):
+    with untrained(), patch.object(runner, "_read", finished_but("average", "mixed")):
         assert main(given) == 0
     said = (tmp_path / "cifar10" / "reproduce" / "report.md").read_text()
     audit = said[said.index("## What the defects of the original program") :].splitlines()

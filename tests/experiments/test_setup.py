@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from cnn3 import load
-from experiments.setup import PROTOCOL_DEFECTS, each_class, layers_table, protocols_table, settings, setup
+from experiments.setup import PROTOCOL_DEFECTS, count_per_class, layers_table, protocols_table, settings, setup
 from experiments.support.options import Options
 from experiments.support.publish import publish
 from experiments.support.reported import REPORTED_SETTINGS
@@ -52,8 +52,8 @@ def test_settings_are_the_reports(digits):
 
 
 def test_classes_are_counted(digits):
-    assert each_class(digits.test.labels) == "28 to 44"
-    assert each_class(np.repeat(np.arange(10), 5000)) == "5,000"
+    assert count_per_class(digits.test.labels) == "28 to 44"
+    assert count_per_class(np.repeat(np.arange(10), 5000)) == "5,000"
 
 
 def test_each_defect_has_its_line_and_the_protocol_in_use():

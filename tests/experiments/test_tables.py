@@ -13,6 +13,7 @@ from experiments.support.reported import IMPROVEMENTS, Accuracy, Reported
 from experiments.support.tables import (
     Row,
     Table,
+    drop_empty_columns,
     format_count,
     format_mean_std,
     format_metric,
@@ -20,7 +21,6 @@ from experiments.support.tables import (
     results_table,
     stop_reasons,
     table_notes,
-    without_empty,
 )
 from tests.helpers import fabricated
 
@@ -84,4 +84,4 @@ def test_original_numbers_stand_beside_their_own_data_set_alone():
 
 def test_columns_with_nothing_in_them_are_left_out():
     table = Table(["a", "b", "c", "d"], [["x", "-", "1", ""], ["y", "-", "-", "-"]], 2, cards=True)
-    assert without_empty(table) == Table(["a", "c"], [["x", "1"], ["y", "-"]], 1, cards=True)
+    assert drop_empty_columns(table) == Table(["a", "c"], [["x", "1"], ["y", "-"]], 1, cards=True)

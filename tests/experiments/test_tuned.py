@@ -19,8 +19,8 @@ from experiments.tuned import (
     classes_table,
     main,
     make_figures,
+    mistakes_shown,
     notes,
-    sheet,
     to_json,
 )
 from tests.helpers.processes import python
@@ -181,7 +181,7 @@ def test_the_reliability_plot_shows_accuracy_and_counts():
 
 def test_the_sheet_shows_the_images_with_both_names():
     of = answers()
-    figure = plots.mistake_grid(sheet(of, CLASSES), "Test")
+    figure = plots.mistake_grid(mistakes_shown(of, CLASSES), "Test")
     panels = [axes for axes in figure.axes if axes.images]
     assert len(panels) == 5
     for axes, i, image in zip(panels, of.mistakes, of.images, strict=True):

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from cnn3 import OPTIMIZERS, PROTOCOLS, VARIANTS, RunConfig
-from experiments.support.claims import STATEMENTS
+from experiments.support.findings import Outcome
 from experiments.support.options import Options
-from experiments.support.outcomes import Outcome
-from experiments.support.printed import CLAIMS, NUMBERS
+from experiments.support.printed_claims import CLAIMS, NUMBERS
 from experiments.support.rules import Claim
+from experiments.support.stated_claims import STATEMENTS
 from experiments.support.tables import Row
 from experiments.support.verdict_tables import counts_table, failing, headline, numbers_table, statements_table
-from experiments.support.verdicts import UNJUDGED, Verdict, count_outcomes, judge, judge_all
+from experiments.support.verdicts import UNJUDGED, Verdict, complete, count_outcomes, judge, judge_experiment
 from tests.helpers import fabricated
 
 OPTIONS = Options()
@@ -172,7 +172,7 @@ def spaced(neighbours: Sequence[float], silhouettes: Sequence[float] = (-0.05, 0
     for (name, epochs), near, silhouette in zip(kept.items(), neighbours, silhouettes, strict=True):
         seed = {"epochs": epochs, "neighbours": near, "probe": near, "silhouette": silhouette}
         stages.append({"stage": name, "seeds": [seed]})
-    return row("tuned", rising(40, 5))._replace(more={"latent": stages})
+    return row("tuned", rising(40, 5))._replace(extra={"latent": stages})
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_separation_must_grow_at_each_step(silhouettes, expected):
 )
 def test_representations_and_accuracy_must_rank_alike(scores, expected):
     stages = [{"stage": f"epoch{e}", "seeds": [{"epochs": e + 1, "neighbours": of}]} for e, of in enumerate(scores)]
-    of = row("tuned", rising(40, 5))._replace(more={"latent": stages})
+    of = row("tuned", rising(40, 5))._replace(extra={"latent": stages})
     assert outcome("latent-performance", of) == expected
 
 
@@ -262,7 +262,7 @@ def test_nothing_judged_or_decided_is_said_so():
 
 def test_tables_hold_every_claim_and_no_measurement_of_a_short_run():
     rows = {"improvements": [row("baseline", flat(0.8)), row("dense", flat(0.7654), epochs=3)]}
-    verdicts = judge_all(rows)
+    verdicts = complete(judge_experiment(OPTIONS, "improvements", rows["improvements"]))
     numbers = numbers_table(verdicts, rows)
     assert len(numbers.rows) == len(NUMBERS)
     assert list(numbers.header)[:5] == ["result", "original study", "made comparable", "ours", "difference"]
@@ -274,7 +274,7 @@ def test_tables_hold_every_claim_and_no_measurement_of_a_short_run():
 
 
 def test_judged_claims_come_first_and_several_seeds_are_counted():
-    rows = {"improvements": [row("baseline", flat(0.8), flat(0.8)), row("batch_norm", flat(0.8), flat(0.8))]}
-    table = statements_table(judge_all(rows))
+    rows = [row("baseline", flat(0.8), flat(0.8)), row("batch_norm", flat(0.8), flat(0.8))]
+    table = statements_table(judge_experiment(OPTIONS, "improvements", rows))
     assert [line[2] == UNJUDGED for line in table.rows] == sorted(line[2] == UNJUDGED for line in table.rows)
     assert dict(zip(table.header, table.rows[0], strict=True))["runs"] == "4 (2 seeds)"

@@ -1,6 +1,7 @@
-"""Runs that were never trained, for what is done with a run's numbers."""
+"""Runs that were never trained, for code that uses the results of runs."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -8,17 +9,18 @@ from unittest.mock import patch
 import numpy as np
 
 from cnn3 import Dataset, Result, RunConfig
+from cnn3.runs.result import Divergence, summarize
 from cnn3.runs.versions import current_versions
-from cnn3.training.metrics import best_epoch, out_of_patience
-from experiments.support import runner as common
-from experiments.support.runner import Run
+from cnn3.training.metrics import Metrics, out_of_patience
+from experiments.support import runner
+from experiments.support.run import Run, RunSummary
 
 SECONDS = 2.0  # an epoch
 IMAGES_PER_SECOND = 500.0
 
 
 def history(accuracies: Sequence[float], seconds: float = SECONDS) -> list[dict[str, Any]]:
-    """Return a history of these validation accuracies."""
+    """Return a history with these validation accuracies."""
     return [
         {
             "epoch": epoch,
@@ -31,26 +33,22 @@ def history(accuracies: Sequence[float], seconds: float = SECONDS) -> list[dict[
     ]
 
 
+def summary(config: RunConfig, records: list[dict[str, Any]], test: Metrics | None) -> dict[str, Any]:
+    """Return what `cnn3.fit` summarises of a history that ends here; without records the run diverged at once."""
+    diverged = None if records else Divergence(0, "training", 1)
+    return summarize(replace(config, epochs=max(len(records), 1)), records, test, diverged)
+
+
 def run(config: RunConfig, accuracies: Sequence[float]) -> Run:
-    """Return a run of these validation accuracies, diverged at once if there are none; test is a hundredth less."""
+    """Return a run with these validation accuracies, diverged at once if there are none; test is 0.01 lower."""
     records = history(accuracies)
-    best = best_epoch(accuracies) if records else None
-    stopped = "patience" if out_of_patience(accuracies, config.patience) else "epochs"
-    summary = {
-        "epochs": len(records),
-        "best_epoch": best,
-        "train": None if best is None else records[best]["train"],
-        "validation": None if best is None else records[best]["validation"],
-        "test": None if best is None else {"loss": 1.01 - accuracies[best], "accuracy": accuracies[best] - 0.01},
-        "images_per_second": IMAGES_PER_SECOND if records else None,
-        "stopped": stopped if records else "diverged",
-        "diverged": None if records else {"epoch": 0, "during": "training", "step": 1},
-    }
-    return Run(config, Path("nowhere"), records, summary, current_versions(config))
+    test = Metrics(1.01 - max(accuracies), max(accuracies) - 0.01) if records else None
+    outcome = RunSummary.from_dict(summary(config, records, test))
+    return Run(config, Path("nowhere"), records, outcome, current_versions(config))
 
 
-def learning(config: RunConfig) -> list[float]:
-    """Return validation accuracies as training makes them: quick at first, then level, with noise by configuration."""
+def learning_curve(config: RunConfig) -> list[float]:
+    """Return validation accuracies as in training: rising fast, then level, with noise drawn by configuration."""
     noise = np.random.default_rng(int(config.digest(), 16))
     level = noise.uniform(0.5, 0.85)
     accuracies: list[float] = []
@@ -60,14 +58,14 @@ def learning(config: RunConfig) -> list[float]:
 
 
 def fit(config: RunConfig, dataset: Dataset, folder: Path, *, label: str, wait: bool, reuse: str) -> Result:
-    """Stand in for `cnn3.fit` without training anything."""
-    done = run(config, learning(config))
-    return Result(config, done.history, done.summary, {})
+    """Return a fabricated result in place of `cnn3.fit`."""
+    fabricated = run(config, learning_curve(config))
+    return Result(config, fabricated.history, fabricated.summary.to_dict(), {})
 
 
 def experiment(main: Callable[[Sequence[str]], int], output: Path, *args: str) -> Path:
-    """Do an experiment on digits with runs that are never trained, and return its output folder."""
-    with patch.object(common, "fit", fit):
+    """Run an experiment on digits without training, and return its output folder."""
+    with patch.object(runner, "fit", fit):
         assert main(["--dataset", "digits", "--output", str(output), *args]) == 0
     (folder,) = {path.parent for path in output.glob("digits/*/table.md")}
     return folder

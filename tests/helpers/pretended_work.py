@@ -8,13 +8,13 @@ from multiprocessing.connection import Connection
 from cnn3 import OutputError
 from cnn3.runs.locks import BusyError
 from cnn3.runs.machine import cores
-from experiments.support.worker import Begun, Ended, Job, Said, Trained
+from experiments.support.worker import EpochDone, Job, LogMessage, RunEnded, RunStarted
 from tests.helpers.fabricated import history
 
 
 def work(job: Job, connection: Connection) -> None:
     """Tell of a run of one epoch, unless it goes wrong."""
-    connection.send(Begun(0, 1))
+    connection.send(RunStarted(0, 1))
     if job.label == "killed twice" or (job.label == "killed once" and job.attempt == 1):
         os.kill(os.getpid(), signal.SIGKILL)
     if job.label == "endless":
@@ -22,11 +22,11 @@ def work(job: Job, connection: Connection) -> None:
     if job.label == "defect":
         raise SystemExit(3)
     if job.label == "impossible":
-        connection.send(Ended(OutputError("the disk is full")))
+        connection.send(RunEnded(OutputError("the disk is full")))
         return
     if job.label == "busy" and not job.wait:
-        connection.send(Ended(BusyError("another process trains it")))
+        connection.send(RunEnded(BusyError("another process trains it")))
         return
-    connection.send(Said(30, f"{job.label}: {len(cores())} cores, {os.environ.get('WHERE')}"))
-    connection.send(Trained(history([0.5])[0]))
-    connection.send(Ended(None))
+    connection.send(LogMessage(30, f"{job.label}: {len(cores())} cores, {os.environ.get('WHERE')}"))
+    connection.send(EpochDone(history([0.5])[0]))
+    connection.send(RunEnded(None))

@@ -322,7 +322,7 @@ def test_what_another_process_trains_is_waited_for_last_and_taken_over_when_it_d
             found = run_all(options, "trial", configs)
     assert asked == [(64, False), (128, False), (64, True)]
     assert lines == [f"{folder} is being trained by process {other.pid} on {socket.gethostname()}: waiting for it"]
-    assert [run.summary["epochs"] for runs in found.values() for run in runs] == [1, 1]
+    assert [run.summary.epochs for runs in found.values() for run in runs] == [1, 1]
 
 
 def test_threads_write_the_same_file_at_once(tmp_path: Path) -> None:

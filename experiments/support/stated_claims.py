@@ -1,8 +1,8 @@
-"""Every result that the original study states in words, in other words, with the rule that decides whether it holds.
+"""Every result that the original study states in words, paraphrased, with the rule that decides whether it holds.
 
-The numbers that it prints in tables are in `experiments.support.printed`. Left out are choices (they are in
-`reported.SETTINGS`), what it expects or quotes of methods in general, and repetitions: a claim made twice has both
-places.
+The numbers in its tables are in `experiments.support.printed_claims`. Not included are its choices (they are in
+`reported.REPORTED_SETTINGS`) and what it expects of methods in general or quotes. A claim made twice is listed once,
+with both places.
 """
 
 from experiments.support.reported import HYPERPARAMETERS, IMPROVEMENTS, setting_name
@@ -22,7 +22,7 @@ from experiments.support.rules import (
     Together,
 )
 
-OTHER_OPTIMIZERS = ("momentum", "rmsprop", "adam")
+EXTENSIONS_OF_SGD = ("momentum", "rmsprop", "adam")
 COMBINATIONS = (
     "batch_norm + dropout",
     "batch_norm + dense",
@@ -30,7 +30,7 @@ COMBINATIONS = (
     "batch_norm + dropout + dense",
 )
 SELECTED = setting_name(0.0001, 64)
-OTHER_SETTINGS = tuple(name for at in HYPERPARAMETERS if (name := setting_name(*at)) != SELECTED)
+OTHER_SETTINGS = tuple(name for setting in HYPERPARAMETERS if (name := setting_name(*setting)) != SELECTED)
 
 
 STATEMENTS = (  # in the order of the experiments that judge them
@@ -62,7 +62,7 @@ STATEMENTS = (  # in the order of the experiments that judge them
         "pooling",
         "section 2",
         "comparison",
-        "Max and average pooling are said elsewhere to differ little.",
+        "Max and average pooling differ little, as other work has found.",
         "architecture",
         Alike("average pooling", "baseline", "validation"),
     ),
@@ -111,7 +111,7 @@ STATEMENTS = (  # in the order of the experiments that judge them
         "batch-norm-chosen",
         "sections 4.3 and 8",
         "comparison",
-        "Of the four networks the one with batch norm is the best and is chosen.",
+        "The network with batch norm is the best of the four and is chosen.",
         "improvements",
         Higher(("batch_norm",), ("baseline", "dropout", "dense"), ("test",)),
     ),
@@ -169,17 +169,13 @@ STATEMENTS = (  # in the order of the experiments that judge them
         "comparison",
         "Of nine pairs, learning rate 0.0001 with batches of 64 has the highest validation accuracy.",
         "hyperparameters",
-        Higher(
-            (SELECTED,),
-            tuple(name for at in HYPERPARAMETERS if (name := setting_name(*at)) != SELECTED),
-            ("validation",),
-        ),
+        Higher((SELECTED,), OTHER_SETTINGS, ("validation",)),
     ),
     Claim(
         "sgd-level",
         "section 6.1",
         "course",
-        "SGD stands at about 0.63 accuracy even at epoch 150.",
+        "SGD has reached an accuracy of only about 0.63 at epoch 150.",
         "optimizers",
         AtEpoch("sgd", 150, 0.63, 64),
     ),
@@ -189,7 +185,7 @@ STATEMENTS = (  # in the order of the experiments that judge them
         "course",
         "SGD alone is so slow that its extensions are needed.",
         "optimizers",
-        Sooner(OTHER_OPTIMIZERS, "sgd", 0.6),
+        Sooner(EXTENSIONS_OF_SGD, "sgd", 0.6),
     ),
     Claim(
         "momentum-faster",
@@ -203,7 +199,7 @@ STATEMENTS = (  # in the order of the experiments that judge them
         "momentum-level",
         "section 6.2",
         "course",
-        "With momentum, accuracy comes to 0.8 only around epoch 120.",
+        "With momentum, accuracy reaches 0.8 only around epoch 120.",
         "optimizers",
         AtEpoch("momentum", 120, 0.8, 64),
     ),
@@ -227,7 +223,7 @@ STATEMENTS = (  # in the order of the experiments that judge them
         "rmsprop-high",
         "section 6.3",
         "comparison",
-        "RMSprop comes to accuracies as high as Adam's.",
+        "RMSprop reaches accuracies as high as Adam's.",
         "optimizers",
         Alike("rmsprop", "adam", "validation"),
     ),
@@ -267,7 +263,7 @@ STATEMENTS = (  # in the order of the experiments that judge them
         "latent-better",
         "section 7",
         "latent space",
-        "The model learns better representations as it is trained: from the start over the middle to the end.",
+        "The model learns better representations as it is trained, from the start to the middle and to the end.",
         "latent",
         Rising((("neighbours", 10_000), ("probe", 5_000))),
     ),
@@ -283,7 +279,7 @@ STATEMENTS = (  # in the order of the experiments that judge them
         "latent-separates",
         "section 8",
         "latent space",
-        "As the model learns, its latent space separates the classes better: from the start over the middle to the "
+        "As the model learns, its latent space separates the classes better, from the start to the middle and to the "
         "end.",
         "latent",
         Separating(0.02),

@@ -15,26 +15,26 @@ import pytest
 
 from cnn3 import OutputError, RunConfig
 from cnn3.runs.machine import cores
-from experiments.support import jobs, places
-from experiments.support.jobs import KilledError, train
-from experiments.support.places import Place, inherited, share_gpus
-from experiments.support.runner import as_it_is
+from experiments.support import placement, worker_pool
+from experiments.support.placement import Placement, inherit_placement, share_gpus
+from experiments.support.runner import identity
 from experiments.support.worker import Job
+from experiments.support.worker_pool import KilledError, train
 from tests.helpers import pretended_work
 from tests.helpers.processes import QUICK_TO_COMPILE, ROOT
 from tests.runs.test_kills import COMMAND, left
 
-HERE = Place(frozenset(sorted(cores())[:1]), {"WHERE": "here"})
+HERE = Placement(frozenset(sorted(cores())[:1]), {"WHERE": "here"})
 
 
 def pretended(*labels: str) -> list[Job]:
-    data = "digits", None, None, as_it_is, "same-code"
+    data = "digits", None, None, identity, "same-code"
     return [Job(RunConfig(seed=seed), Path("nowhere"), label, *data) for seed, label in enumerate(labels)]
 
 
 @pytest.fixture
 def nothing_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "work", pretended_work.work)
+    monkeypatch.setattr(worker_pool, "work", pretended_work.work)
 
 
 @pytest.mark.usefixtures("nothing_trained")
@@ -69,29 +69,29 @@ def test_an_error_ends_all_processes(label, error):
 
 
 def test_places_are_of_one_size(monkeypatch):
-    monkeypatch.setattr(places, "cores", lambda: set(range(2, 9)))
-    assert [sorted(place.cores) for place in places.places(1)] == [[2, 3, 4, 5, 6, 7, 8]]
-    assert [sorted(place.cores) for place in places.places(3)] == [[2, 3], [4, 5], [6, 7]]
-    assert [sorted(place.cores) for place in places.places("auto")] == [[core] for core in range(2, 9)]
-    assert [sorted(place.cores) for place in places.places(8)][6:] == [[8], [2]]
-    assert all(place.env == {} for place in places.places(2))
+    monkeypatch.setattr(placement, "cores", lambda: set(range(2, 9)))
+    assert [sorted(process.cores) for process in placement.placements(1)] == [[2, 3, 4, 5, 6, 7, 8]]
+    assert [sorted(process.cores) for process in placement.placements(3)] == [[2, 3], [4, 5], [6, 7]]
+    assert [sorted(process.cores) for process in placement.placements("auto")] == [[core] for core in range(2, 9)]
+    assert [sorted(process.cores) for process in placement.placements(8)][6:] == [[8], [2]]
+    assert all(process.env == {} for process in placement.placements(2))
 
 
 def test_gpus_are_dealt_out_and_shared(monkeypatch):
-    monkeypatch.setattr(places.jax, "default_backend", lambda: "gpu")
-    monkeypatch.setattr(places.jax, "local_device_count", lambda: 2)
-    monkeypatch.delenv(places.VISIBLE, raising=False)
-    assert [place.env[places.VISIBLE] for place in places.places(3)] == ["0", "1", "0"]
-    monkeypatch.setenv(places.VISIBLE, "5,3")
-    assert [place.env[places.VISIBLE] for place in places.places("auto")] == ["5", "3"]
-    monkeypatch.setenv(places.PREALLOCATE, "true")
+    monkeypatch.setattr(placement.jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(placement.jax, "local_device_count", lambda: 2)
+    monkeypatch.delenv(placement.VISIBLE, raising=False)
+    assert [process.env[placement.VISIBLE] for process in placement.placements(3)] == ["0", "1", "0"]
+    monkeypatch.setenv(placement.VISIBLE, "5,3")
+    assert [process.env[placement.VISIBLE] for process in placement.placements("auto")] == ["5", "3"]
+    monkeypatch.setenv(placement.PREALLOCATE, "true")
     share_gpus()
-    assert os.environ[places.PREALLOCATE] == "true"  # the user's setting goes first
+    assert os.environ[placement.PREALLOCATE] == "true"  # the user's setting goes first
 
 
 def test_a_place_is_inherited_and_given_back():
     before = cores(), dict(os.environ), signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    with inherited(HERE):
+    with inherit_placement(HERE):
         script = "import os, signal; print(len(os.sched_getaffinity(0)), os.environ['WHERE'])"
         assert subprocess.check_output([sys.executable, "-c", script], text=True) == "1 here\n"
         assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
@@ -132,9 +132,9 @@ def test_interrupted_killed_and_resumed_two_at_a_time_each_run_is_as_by_itself(t
     orphans = workers(process)
     assert len(orphans) == 2
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate()
+    _, stderr = process.communicate()
     assert process.returncode == 130
-    assert said.strip() == "interrupted; the same command goes on where it stopped"
+    assert stderr.strip() == "interrupted; run the same command to resume"
     assert psutil.wait_procs(orphans, timeout=10)[1] == []
     behind = epochs(together)
     assert behind < 8
@@ -142,14 +142,14 @@ def test_interrupted_killed_and_resumed_two_at_a_time_each_run_is_as_by_itself(t
     process = start(together, "--jobs", "2")
     until(process, lambda: epochs(together) > behind)
     workers(process)[0].kill()
-    printed, said = process.communicate()
-    assert process.returncode == 0, said
+    stdout, stderr = process.communicate()
+    assert process.returncode == 0, stderr
     killed = r"^(plain|batch_norm), seed 3136: its process was killed \(SIGKILL\); it is tried again$"
-    assert len(re.findall(killed, said, re.MULTILINE)) == 1  # others may tell of a checkpoint that was cut off
-    assert "Traceback" not in said
-    assert "resuming after epoch" in printed
+    assert len(re.findall(killed, stderr, re.MULTILINE)) == 1  # others may tell of a checkpoint that was cut off
+    assert "Traceback" not in stderr
+    assert "going on after epoch" in stdout
 
-    with inherited(Place(HERE.cores, {})):
+    with inherit_placement(Placement(HERE.cores, {})):
         process = start(alone)
     process.communicate()
     assert process.returncode == 0

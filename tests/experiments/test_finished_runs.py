@@ -6,8 +6,8 @@ import pytest
 
 from cnn3 import RunConfig
 from experiments.audit import main
-from experiments.support import runner as common
-from experiments.support.finished import UnfinishedError, absent_seeds, listed, only_finished
+from experiments.support import runner
+from experiments.support.finished_runs import UnfinishedError, describe_missing_seeds, only_finished, shorten
 from experiments.support.options import Options
 from experiments.support.runner import run_all
 from tests.helpers import fabricated
@@ -25,13 +25,13 @@ def refuse(*args, **kwargs):
 @pytest.mark.parametrize(("seeds", "expected"), [((3136, 3137), [3136, 3137]), ((3137,), [3137])])
 def test_finished_runs_are_used_and_none_is_trained(seeds, expected, tmp_path):
     options = Options(output=tmp_path, seeds=2, only_finished=True)
-    with patch.object(common, "_read", read_some(*seeds)), patch.object(common, "fit", refuse):
+    with patch.object(runner, "_read", read_some(*seeds)), patch.object(runner, "fit", refuse):
         runs = run_all(options, "tuned", {"tuned": options.tuned()})
     assert [run.config.seed for run in runs["tuned"]] == expected
 
 
 def test_a_row_without_a_finished_run_is_an_error_of_one_line(tmp_path, capsys):
-    with patch.object(common, "fit", refuse):
+    with patch.object(runner, "fit", refuse):
         assert main(["--output", str(tmp_path), "--only-finished"]) == 2
     assert capsys.readouterr().err.startswith("error: 6 of 6 rows have no finished run: none (corrected); last norm")
 
@@ -41,6 +41,8 @@ def test_which_rows_are_absent_is_said():
     jobs = {(name, config.seed): config for name, config in configs.items()}
     with pytest.raises(UnfinishedError, match="1 of 2 rows have no finished run: b"):
         only_finished(jobs, {configs["a"]: 1, configs["b"]: None})
-    assert listed(list("abcdef")) == "a; b; c; d; and 2 more"
-    assert absent_seeds(3, {"a": [1, 2, 3], "b": [1]}) == ["Some seeds have no finished run here: b (1 of 3)."]
-    assert absent_seeds(1, {"a": [1]}) == []
+    assert shorten(list("abcdef")) == "a; b; c; d; and 2 more"
+    assert describe_missing_seeds(3, {"a": [1, 2, 3], "b": [1]}) == [
+        "Some seeds have no finished run here: b (1 of 3)."
+    ]
+    assert describe_missing_seeds(1, {"a": [1]}) == []

@@ -3,7 +3,7 @@
 import pytest
 
 from experiments.reproduce import EXPERIMENTS
-from experiments.support.captions import PLACES, numbered, title
+from experiments.support.headings import SECTIONS, caption, section_title
 from experiments.support.reported import FIGURES
 
 
@@ -18,19 +18,21 @@ from experiments.support.reported import FIGURES
     ],
 )
 def test_captions_name_the_counterparts(experiment, file, figures):
-    assert numbered(experiment, file, "Words", "cifar10") == f"Words ({figures} of the original study)"
-    assert numbered(experiment, file, "Words", "digits") == "Words"  # which the original study does not have
+    assert caption(experiment, file, "Words", "cifar10") == f"Words ({figures} of the original study)"
+    assert caption(experiment, file, "Words", "digits") == "Words"  # which the original study does not have
 
 
 def test_what_has_no_counterpart_has_its_words_alone():
-    assert numbered("tuned", "confusion.png", "Words", "cifar10") == "Words"
+    assert caption("tuned", "confusion.png", "Words", "cifar10") == "Words"
 
 
 def test_sections_name_their_place():
-    assert title("latent", "The latent space", "digits") == "The latent space"
-    assert title("latent", "The latent space", "cifar10") == "The latent space (section 7 of the original study)"
+    assert section_title("latent", "The latent space", "digits") == "The latent space"
+    assert (
+        section_title("latent", "The latent space", "cifar10") == "The latent space (section 7 of the original study)"
+    )
 
 
 def test_every_experiment_but_two_of_our_own_has_a_place():
-    assert {experiment.name for experiment in EXPERIMENTS} - set(PLACES) == {"audit", "differences"}
-    assert {by for _, by, _ in FIGURES.values()} <= set(PLACES)
+    assert {experiment.name for experiment in EXPERIMENTS} - set(SECTIONS) == {"audit", "differences"}
+    assert {by for _, by, _ in FIGURES.values()} <= set(SECTIONS)

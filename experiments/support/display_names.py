@@ -1,4 +1,4 @@
-"""What a reader reads instead of identifiers, in figures, captions, sentences and tables alike."""
+"""Names for readers, used instead of identifiers in figures, captions, sentences and tables."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,25 +14,27 @@ NAMES: Mapping[str, str] = {  # as in the middle of a sentence
     "tuned": "tuned model",
     "train": "training",
 }
-JOINT = " + "  # of the improvements in a combination
+JOINT = " + "  # between combined improvements
 
 
-def shown(name: str) -> str:
+def display_name(name: str) -> str:
     """Return the name of a data set, row, split, optimizer or setting as in the middle of a sentence."""
     return NAMES.get(name) or JOINT.join(NAMES.get(part, part.replace("_", " ")) for part in name.split(JOINT))
 
 
-def display(name: str) -> str:
-    """Return the name as a title or legend has it, with a capital letter first."""
-    text = shown(name)
+def display_title(name: str) -> str:
+    """Return the name as in a title or legend, with a capital first letter."""
+    text = display_name(name)
     return text[:1].upper() + text[1:]
 
 
-def listing(words: Sequence[str]) -> str:
-    """Return words as a list in a sentence: a, b and c."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+def join_names(names: Sequence[str]) -> str:
+    """Return names as a list in a sentence: a, b and c."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def number_of(count: int, noun: str) -> str:
+def pluralize(count: int, noun: str) -> str:
     """Return a count with its noun: 1 run, 2 runs."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

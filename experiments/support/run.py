@@ -1,0 +1,96 @@
+"""A finished run, as tables, figures and verdicts use it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from cnn3 import RunConfig
+from cnn3.runs.result import Divergence
+from cnn3.runs.versions import Versions, code_mismatch, current_versions, settings_mismatch
+from cnn3.training.metrics import Metrics
+
+StopReason = Literal["epochs", "patience", "diverged"]
+SPLITS, METRICS = ("train", "validation", "test"), ("loss", "accuracy")
+
+
+class RunSummary(NamedTuple):
+    """The outcome of a run, as `cnn3.fit` summarises it.
+
+    Args:
+        epochs: the number of epochs that ended.
+        best_epoch: the index of the epoch of highest validation accuracy. Like the metrics and the speed it is None if
+            the run diverged in its first epoch.
+        train: the training metrics of the best epoch.
+        validation: the validation metrics of the best epoch.
+        test: the test metrics of the best epoch's weights.
+        images_per_second: the training speed, the median over the epochs.
+        stopped: why the run ended.
+        diverged: where a loss was first not finite, None if nowhere.
+    """
+
+    epochs: int
+    best_epoch: int | None
+    train: Metrics | None
+    validation: Metrics | None
+    test: Metrics | None
+    images_per_second: float | None
+    stopped: StopReason
+    diverged: Divergence | None
+
+    @classmethod
+    def from_dict(cls, summary: dict[str, Any]) -> "RunSummary":
+        """Return the summary that `cnn3.fit` returned or `summary.json` holds."""
+        splits = {split: summary[split] and Metrics(**summary[split]) for split in SPLITS}
+        diverged = summary["diverged"] and Divergence(**summary["diverged"])
+        return cls(**{**summary, **splits, "diverged": diverged})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary as `summary.json` holds it."""
+        return {
+            name: value._asdict() if isinstance(value, (Metrics, Divergence)) else value
+            for name, value in self._asdict().items()
+        }
+
+    def metric(self, split: str, name: str) -> float | None:
+        """Return the loss or accuracy of a split, None if the run diverged in its first epoch."""
+        metrics = getattr(self, split)
+        return None if metrics is None else getattr(metrics, name)
+
+
+class Run(NamedTuple):
+    """A finished run.
+
+    Args:
+        config: its configuration.
+        folder: the folder with its files.
+        history: a record for each epoch, as `cnn3.fit` returns it.
+        summary: its outcome.
+        record: the code, data, versions, settings and device that it was made with.
+    """
+
+    config: RunConfig
+    folder: Path
+    history: list[dict[str, Any]]
+    summary: RunSummary
+    versions: Versions
+
+    def version_mismatch(self) -> str | None:
+        """Return how the code, versions and settings of the run differ from the current ones, None if they do not."""
+        current = current_versions(self.config)
+        mismatches = code_mismatch(self.versions, current), settings_mismatch(self.versions, current)
+        return " and ".join(filter(None, mismatches)) or None
+
+    def validation_accuracies(self) -> list[float]:
+        """Return the validation accuracy of each epoch."""
+        return [record["validation"]["accuracy"] for record in self.history]
+
+    def epochs_to(self, accuracy: float) -> int | None:
+        """Return the number of epochs until validation accuracy first reaches a value, None if it never does."""
+        accuracies = enumerate(self.validation_accuracies(), 1)
+        return next((epoch for epoch, value in accuracies if value >= accuracy), None)
+
+
+def metric_values(runs: Iterable[Run], split: str, name: str) -> list[float]:
+    """Return a metric of each run that has it."""
+    values = [run.summary.metric(split, name) for run in runs]
+    return [value for value in values if value is not None]

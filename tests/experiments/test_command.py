@@ -1,0 +1,81 @@
+"""A command from its arguments to its exit status: errors, messages and signals."""
+
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from cnn3 import ConfigError, DataError, OutputError, WeightsError
+from cnn3.cli import UsageError
+from experiments.support.options import Options, command
+from tests.helpers.processes import ROOT, python
+
+
+@pytest.mark.parametrize("kind", [ConfigError, DataError, OutputError, WeightsError, UsageError])
+def test_an_error_is_one_line_and_status_2(kind, capsys):
+    def fail(given: Options) -> list[Path]:
+        raise kind(f"{given.epochs} of\n  these")
+
+    assert command(Options, fail, "trial", "", ["--epochs", "7"]) == 2
+    said = capsys.readouterr()
+    assert said.err == "error: 7 of these\n"
+    assert said.out == ""
+
+
+def test_a_defect_of_the_program_is_not_hidden():
+    def fail(given: Options) -> list[Path]:
+        raise KeyError(given)
+
+    with pytest.raises(KeyError):
+        command(Options, fail, "trial", "", [])
+
+
+def test_paths_are_printed_and_signals_are_left_as_they_were(capsys):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    assert command(Options, lambda given: [given.output / "a", Path("b")], "trial", "", ["--output", "c"]) == 0
+    assert capsys.readouterr().out == "wrote c/a\nwrote b\n"
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_a_command_in_a_thread_leaves_signals_alone(capsys):
+    with ThreadPoolExecutor(1) as thread:
+        assert (
+            thread.submit(command, Options, lambda given: [given.output], "trial", "", ["--output", "c"]).result() == 0
+        )
+    assert capsys.readouterr().out == "wrote c\n"
+
+
+def test_a_message_goes_without_the_name_of_its_logger():
+    script = (
+        "import logging\n"
+        "from experiments.support.options import Options, command\n"
+        "command(Options, lambda given: logging.getLogger('cnn3.runs.fit').warning('damaged') or [], 'trial', '', [])\n"
+    )
+    done = python("-c", script)
+    assert (done.returncode, done.stderr) == (0, "damaged\n")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_process_at_once_though_the_main_thread_is_busy(number, status):
+    # a compiled epoch keeps the interpreter from running signal handlers, as a sleep that is taken up again does
+    script = (
+        "import signal, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored, where tests run in the background
+        "from experiments.support.options import Options, command\n"
+        "command(Options, lambda given: print('busy', flush=True) or time.sleep(600), 'trial', '', [])\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "busy\n"
+        os.kill(process.pid, number)
+        _, said = process.communicate()
+    assert process.returncode == status
+    assert said.strip() == "interrupted; run the same command to resume"
