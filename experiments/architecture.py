@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cnn3 import VARIANTS, ModelConfig, plots
-from cnn3.analysis.cost import parameters, training_flops
+from cnn3.analysis.cost import count_parameters, training_flops
 from cnn3.config import SEED
 from experiments.support import figures, reported
 from experiments.support.cache import cached
@@ -112,7 +112,7 @@ def cost(options: Options, runs: Sequence[Run]) -> dict[str, float]:
     It is kept on disk, since XLA's count takes a second or two.
     """
     config = runs[0].config
-    names = {"parameters": parameters, "training_flops_per_image": training_flops}
+    names = {"parameters": count_parameters, "training_flops_per_image": training_flops}
     key = {"config": asdict(replace(config, seed=SEED)), "cnn3": version("cnn3"), "jax": version("jax")}
 
     def compute() -> dict[str, np.ndarray]:

@@ -16,7 +16,16 @@ from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
 from cnn3 import load, plots
-from cnn3.analysis.latent import EARLY_EXAGGERATION, ITERATIONS, NEIGHBORS, PERPLEXITY, Scores, latents, scores, tsne
+from cnn3.analysis.latent import (
+    EARLY_EXAGGERATION,
+    ITERATIONS,
+    NEIGHBORS,
+    PERPLEXITY,
+    Separability,
+    compute_latents,
+    measure_separability,
+    tsne,
+)
 from cnn3.data.dataset import CLASS_NAMES, Split
 from cnn3.runs.fit import BEST, INITIAL, snapshot_name, weight_names
 from experiments.support.cache import cached, file_digest
@@ -76,16 +85,16 @@ class LatentSpace:
         key = {"dataset": self.options.dataset}
         return cached(self._folder, "labels", key, lambda: {"labels": self.test.labels})["labels"]
 
-    def scores(self, stage: Snapshot) -> Scores:
+    def scores(self, stage: Snapshot) -> Separability:
         """Return how far apart classes lie."""
 
         def compute() -> dict[str, np.ndarray]:
             print(f"seed {self.run.config.seed}, {stage}: separability")
-            found = scores(self._latents(stage), self.test.labels)
+            found = measure_separability(self._latents(stage), self.test.labels)
             return {name: np.array(value) for name, value in found._asdict().items()}
 
         found = cached(self._folder, "scores", self._key(stage) | {"neighbours": NEIGHBORS}, compute)
-        return Scores(**{name: float(value) for name, value in found.items()})
+        return Separability(**{name: float(value) for name, value in found.items()})
 
     def map(self, stage: Snapshot) -> Map:
         """Return the map of all test images, as the original study makes it."""
@@ -98,7 +107,7 @@ class LatentSpace:
         return cached(self._folder, "map", self._key(stage) | TSNE, compute)["map"]
 
     def journey(self) -> dict[Snapshot, Map]:
-        """Return maps of the first `TRACKED_IMAGES` images in the order of training, each begun where the last one ended.
+        """Return maps of the first `TRACKED_IMAGES` images in training order, each begun where the last one ended.
 
         Of stages that are the same, as the last epoch and the best may be, the later is taken.
         """
@@ -137,7 +146,7 @@ class LatentSpace:
 
     def _latents(self, stage: Snapshot) -> Float[np.ndarray, "n latent"]:
         model, weights = load_trained(self.run, stage.name)
-        return latents(model, weights, self.test.images, training_mode=self._training_mode(stage))
+        return compute_latents(model, weights, self.test.images, training_mode=self._training_mode(stage))
 
 
 def latent(options: Options) -> Report:
@@ -155,10 +164,11 @@ def latent(options: Options) -> Report:
     return Report(NAME, TITLE, rows, notes(options, spaces[0]), tables, make_figures(spaces[0], found))
 
 
-Found = Mapping[str, Sequence[tuple[Snapshot, Scores] | None]]  # by stage's name, one a seed, None where it has none
+# By stage's name, one a seed, None where it has none.
+Found = Mapping[str, Sequence[tuple[Snapshot, Separability] | None]]
 
 
-def by_snapshot(seeds: Sequence[Mapping[Snapshot, Scores]]) -> Found:
+def by_snapshot(seeds: Sequence[Mapping[Snapshot, Separability]]) -> Found:
     """Return the scores of each stage that any seed has, in the order of training and the best last."""
     stages = sorted({stage for seed in seeds for stage in seed}, key=lambda stage: (stage.name == BEST, stage.epochs))
     given = [{stage.name: (stage, of) for stage, of in seed.items()} for seed in seeds]
@@ -282,7 +292,7 @@ def separability(options: Options, found: Found) -> Figure:
     return plots.separability(epochs, panels, best, title, trained_on(options))
 
 
-def one_or_nan(one: tuple[Snapshot, Scores] | None, field: str) -> float:
+def one_or_nan(one: tuple[Snapshot, Separability] | None, field: str) -> float:
     """Return a score, not a number where the seed has no such stage."""
     return np.nan if one is None else getattr(one[1], field)
 

@@ -63,7 +63,7 @@ def separability(
     title: str,
     subtitle: str = "",
 ) -> Figure:
-    """Return curves of what `cnn3.analysis.latent.scores` says against the epochs trained, a panel for each heading.
+    """Return curves of class separability against the epochs trained, a panel for each heading.
 
     Args:
         epochs: trained before each stage.

@@ -164,7 +164,7 @@ class RunFolder:
         """Leave the checkpoints up to one, and make sure before an epoch is trained that others can be written."""
         kept = {str(epoch) for epoch in _epochs(self.path) if epoch <= newest}
         folder = files.make_folder(self.path / CHECKPOINTS, "--output or --runs")
-        surplus = (name for name in files.listing(folder) if name.partition(".")[0] not in kept)
+        surplus = (name for name in files.list_names(folder) if name.partition(".")[0] not in kept)
         for name in sorted(surplus, key=lambda name: not name.endswith(SUFFIX)):  # checksums first, as in `_remove`
             files.remove(folder / name)
 
@@ -255,7 +255,7 @@ def read_outcome(path: Path, config: RunConfig) -> Outcome | None:
         DamagedError: a file is not as the run left it.
         OutputError: the folder holds another run, or a file cannot be read.
     """
-    if SUMS not in files.listing(path):
+    if SUMS not in files.list_names(path):
         return None
     check_owner(path, config)
     if missing := leaves([]) - files.verify(path, path / SUMS):
@@ -279,5 +279,5 @@ def _lines(history: Sequence[Mapping[str, Any]]) -> str:
 
 def _epochs(path: Path) -> list[int]:
     """Return the epochs, in rising order, whose checkpoints have their checksums."""
-    stems = (name.removesuffix(SUFFIX) for name in files.listing(path / CHECKPOINTS) if name.endswith(SUFFIX))
+    stems = (name.removesuffix(SUFFIX) for name in files.list_names(path / CHECKPOINTS) if name.endswith(SUFFIX))
     return sorted(int(stem) for stem in stems if stem.isdecimal())

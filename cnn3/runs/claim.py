@@ -49,7 +49,7 @@ def read_record(path: Path) -> Record:
         OutputError: it cannot be read.
     """
     try:
-        record = json.loads(files.read_kept(path, VERSIONS))
+        record = json.loads(files.read_shared(path, VERSIONS))
     except (DamagedError, ValueError):
         return {}
     valid = isinstance(record, dict) and all(isinstance(value, str) for value in record.values())
@@ -78,7 +78,7 @@ def _text(record: Record) -> str:
 def _read_config(path: Path) -> RunConfig | None:
     """Return the configuration in a folder, or None if there is none or it is damaged."""
     try:
-        return RunConfig.from_json(files.read_kept(path, CONFIG).decode())
+        return RunConfig.from_json(files.read_shared(path, CONFIG).decode())
     except (DamagedError, ConfigError, UnicodeDecodeError):
         return None
 
@@ -87,7 +87,7 @@ def _recorded_digests(path: Path, name: str) -> set[str]:
     """Return the digests that a folder's checksums, of the end and of checkpoints, have of a file."""
     digests: set[str] = set()
     checkpoints = path / CHECKPOINTS
-    for sums in (path / SUMS, *(checkpoints / file for file in files.listing(checkpoints) if file.endswith(SUFFIX))):
+    for sums in (path / SUMS, *(checkpoints / file for file in files.list_names(checkpoints) if file.endswith(SUFFIX))):
         with suppress(DamagedError):
             digests |= {digest for of, digest in files.read_checksums(sums).items() if of == name}
     return digests

@@ -11,7 +11,7 @@ import pytest
 import cnn3
 from cnn3 import PROTOCOLS, RunConfig
 from cnn3.analysis import latent
-from cnn3.analysis.latent import latents, scores
+from cnn3.analysis.latent import compute_latents, measure_separability
 from cnn3.nn.network import CNN3
 from cnn3.runs.fit import weight_names
 from cnn3.runs.record import current_record
@@ -151,9 +151,9 @@ def test_maps_and_scores_are_computed_once(quick, tmp_path, monkeypatch, digits)
         *("side_by_side.png", "evolution.png", "evolution.gif", "separability.png"),
     }
     weights = cnn3.load_weights(run.folder / "epoch1.safetensors", CNN3(TINY))
-    values = latents(CNN3(TINY), weights, digits.test.images)
+    values = compute_latents(CNN3(TINY), weights, digits.test.images)
     np.testing.assert_allclose(space.map(space.stages[2]), values[:, :2], rtol=0, atol=2e-7)  # seen: 2.6e-8
-    assert space.scores(space.stages[2]) == pytest.approx(scores(values, digits.test.labels))
+    assert space.scores(space.stages[2]) == pytest.approx(measure_separability(values, digits.test.labels))
 
     for name in ("tsne", "scores", "load", "trained"):
         monkeypatch.setattr(experiment, name, None)
@@ -187,18 +187,21 @@ def test_the_published_protocol_takes_all_but_the_best_in_training_mode(quick, t
         for stage in space.stages:
             weights = cnn3.load_weights(run.folder / f"{stage.name}.safetensors", model)
             training = protocol == "published" and stage.name != "best"
-            values = latents(model, weights, digits.test.images, training_mode=training)
+            values = compute_latents(model, weights, digits.test.images, training_mode=training)
             np.testing.assert_allclose(space.map(stage), values[:, :2], rtol=0, atol=2e-5)  # seen: 3.0e-6
         said = " ".join(notes(options, space))
         assert ("in training mode" in said) == (protocol == "published")
 
 
 def test_seeds_are_summed_up_by_stage(tmp_path):
-    first = {Snapshot("initial", 0): latent.Scores(0.1, 0.2, 0.0), Snapshot("best", 3): latent.Scores(0.7, 0.8, 0.3)}
+    first = {
+        Snapshot("initial", 0): latent.Separability(0.1, 0.2, 0.0),
+        Snapshot("best", 3): latent.Separability(0.7, 0.8, 0.3),
+    }
     second = {
-        Snapshot("initial", 0): latent.Scores(0.3, 0.2, -0.1),
-        Snapshot("epoch4", 5): latent.Scores(0.5, 0.5, 0.1),
-        Snapshot("best", 7): latent.Scores(0.9, 0.8, 0.5),
+        Snapshot("initial", 0): latent.Separability(0.3, 0.2, -0.1),
+        Snapshot("epoch4", 5): latent.Separability(0.5, 0.5, 0.1),
+        Snapshot("best", 7): latent.Separability(0.9, 0.8, 0.5),
     }
     found = by_snapshot([first, second])
     assert separability_table(found).rows == [
