@@ -1,4 +1,4 @@
-"""What all command lines share: reading one into a dataclass, and telling in one line what is wrong with it."""
+"""What all command lines share: parsing into a dataclass, and errors of one line."""
 
 import io
 from collections.abc import Sequence
@@ -12,63 +12,63 @@ Options = TypeVar("Options")
 
 
 class UsageError(Exception):
-    """A command line that asks for what cannot be done; the message names the option and what is allowed."""
+    """A command line that cannot be carried out; the message names the option and what is allowed."""
 
 
-def _whole(text: str) -> int:
+def _parse_int(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not a whole number") from None
+        raise ValueError(f"{text!r} is not an integer") from None
 
 
-COUNT = tyro.constructors.PrimitiveConstructorSpec[int | None](  # annotates an option that is a whole number
+# Annotations of an option that is an integer, and of one that is an integer or "auto".
+INT_OPTION = tyro.constructors.PrimitiveConstructorSpec[int | None](
     nargs=1,
     metavar="N",
-    instance_from_str=lambda args: _whole(args[0]),
+    instance_from_str=lambda args: _parse_int(args[0]),
     is_instance=lambda value: value is None or isinstance(value, int),
     str_from_instance=lambda value: [str(value)],
 )
-
-JOBS = tyro.constructors.PrimitiveConstructorSpec[int | Literal["auto"]](  # annotates one that may also be "auto"
+INT_OR_AUTO_OPTION = tyro.constructors.PrimitiveConstructorSpec[int | Literal["auto"]](
     nargs=1,
     metavar="N|auto",
-    instance_from_str=lambda args: "auto" if args[0] == "auto" else _whole(args[0]),
+    instance_from_str=lambda args: "auto" if args[0] == "auto" else _parse_int(args[0]),
     is_instance=lambda value: value == "auto" or isinstance(value, int),
     str_from_instance=lambda value: [str(value)],
 )
 
 
-def parse(kind: type[Options], program: str, about: str, args: Sequence[str] | None = None) -> Options:
+def parse(options_type: type[Options], program: str, description: str, args: Sequence[str] | None = None) -> Options:
     """Return the options of a command line.
 
     Args:
-        kind: a dataclass of the options, whose docstring explains each.
-        program: how it is called, as `python -m cnn3.predict`.
-        about: what `--help` says first.
-        args: the command line; None is the process's own.
+        options_type: a dataclass whose docstring explains each option.
+        program: the command, for example `python -m cnn3.predict`.
+        description: the first paragraph of `--help`.
+        args: the arguments; None means those of the process.
 
     Raises:
-        UsageError: it cannot be understood.
-        SystemExit: it asked for help, which was printed.
+        UsageError: the arguments are not valid.
+        SystemExit: the arguments ask for help, which has been printed.
     """
-    said = io.StringIO()
+    stderr = io.StringIO()
     try:
-        with redirect_stderr(said):
-            return tyro.cli(kind, prog=program, description=about, args=args)
-    except SystemExit as end:
-        if not end.code:
+        with redirect_stderr(stderr):
+            return tyro.cli(options_type, prog=program, description=description, args=args)
+    except SystemExit as stop:
+        if not stop.code:
             raise
-        raise UsageError(f"{_gist(said.getvalue())}; see {program} --help") from None
+        raise UsageError(f"{_first_error(stderr.getvalue())}; see {program} --help") from None
 
 
 def one_line(error: Exception) -> str:
-    """Return what a command says of an error before it ends."""
+    """Return the line that a command prints for an error before it exits."""
     return f"error: {' '.join(str(error).split())}"
 
 
-def _gist(message: str) -> str:
-    """Return what tyro says of an error, without its frame, heading and hints."""
+def _first_error(message: str) -> str:
+    """Return the first error that tyro printed, without its frame, heading and hints."""
     lines = [line.strip("╭╮╰╯│─ ") for line in message.strip().splitlines()]
     paragraphs = [list(part) for rule, part in groupby(lines[1:], lambda line: not line.strip("-")) if not rule]
     return " ".join(paragraphs[0]).removeprefix("Error parsing ").rstrip(".")

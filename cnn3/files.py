@@ -84,7 +84,7 @@ def read(path: Path) -> bytes:
         raise OutputError(f"cannot read {path}, which was just written: {error.strerror}; start again") from None
 
 
-def read_kept(folder: Path, name: str) -> bytes:
+def read_shared(folder: Path, name: str) -> bytes:
     """Return what a file in a folder holds, which another process, and another user, may have written.
 
     Raises:
@@ -99,7 +99,7 @@ def read_kept(folder: Path, name: str) -> bytes:
         raise _refused("read", folder / name, error) from None
 
 
-def listing(folder: Path) -> list[str]:
+def list_names(folder: Path) -> list[str]:
     """Return the names in a folder, none if it is missing.
 
     Raises:
@@ -149,7 +149,7 @@ def read_checksums(path: Path) -> dict[str, str]:
         DamagedError: it is missing or malformed.
         OutputError: it cannot be read.
     """
-    *lines, rest = read_kept(path.parent, path.name).decode(errors="replace").split("\n")
+    *lines, rest = read_shared(path.parent, path.name).decode(errors="replace").split("\n")
     matches = [re.fullmatch(r"([0-9a-f]{64})  ([\w./-]+)", line, re.ASCII) for line in lines]
     if rest or not lines or not all(matches):
         raise DamagedError(f"{path.name} is malformed")
@@ -165,7 +165,7 @@ def verify(folder: Path, sums: Path) -> set[str]:
     """
     expected = read_checksums(sums)
     for name, wanted in expected.items():
-        if digest(read_kept(folder, name)) != wanted:
+        if digest(read_shared(folder, name)) != wanted:
             raise DamagedError(f"{name} is damaged: its checksum is not that in {sums.name}")
     return set(expected)
 

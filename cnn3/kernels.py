@@ -1,4 +1,4 @@
-"""Which kernels compute the blocks here: the fastest on the platform in use, or those that CNN3_KERNELS names."""
+"""Which kernels compute the blocks: the fastest on the platform in use, or those that CNN3_KERNELS names."""
 
 import os
 
@@ -7,17 +7,18 @@ import jax
 from cnn3.config import ConfigError, Precision
 from cnn3.nn.layers import BLOCKS, Block
 
-FASTEST = {("cpu", "fp32"): "winograd", ("gpu", "fp32"): "fused", ("gpu", "bf16"): "fused"}  # as measured; else plain
+# By platform and precision, as measured; for any others it is `plain`.
+FASTEST = {("cpu", "fp32"): "winograd", ("gpu", "fp32"): "fused", ("gpu", "bf16"): "fused"}
 
 
 def default_kernels(precision: Precision = "fp32") -> str:
-    """Return which of `BLOCKS` computes the blocks: the fastest on the platform in use.
+    """Return the name in `BLOCKS` of the block that is fastest on the platform in use.
 
-    In bfloat16 that is never `winograd`: the transforms of Winograd's algorithm would lose too much. The environment
+    It is never `winograd` in bfloat16: the transforms of Winograd's algorithm would lose too much. The environment
     variable `CNN3_KERNELS` overrides the choice; all of `BLOCKS` give the same results up to rounding.
 
     Raises:
-        ConfigError: the variable names none of them.
+        ConfigError: the variable is not such a name.
     """
     name = os.environ.get("CNN3_KERNELS") or FASTEST.get((jax.default_backend(), precision), "plain")
     if name not in BLOCKS:

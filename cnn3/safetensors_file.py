@@ -1,4 +1,4 @@
-"""Safetensors files: mapped into memory, and where a file system cannot do that read as any other."""
+"""Safetensors files: mapped into memory, or read like any other file where the file system cannot map them."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import load
 
-LONGEST_HEADER = 100_000_000  # bytes; the library takes no longer one
+MAX_HEADER_BYTES = 100_000_000  # the library's own limit
 
 
 def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -15,26 +15,26 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
     Raises:
         OSError: it cannot be read.
-        SafetensorError: it is no safetensors file.
-        AttributeError, KeyError: a tensor is of a type that NumPy has not, as one of 8 bits.
+        SafetensorError: it is not a safetensors file.
+        AttributeError, KeyError: a tensor has a type that NumPy lacks, such as an 8-bit float.
     """
     try:
         with safe_open(path, framework="np") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except OSError:  # the library does not tell one that cannot be mapped from one that cannot be read
+    except OSError:  # the library raises the same for a file that cannot be mapped and one that cannot be read
         content = Path(path).read_bytes()
         return load(content), _metadata(content[8 : 8 + _header_length(content)])
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """Return a file's metadata, which stand at its beginning.
+    """Return a file's metadata, reading only its header.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no safetensors file.
+        ValueError: it is not a safetensors file.
     """
     with open(path, "rb") as file:
-        return _metadata(file.read(min(_header_length(file.read(8)), LONGEST_HEADER)))
+        return _metadata(file.read(min(_header_length(file.read(8)), MAX_HEADER_BYTES)))
 
 
 def _header_length(content: bytes) -> int:

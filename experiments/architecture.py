@@ -19,7 +19,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cnn3 import plots
-from cnn3.analysis.cost import parameters, training_flops
+from cnn3.analysis.cost import count_parameters, training_flops
 from cnn3.config import SEED
 from experiments.support import figures, reported
 from experiments.support.cache import cached
@@ -71,7 +71,7 @@ def cost(options: Options, runs: Sequence[Run]) -> dict[str, float]:
     It is cached, since XLA's count takes a second or two.
     """
     config = runs[0].config
-    measures = {"parameters": parameters, "training_flops_per_image": training_flops}
+    measures = {"parameters": count_parameters, "training_flops_per_image": training_flops}
     key = {"config": asdict(replace(config, seed=SEED)), "cnn3": version("cnn3"), "jax": version("jax")}
 
     def compute() -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cnn3 import plots
-from cnn3.analysis.latent import ITERATIONS, NEIGHBORS, PERPLEXITY, Scores
+from cnn3.analysis.latent import ITERATIONS, NEIGHBORS, PERPLEXITY, Separability
 from cnn3.data.dataset import CLASS_NAMES
 from cnn3.runs.layout import BEST, INITIAL, snapshot_name
 from experiments.support.display_names import display_title
@@ -55,13 +55,13 @@ class Scored(NamedTuple):
     """A snapshot of a seed with its scores."""
 
     snapshot: Snapshot
-    scores: Scores
+    scores: Separability
 
 
 ScoresByName = Mapping[str, Sequence[Scored | None]]  # by snapshot name, one for each seed, None if it has none
 
 
-def scores_by_name(seeds: Sequence[Mapping[Snapshot, Scores]]) -> ScoresByName:
+def scores_by_name(seeds: Sequence[Mapping[Snapshot, Separability]]) -> ScoresByName:
     """Return the scores of each snapshot that any seed has, in the order of training and the best last."""
     snapshots = sorted(
         {snapshot for seed in seeds for snapshot in seed}, key=lambda snapshot: (snapshot.name == BEST, snapshot.epochs)

@@ -17,7 +17,7 @@ from typing import Annotated
 import tyro
 
 from cnn3 import files
-from cnn3.cli import COUNT, UsageError
+from cnn3.cli import INT_OPTION, UsageError
 from experiments import (
     architecture,
     audit,
@@ -72,8 +72,8 @@ class Reproduction(Options):
         markdown: the file of the report in Markdown; its links to pictures are relative to this file.
     """
 
-    sweep_epochs: Annotated[int | None, COUNT, _AS_ALL] = None
-    sweep_limit: Annotated[int | None, COUNT, _AS_ALL] = None
+    sweep_epochs: Annotated[int | None, INT_OPTION, _AS_ALL] = None
+    sweep_limit: Annotated[int | None, INT_OPTION, _AS_ALL] = None
     markdown: Annotated[
         Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint=f"(default: {MARKDOWN} in the output folder)")
     ] = None

@@ -13,9 +13,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cnn3 import OPTIMIZERS, PROTOCOLS, VARIANTS, Dataset, ModelConfig, RunConfig, load, plots
-from cnn3.analysis.cost import parameters
-from cnn3.config import LATENT, SEED
-from cnn3.data.loading import VALIDATION
+from cnn3.analysis.cost import count_parameters
+from cnn3.config import LATENT_SIZE, SEED
+from cnn3.data.loading import VALIDATION_FRACTION
 from cnn3.nn.network import CNN3, NUM_CLASSES
 from cnn3.training.augment import IMAGE_SIZE, augment, bounds
 from cnn3.training.state import random_key, weight_shapes
@@ -70,7 +70,7 @@ def layers_table() -> Table:
     for name in dict.fromkeys(key.rsplit(".", 1)[0] for key in tensors):
         weight, bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
         lines.append([name, " x ".join(map(str, weight.shape)), str(bias.size), f"{weight.size + bias.size:,}"])
-    lines.append(["all", "", "", f"{parameters(RunConfig()):,}"])
+    lines.append(["all", "", "", f"{count_parameters(RunConfig()):,}"])
     return Table(["layer", "weights", "biases", "parameters"], lines, 1)
 
 
@@ -88,7 +88,7 @@ def settings(options: Options, dataset: Dataset) -> Mapping[str, str]:
         "per_class": count_per_class(np.concatenate([train_labels, dataset.test.labels])),
         "train_per_class": count_per_class(train_labels),
         "test_per_class": count_per_class(dataset.test.labels),
-        "held_out": f"{VALIDATION:.0%}",
+        "held_out": f"{VALIDATION_FRACTION:.0%}",
         "split": ", ".join(f"{size:,}" for size in used_sizes),
         "padding": str(run.augment.padding),
         "crop": f"{IMAGE_SIZE}x{IMAGE_SIZE}",
@@ -114,7 +114,7 @@ def settings(options: Options, dataset: Dataset) -> Mapping[str, str]:
         "selected": f"{tuned.batch_size}, {tuned.optimizer.learning_rate:g}",
         "momentum": f"{OPTIMIZERS['momentum'].momentum:g}",
         "epochs": str(options.epochs),
-        "latent": str(LATENT),
+        "latent": str(LATENT_SIZE),
         "map": "2",
         "middle": f"{MIDDLE_EPOCH + 1}, of index {MIDDLE_EPOCH} from 0",
     }

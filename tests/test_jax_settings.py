@@ -50,7 +50,7 @@ def test_another_default_generator_changes_no_random_number() -> None:
     """`rbg` draws other numbers than threefry does; a run names its generator, so it does not meet the default."""
     script = (
         "import jax, numpy as np; from cnn3 import ModelConfig\n"
-        "from cnn3.training.step import init_weights, random_key\n"
+        "from cnn3.training.state import init_weights, random_key\n"
         "weights = init_weights(ModelConfig(channels=(2, 2, 2), hidden=(128,)), 3136)\n"
         "print(float(np.sum(np.abs(weights.params['fc1']['kernel']))), jax.random.bits(random_key(7)))\n"
         "print(jax.random.bits(jax.random.key(7)))\n"
@@ -74,9 +74,9 @@ def test_a_gpu_that_jax_does_not_see_is_told_of_once(
     driver = tmp_path / "version"
     if there:
         driver.touch()
-    monkeypatch.setattr(jax_settings, "NVIDIA", (driver,))
+    monkeypatch.setattr(jax_settings, "NVIDIA_PATHS", (driver,))
     monkeypatch.setenv("JAX_PLATFORMS", platforms)
-    jax_settings._tell_of_unseen_gpu.cache_clear()
+    jax_settings._warn_of_unseen_gpu.cache_clear()
     check_jax()
     check_jax()
     lines = [record.getMessage() for record in caplog.records]

@@ -1,1 +1,1 @@
-"""What trained weights say: latent spaces, calibration, and what a network costs."""
+"""Analysis: latent spaces, calibration, and the cost of a configuration."""

@@ -1,4 +1,4 @@
-"""What a configuration costs before it is run: its parameters and its arithmetic."""
+"""The cost of a configuration, known before it runs: its parameters and its arithmetic."""
 
 from functools import cache
 from typing import Any
@@ -21,17 +21,17 @@ from cnn3.training.state import (
 from cnn3.training.step import train_step
 
 
-def parameters(config: RunConfig) -> int:
-    """Return how many numbers a run learns; the running statistics of batch norm are not among them."""
+def count_parameters(config: RunConfig) -> int:
+    """Return the number of trained parameters; running statistics of batch norm are not included."""
     return sum(leaf.size for leaf in jax.tree.leaves(weight_shapes(CNN3(config.model)).params))
 
 
 def training_flops(config: RunConfig) -> float:
-    """Return the floating-point operations of a training step for each image of its batch, by XLA's own count.
+    """Return the floating-point operations of a training step per image of its batch, as XLA counts them.
 
-    The count is of the step as written with `cnn3.nn.layers.plain`, before any compilation, so that it is a property of
-    the network: faster kernels of the same meaning do not change it. A multiply-add is two operations; products with
-    the zeros of the padding are not counted.
+    The step is counted with `cnn3.nn.layers.xla_block` and before compilation, so that the count is a property of the
+    network: faster kernels that compute the same do not change it. A multiply-add is two operations; products with
+    zero padding are not counted.
     """
     spec = make_train_spec(config, xla_block)
     return _step_flops(spec._replace(model=without_dropout_rate(spec.model))) / config.batch_size

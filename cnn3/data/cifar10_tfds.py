@@ -1,4 +1,4 @@
-"""The part of CIFAR-10 that is TFDS's: preparing its records and decoding them, neither with TensorFlow."""
+"""Preparing and decoding CIFAR-10 with TFDS, but without TensorFlow."""
 
 import errno
 import functools
@@ -19,17 +19,17 @@ from tensorflow_datasets.core.download import DownloadError, checksums, download
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
 from cnn3.data.dataset import DataError, Split
-from cnn3.data.paths import ELSEWHERE, VERSION, is_prepared, is_writable
+from cnn3.data.paths import DATA_DIR_HINT, VERSION, is_prepared, is_writable
 
 ARCHIVE = "cifar-10-binary.tar.gz"
 TIMEOUTS = (10.0, 60.0)  # seconds to wait for a connection, and for the next bytes
-OFFLINE = "--dataset digits needs no download"
+OFFLINE_HINT = "--dataset digits needs no download"
 
 
 def decode(root: Path, part: str) -> Split:
     """Return the "train" or the "test" images of the prepared data in `root`, in the order of the records.
 
-    Pillow decodes them, not TFDS, which takes OpenCV where that is installed: JPEG decoders differ.
+    They are decoded by Pillow instead of TFDS, which uses OpenCV if that is installed: JPEG decoders differ.
     """
     source: Any = tfds.data_source(
         f"cifar10:{VERSION}",
@@ -45,16 +45,18 @@ def decode(root: Path, part: str) -> Split:
 
 
 def prepare(root: Path, folder: Path) -> None:
-    """Have TFDS write the records of CIFAR-10 into `folder`, whole or not at all.
+    """Have TFDS write the records of CIFAR-10 into `folder`, all or none of them.
 
     Raises:
-        DataError: it cannot be done; nothing that was begun is left but a finished download.
+        DataError: this failed; partial downloads and records have been removed.
     """
     if folder.exists():
-        raise DataError(f"{folder} lacks dataset_info.json: remove it to have it prepared anew, or {ELSEWHERE}")
+        raise DataError(f"{folder} lacks dataset_info.json: remove it to have it prepared again, or {DATA_DIR_HINT}")
     base = next(path for path in (folder.parent, root, *root.absolute().parents) if path.exists())
     if not is_writable(base):
-        raise DataError(f"cifar10 is not prepared in {root}, and {base} is not writable: {ELSEWHERE}; {OFFLINE}")
+        raise DataError(
+            f"cifar10 is not prepared in {root}, and {base} is not writable: {DATA_DIR_HINT}; {OFFLINE_HINT}"
+        )
     try:
         with _cleanup_on_failure(root):
             builder = Cifar10(data_dir=root, file_format="array_record")
@@ -65,13 +67,13 @@ def prepare(root: Path, folder: Path) -> None:
         if is_prepared(folder):
             return  # another process was faster
         if os.strerror(errno.ENOSPC) in str(error):
-            full = f"the disk of {root} is full: cifar10 needs 500 MB; free them, or {ELSEWHERE}"
+            full = f"the disk of {root} is full: cifar10 needs 500 MB; free some space, or {DATA_DIR_HINT}"
             raise DataError(full) from error
-        raise DataError(f"cannot prepare cifar10 in {root} ({_reason(error)}): mend that, or {ELSEWHERE}") from error
+        raise DataError(f"cannot prepare cifar10 in {root} ({_reason(error)}): fix that, or {DATA_DIR_HINT}") from error
 
 
 class Cifar10(tfds.image_classification.Cifar10, skip_registration=True):  # type: ignore[reportGeneralTypeIssues]
-    """TFDS's builder of CIFAR-10 without the steps that need TensorFlow: opening files and encoding images."""
+    """TFDS's builder of CIFAR-10, without the steps that need TensorFlow: opening files and encoding images."""
 
     VERSION = tfds.core.Version(VERSION)
 
@@ -96,43 +98,43 @@ class Cifar10(tfds.image_classification.Cifar10, skip_registration=True):  # typ
 
 
 def _fetch(root: Path, url: str, dl_manager: Any) -> Path:
-    """Return where CIFAR-10's archive is, once its checksum is known to be the one registered with TFDS.
+    """Return the path of CIFAR-10's archive, after comparing its checksum with the one registered with TFDS.
 
-    TFDS takes the archive from its manual folder if it is there.
+    TFDS uses the archive in its manual folder, if any, instead of downloading it.
 
     Raises:
-        DataError: it cannot be had, or is not the one registered.
+        DataError: it cannot be downloaded, or is not the one registered.
     """
     expected = checksums.get_all_url_infos()[url]
     manual = root / "downloads" / "manual" / ARCHIVE
-    by_hand = f"put {ARCHIVE} in {manual.parent}, or {ELSEWHERE}; {OFFLINE}"
+    hint = f"put {ARCHIVE} in {manual.parent}, or {DATA_DIR_HINT}; {OFFLINE_HINT}"
     if manual.exists():
-        _verify(manual, expected, by_hand)
+        _verify(manual, expected, hint)
     try:
         with _timeouts():
             path = Path(dl_manager.download(url))
     except NonMatchingChecksumError as error:
-        wrong = f"what {url} sent has not the checksum registered with TFDS: try again later, or {by_hand}"
+        wrong = f"the checksum of {url} is not the one registered with TFDS: try again later, or {hint}"
         raise DataError(wrong) from error
     except (requests.RequestException, DownloadError) as error:
-        absent = f"cifar10 is not prepared in {root}, and {url} cannot be downloaded"
-        raise DataError(f"{absent} ({_reason(_root_cause(error))}): {by_hand}") from error
-    _verify(path, expected, by_hand)
+        offline = f"cifar10 is not prepared in {root}, and {url} cannot be downloaded"
+        raise DataError(f"{offline} ({_reason(_root_cause(error))}): {hint}") from error
+    _verify(path, expected, hint)
     return path
 
 
-def _verify(path: Path, expected: checksums.UrlInfo, by_hand: str) -> None:
-    found = checksums.compute_url_info(path)
-    if found != expected:
+def _verify(path: Path, expected: checksums.UrlInfo, hint: str) -> None:
+    actual = checksums.compute_url_info(path)
+    if actual != expected:
         raise DataError(
-            f"{path} is damaged or another file: {int(found.size)} bytes with SHA-256 {found.checksum}, not "
-            f"{int(expected.size)} with {expected.checksum}; remove it to have it downloaded anew, or {by_hand}"
+            f"{path} is damaged or another file: {int(actual.size)} bytes with SHA-256 {actual.checksum}, not "
+            f"{int(expected.size)} with {expected.checksum}; remove it to have it downloaded again, or {hint}"
         )
 
 
 @contextmanager
 def _timeouts() -> Iterator[None]:
-    """Let TFDS give up on a silent host: it has no option for that, waits for ever, and tries for minutes."""
+    """Let TFDS give up on a silent host: it waits forever, retries for minutes, and has no option for either."""
     open_url, retries = downloader._open_url, downloader.MAX_RETRIES
     downloader._open_url = functools.partial(open_url, timeout=TIMEOUTS)
     downloader.MAX_RETRIES = 0

@@ -9,13 +9,24 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int, Int32, UInt8
 
-CIFAR10_CLASSES = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")  # report, eval.py
+CIFAR10_CLASSES = (
+    "plane",
+    "car",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)  # original study, eval.py
 CLASS_NAMES: Mapping[str, tuple[str, ...]] = {"cifar10": CIFAR10_CLASSES, "digits": tuple(map(str, range(10)))}
 DATASETS = tuple(CLASS_NAMES)
 
 
 class DataError(Exception):
-    """Data that cannot be had; the message names the file or option and the remedy."""
+    """Data that is not available; the message names the file or option and the remedy."""
 
 
 class Split(NamedTuple):
@@ -26,7 +37,7 @@ class Split(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A data set as it comes: training images before validation is split off, test images, and a digest of them all."""
+    """A data set before validation images are split off, and a digest of all its images and labels."""
 
     train: Split
     test: Split
@@ -37,7 +48,7 @@ class Source(NamedTuple):
 class Dataset:
     """A data set in memory; a label is an index into `classes`.
 
-    `identity` tells its images and their split from any others; None has `digest` computed from the arrays.
+    `identity` is its `digest` if that is known without the arrays; None has it computed from them.
     """
 
     name: str
@@ -49,7 +60,7 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """Sixteen hexadecimal digits that tell these images, labels and their split from any others."""
+        """Sixteen hexadecimal digits that identify these images, labels and their split."""
         if self.identity is not None:
             return self.identity
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
@@ -57,15 +68,15 @@ class Dataset:
 
 
 def digest_splits(splits: Mapping[str, Split]) -> str:
-    """Return a SHA-256 of images and labels, by the names of their splits."""
+    """Return the SHA-256 of images and labels, by the names of their splits."""
     arrays = {f"{part}.{name}": array for part, split in splits.items() for name, array in split._asdict().items()}
-    digest = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for name, array in sorted(arrays.items()):
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+        sha256.update(f"{name} {array.dtype} {array.shape}".encode())
+        sha256.update(np.ascontiguousarray(array).data)
+    return sha256.hexdigest()
 
 
-def subset(images: Split, indices: Int[np.ndarray, " kept"]) -> Split:
-    """Return the images at these positions."""
-    return Split(images.images[indices], images.labels[indices])
+def subset(split: Split, indices: Int[np.ndarray, " subset"]) -> Split:
+    """Return the images and labels at these indices."""
+    return Split(split.images[indices], split.labels[indices])

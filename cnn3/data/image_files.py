@@ -1,4 +1,4 @@
-"""A user's picture as the network takes it."""
+"""Image files as arrays of the network's input size."""
 
 import warnings
 from pathlib import Path
@@ -9,25 +9,24 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cnn3.training.augment import IMAGE_SIZE
 
-BACKGROUND = "white"  # what lies behind transparent pixels, as where a picture is shown on a page
-SUPPORTED_MODES = frozenset(
-    {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "HSV"}
-)  # up to 8 bits
+BACKGROUND = "white"  # behind transparent pixels, as on a page
+# Of Pillow: up to 8 bits a channel.
+SUPPORTED_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "HSV"})
 
 
 class ImageError(Exception):
-    """A file that cannot be taken as an image; the message names it and the remedy."""
+    """A file that cannot be read as an image; the message names it and the remedy."""
 
 
 def read_image(path: str | Path) -> UInt8[np.ndarray, "32 32 3"]:
-    """Return an image file, of any format that Pillow reads, as 32x32 pixels of red, green and blue.
+    """Return an image file, in any format that Pillow reads, as 32x32 RGB pixels.
 
-    It is turned as its EXIF orientation says, laid on white where it is transparent, cropped to the square in its
-    centre, and resized as the report does it, by Pillow's bilinear filter (eval.py, line 21). An image of 32x32 stays
-    as it is. Of several frames the first is taken.
+    The image is rotated to its EXIF orientation, put on white where it is transparent, cropped to the square in its
+    centre, and resized as in the original study, by Pillow's bilinear filter (eval.py, line 21). An image of 32x32
+    pixels is not changed. Of several frames the first is used.
 
     Raises:
-        ImageError: the file is missing, is no image, is damaged or cut off, or has too many or too deep pixels.
+        ImageError: the file is missing, not an image, damaged or truncated, or has too many or too deep pixels.
     """
     image = _to_rgb(_decode(path), path)
     side = min(image.size)
@@ -37,12 +36,12 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "32 32 3"]:
 
 
 def _decode(path: str | Path) -> Image.Image:
-    """Return the first frame, upright, in whatever mode it has."""
+    """Return the first frame, upright, in its own mode."""
     if not Path(path).is_file():
         raise ImageError(f"there is no file {path}")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of damaged metadata that are not needed
+            warnings.simplefilter("ignore")  # about damaged metadata, which are not used
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 image.load()
@@ -51,13 +50,13 @@ def _decode(path: str | Path) -> Image.Image:
         raise ImageError(f"{path} has more than {Image.MAX_IMAGE_PIXELS} pixels; make it smaller first") from None
     except UnidentifiedImageError:
         raise ImageError(f"{path} is not an image of a format that can be read; save it as PNG or JPEG") from None
-    except Exception as error:  # Pillow's decoders raise almost anything at damage
+    except Exception as error:  # Pillow's decoders raise almost anything for damaged files
         reason = getattr(error, "strerror", None) or f"it is damaged or cut off: {error}"
         raise ImageError(f"cannot read {path}: {reason}") from None
 
 
 def _to_rgb(image: Image.Image, path: str | Path) -> Image.Image:
-    """Return 8 bits a channel, nothing transparent."""
+    """Return the image with 8 bits a channel and without transparency."""
     if image.mode.startswith("I;16"):
         return Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8)).convert("RGB")
     if image.mode not in SUPPORTED_MODES:  # the range of 32-bit pixels is not known

@@ -1,4 +1,4 @@
-"""`load(name)` gives a data set, split into training and validation images as the original program does it."""
+"""`load(name)`: a data set whose training and validation images are split as in the original program."""
 
 import hashlib
 import os
@@ -9,22 +9,23 @@ from jaxtyping import Int
 from cnn3.data import digits, paths
 from cnn3.data.dataset import CLASS_NAMES, DATASETS, DataError, Dataset, subset
 
-VALIDATION = 0.1  # part of the training images that is held out (report, section 1)
+VALIDATION_FRACTION = 0.1  # of the training images (original study, section 1)
 
 
 def load(
     name: str, data_dir: str | os.PathLike | None = None, *, seed: int = 3136, limit: int | None = None
 ) -> Dataset:
-    """Return a data set whose training images are split into train and validation as the report's program does it.
+    """Return a data set whose training images are split into train and validation as in the original program.
 
     Args:
-        name: "cifar10", read (and at first prepared) through TFDS, or "digits", which comes with scikit-learn.
-        data_dir: TFDS's folder; None is TFDS's own rule: TFDS_DATA_DIR, else ~/tensorflow_datasets. Digits need none.
-        seed: draws the validation images; the test set does not depend on it.
-        limit: keep only the first so many training images.
+        name: "cifar10", which TFDS reads (after preparing it once), or "digits", which comes with scikit-learn.
+        data_dir: TFDS's folder; None means TFDS's default: TFDS_DATA_DIR, else ~/tensorflow_datasets. Not used for
+            digits.
+        seed: the seed of the validation split; the test set does not depend on it.
+        limit: keep only the first `limit` training images.
 
     Raises:
-        DataError: an unknown name, a seed or limit out of range, or data that cannot be had.
+        DataError: the name is unknown, the seed or limit is out of range, or the data is not available.
     """
     if name not in DATASETS:
         raise DataError(f"there is no data set {name!r}: choose one of {', '.join(DATASETS)}")
@@ -33,10 +34,9 @@ def load(
     if name == "cifar10":
         from cnn3.data import cifar10
 
-        source = cifar10.read(data_dir)
+        images, test, digest = cifar10.read(data_dir)
     else:
-        source = digits.read()
-    images, test, digest = source
+        images, test, digest = digits.read()
     train, validation = split_indices(len(images.labels), seed)
     if limit is not None and not 1 <= limit <= len(train):
         raise DataError(f"limit {limit} is out of range: {name} has {len(train)} training images")
@@ -45,7 +45,7 @@ def load(
 
 
 def dataset_digest(name: str, data_dir: str | os.PathLike | None, *, seed: int, limit: int | None) -> str | None:
-    """Return the `digest` of what `load` gives without reading images, or None where that cannot be known."""
+    """Return the `digest` of what `load` returns, or None if it is not known without reading the images."""
     if name != "cifar10":
         return None
     from cnn3.data import cifar10
@@ -54,16 +54,18 @@ def dataset_digest(name: str, data_dir: str | os.PathLike | None, *, seed: int, 
     return digest and _identify(digest, 10 * cifar10.PER_CLASS["train"], seed, limit)
 
 
-def _identify(source: str, count: int, seed: int, limit: int | None) -> str:
+def _identify(source_digest: str, count: int, seed: int, limit: int | None) -> str:
     train, validation = (indices.astype("<i8").tobytes() for indices in split_indices(count, seed))
-    return hashlib.sha256(source.encode() + train[: None if limit is None else 8 * limit] + validation).hexdigest()[:16]
+    return hashlib.sha256(
+        source_digest.encode() + train[: None if limit is None else 8 * limit] + validation
+    ).hexdigest()[:16]
 
 
 def describe_source(name: str, data_dir: str | os.PathLike | None = None) -> str:
-    """Return in a sentence where a data set's images come from and what has been done to them.
+    """Return a sentence that says where a data set's images come from and how they were processed.
 
     Args:
-        name: as for `load`, which has been called before: CIFAR-10 is prepared.
+        name: as for `load`, which must have been called before so that CIFAR-10 is prepared.
         data_dir: as for `load`.
 
     Raises:
@@ -75,16 +77,16 @@ def describe_source(name: str, data_dir: str | os.PathLike | None = None) -> str
 
     return (
         f"Its images are those of TensorFlow Datasets {paths.VERSION}, kept without loss."
-        if cifar10.encoding(data_dir) == "PNG"
+        if cifar10.image_encoding(data_dir) == "PNG"
         else "Its images passed through JPEG once, so accuracies may lie a little below those on the original ones."
     )
 
 
 def split_indices(count: int, seed: int) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " validation"]]:
-    """Return which of `count` images are for training and which for validation (report, train.py, lines 58-64).
+    """Return the indices of training and of validation images (original study, train.py, lines 58-64).
 
-    The program shuffles the indices with NumPy's legacy generator and holds out the first tenth.
+    They are shuffled with NumPy's legacy generator, and the first tenth is held out.
     """
     order = np.random.RandomState(seed).permutation(count)
-    held_out = int(VALIDATION * count)
+    held_out = int(VALIDATION_FRACTION * count)
     return order[held_out:], order[:held_out]

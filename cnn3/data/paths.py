@@ -1,14 +1,14 @@
-"""Where CIFAR-10 lies: TFDS's folder, and what may be written there."""
+"""Where CIFAR-10 is: TFDS's folder, and whether it may be written."""
 
 import os
 from pathlib import Path
 
 VERSION = "3.0.2"  # of TFDS's CIFAR-10
-ELSEWHERE = "name another folder with --data-dir or TFDS_DATA_DIR"
+DATA_DIR_HINT = "name another folder with --data-dir or TFDS_DATA_DIR"
 
 
 def tfds_folder(data_dir: str | os.PathLike | None) -> Path:
-    """Return TFDS's folder: what is named, else TFDS_DATA_DIR, else ~/tensorflow_datasets."""
+    """Return TFDS's folder: `data_dir`, else TFDS_DATA_DIR, else ~/tensorflow_datasets."""
     return Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets") if data_dir is None else data_dir).expanduser()
 
 
@@ -18,10 +18,10 @@ def cifar10_folder(root: Path) -> Path:
 
 
 def is_prepared(folder: Path) -> bool:
-    """Whether TFDS has finished with a folder."""
+    """Whether TFDS has finished preparing a folder."""
     return (folder / "dataset_info.json").exists()
 
 
 def is_writable(folder: Path) -> bool:
-    """Whether a folder may be written: one without write permission is left alone even by the superuser."""
+    """Whether a folder may be written; its permissions are respected even when running as root."""
     return bool(folder.stat().st_mode & 0o222) and os.access(folder, os.W_OK)

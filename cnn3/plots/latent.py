@@ -68,7 +68,7 @@ def separability_curves(
     title: str,
     subtitle: str = "",
 ) -> Figure:
-    """Return curves of separability scores against the epochs trained, a panel for each heading.
+    """Return curves of class separability against the epochs trained, a panel for each heading.
 
     Args:
         epochs: trained before each stage.

@@ -1,7 +1,7 @@
-"""Classify image files: a line for each, with its most probable classes and their probabilities.
+"""Classify image files: print a line for each, with the most probable classes and their probabilities.
 
-An image is cropped to the square in its centre and resized to 32x32, so what is to be recognised should fill it. One
-that cannot be read is told of; the others go on, and the exit status is then 1.
+An image is cropped to the square in its centre and resized to 32x32, so the object should fill it. Unreadable images
+are reported and skipped, and the exit status is then 1.
 """
 
 import sys
@@ -16,7 +16,7 @@ import tyro
 from jaxtyping import Float, UInt8
 
 from cnn3 import cli
-from cnn3.cli import COUNT, UsageError
+from cnn3.cli import INT_OPTION, UsageError
 from cnn3.config import PROTOCOLS, ConfigError, ProtocolName
 from cnn3.data.dataset import CLASS_NAMES
 from cnn3.data.image_files import ImageError, read_image
@@ -27,14 +27,14 @@ from cnn3.runs.compilation import cache_compilations
 from cnn3.training.evaluate import EVALUATION_BATCH, predict
 from cnn3.weights.pretrained import TUNED
 from cnn3.weights.torch_layout import WeightsError
-from cnn3.weights.weight_files import Saved, load_model
+from cnn3.weights.weight_files import LoadedModel, load_model
 
 PROGRAM = "python -m cnn3.predict"
 
 Image = UInt8[np.ndarray, "32 32 3"]
-_IMAGES = tyro.conf.arg(metavar="IMAGE...", help_behavior_hint="")
-_SHIPPED = tyro.conf.arg(metavar="FILE", help_behavior_hint="")
-_FROM_FILE = tyro.conf.arg(help_behavior_hint="(default: what the file says)")
+_IMAGES_ARG = tyro.conf.arg(metavar="IMAGE...", help_behavior_hint="")
+_WEIGHTS_ARG = tyro.conf.arg(metavar="FILE", help_behavior_hint="")
+_FROM_FILE_ARG = tyro.conf.arg(help_behavior_hint="(default: what the file says)")
 
 
 @dataclass(frozen=True)
@@ -42,35 +42,36 @@ class Options:
     """The command line.
 
     Args:
-        images: the files, of any size and common format.
-        weights: a safetensors file, as best.safetensors in a run's folder; by default those of CIFAR-10 that come with
-            cnn3.
-        top: how many classes to print, the most probable first.
-        dataset: names the classes, of weights that do not do so themselves.
-        protocol: of the training, of weights that do not tell it: published throws the last norm away.
+        images: image files of any size, in any common format.
+        weights: a safetensors file, such as best.safetensors in a run's folder; by default the weights for CIFAR-10
+            that come with cnn3.
+        top: number of classes to print, the most probable first.
+        dataset: the data set whose classes to name, for weight files that have no class names.
+        protocol: the protocol of the training, for weight files that do not record it: published discards the last
+            norm.
     """
 
-    images: Annotated[tuple[Path, ...], tyro.conf.Positional, _IMAGES]
-    weights: Annotated[Path, _SHIPPED] = TUNED
-    top: Annotated[int, COUNT] = 3
-    dataset: Annotated[Literal["cifar10", "digits"] | None, _FROM_FILE] = None
-    protocol: Annotated[ProtocolName | None, _FROM_FILE] = None
+    images: Annotated[tuple[Path, ...], tyro.conf.Positional, _IMAGES_ARG]
+    weights: Annotated[Path, _WEIGHTS_ARG] = TUNED
+    top: Annotated[int, INT_OPTION] = 3
+    dataset: Annotated[Literal["cifar10", "digits"] | None, _FROM_FILE_ARG] = None
+    protocol: Annotated[ProtocolName | None, _FROM_FILE_ARG] = None
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        the exit status: 0, 1 if some image could not be read, 2 if nothing could be done.
+        the exit status: 0, or 1 if an image could not be read, or 2 after any other error.
     """
     try:
         options = parse(args)
         check_jax()
         cache_compilations()
-        saved, classes = open_weights(options)
+        loaded, classes = open_weights(options)
         images = dict(read_images(options.images))
-        for path, of in zip(images, classify(saved, list(images.values())), strict=True):
-            print(f"{path}: {describe(of, classes, options.top)}")
+        for path, probabilities in zip(images, classify(loaded, list(images.values())), strict=True):
+            print(f"{path}: {describe(probabilities, classes, options.top)}")
     except (UsageError, ConfigError, WeightsError) as error:
         print(cli.one_line(error), file=sys.stderr)
         return 2
@@ -81,35 +82,35 @@ def parse(args: Sequence[str] | None) -> Options:
     """Return the options of a command line.
 
     Raises:
-        UsageError: it cannot be understood.
-        SystemExit: it asked for help, which was printed.
+        UsageError: the arguments are not valid.
+        SystemExit: the arguments ask for help, which has been printed.
     """
     options = cli.parse(Options, PROGRAM, __doc__ or "", args)
     if not options.images:
         raise UsageError(f"name at least one image; see {PROGRAM} --help")
     if not 1 <= options.top <= NUM_CLASSES:
-        raise UsageError(f"--top must be a whole number from 1 to {NUM_CLASSES}, not {options.top}")
+        raise UsageError(f"--top must be an integer from 1 to {NUM_CLASSES}, not {options.top}")
     return options
 
 
-def open_weights(options: Options) -> tuple[Saved, tuple[str, ...]]:
-    """Return the network, its weights and the names of its classes.
+def open_weights(options: Options) -> tuple[LoadedModel, tuple[str, ...]]:
+    """Return the model with its weights, and the names of its classes.
 
     Raises:
-        WeightsError: they cannot be read, or lack what the command line does not tell either.
+        WeightsError: the file cannot be read, or lacks something that the command line does not supply either.
     """
     discard = None if options.protocol is None else PROTOCOLS[options.protocol].discard_last_norm
-    saved = load_model(options.weights, discard_last_norm=discard, block=default_block())
-    classes = saved.classes if options.dataset is None else CLASS_NAMES[options.dataset]
+    loaded = load_model(options.weights, discard_last_norm=discard, block=default_block())
+    classes = loaded.classes if options.dataset is None else CLASS_NAMES[options.dataset]
     if classes is None:
         raise WeightsError(f"{options.weights} does not name its classes; name the --dataset of its training")
     if len(classes) != NUM_CLASSES:
         raise WeightsError(f"{options.weights} names {len(classes)} classes, not {NUM_CLASSES}; name another --dataset")
-    return saved, classes
+    return loaded, classes
 
 
 def read_images(paths: Sequence[Path]) -> Iterator[tuple[Path, Image]]:
-    """Yield the images that can be read, and tell of the others."""
+    """Yield the images that can be read, and report the others on stderr."""
     for path in paths:
         try:
             yield path, read_image(path)
@@ -117,15 +118,15 @@ def read_images(paths: Sequence[Path]) -> Iterator[tuple[Path, Image]]:
             print(cli.one_line(error), file=sys.stderr)
 
 
-def classify(saved: Saved, images: Sequence[Image]) -> Float[np.ndarray, "n classes"]:
+def classify(loaded: LoadedModel, images: Sequence[Image]) -> Float[np.ndarray, "n classes"]:
     """Return the probability of each class for each image.
 
     Raises:
-        WeightsError: they are not finite, which weights of a diverged run bring about.
+        WeightsError: they are not finite, because the training of the weights diverged.
     """
     if not images:
         return np.zeros((0, NUM_CLASSES), np.float32)
-    output = predict(saved.model, min(len(images), EVALUATION_BATCH), saved.weights, np.stack(images))
+    output = predict(loaded.model, min(len(images), EVALUATION_BATCH), loaded.weights, np.stack(images))
     probabilities = np.asarray(jax.nn.softmax(output.logits))
     if not np.isfinite(probabilities).all():
         raise WeightsError("the weights give no finite probabilities; their training has diverged")
@@ -133,7 +134,7 @@ def classify(saved: Saved, images: Sequence[Image]) -> Float[np.ndarray, "n clas
 
 
 def describe(probabilities: Float[np.ndarray, " classes"], classes: Sequence[str], top: int) -> str:
-    """Return the `top` most probable classes in words, as `cat 0.8123, dog 0.1034`."""
+    """Return the `top` most probable classes with their probabilities, for example `cat 0.8123, dog 0.1034`."""
     order = np.argsort(-probabilities, kind="stable")[:top]
     return ", ".join(f"{classes[i]} {probabilities[i]:.4f}" for i in order)
 

@@ -145,7 +145,7 @@ class RunFolder:
         """Remove what is newer than a checkpoint, and make sure before training that others can be written."""
         keep = {str(epoch) for epoch in _epochs(self.path) if epoch <= newest}
         folder = files.make_folder(self.path / CHECKPOINTS, "--output or --runs")
-        surplus = (name for name in files.listing(folder) if name.partition(".")[0] not in keep)
+        surplus = (name for name in files.list_names(folder) if name.partition(".")[0] not in keep)
         for name in sorted(surplus, key=lambda name: not name.endswith(SUMS_SUFFIX)):  # as in `_remove`
             files.remove(folder / name)
 
@@ -238,5 +238,7 @@ def _to_jsonl(history: History) -> str:
 
 def _epochs(path: Path) -> list[int]:
     """Return the epochs, in ascending order, whose checkpoints have their checksums."""
-    stems = (name.removesuffix(SUMS_SUFFIX) for name in files.listing(path / CHECKPOINTS) if name.endswith(SUMS_SUFFIX))
+    stems = (
+        name.removesuffix(SUMS_SUFFIX) for name in files.list_names(path / CHECKPOINTS) if name.endswith(SUMS_SUFFIX)
+    )
     return sorted(int(stem) for stem in stems if stem.isdecimal())

@@ -45,7 +45,7 @@ def read_versions(path: Path) -> Versions:
         OutputError: they cannot be read.
     """
     try:
-        versions = json.loads(files.read_kept(path, VERSIONS))
+        versions = json.loads(files.read_shared(path, VERSIONS))
     except (DamagedError, ValueError):
         return {}
     valid = isinstance(versions, dict) and all(isinstance(value, str) for value in versions.values())
@@ -74,7 +74,7 @@ def _to_json(versions: Versions) -> str:
 def _read_config(path: Path) -> RunConfig | None:
     """Return the configuration in a folder, or None if it is missing or damaged."""
     try:
-        return RunConfig.from_json(files.read_kept(path, CONFIG).decode())
+        return RunConfig.from_json(files.read_shared(path, CONFIG).decode())
     except (DamagedError, ConfigError, UnicodeDecodeError):
         return None
 
@@ -83,7 +83,7 @@ def _recorded_digests(path: Path, name: str) -> set[str]:
     """Return a file's digests in the checksums of a run and of its checkpoints."""
     digests: set[str] = set()
     folder = path / CHECKPOINTS
-    for sums in (path / SUMS, *(folder / file for file in files.listing(folder) if file.endswith(SUMS_SUFFIX))):
+    for sums in (path / SUMS, *(folder / file for file in files.list_names(folder) if file.endswith(SUMS_SUFFIX))):
         with suppress(DamagedError):
             digests |= {digest for file, digest in files.read_checksums(sums).items() if file == name}
     return digests

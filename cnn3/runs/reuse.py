@@ -36,7 +36,7 @@ def read_outcome(path: Path, config: RunConfig) -> Outcome | None:
         DamagedError: a file is not as the run left it.
         OutputError: the folder holds another run, or a file cannot be read.
     """
-    if SUMS not in files.listing(path):
+    if SUMS not in files.list_names(path):
         return None
     check_config(path, config)
     if missing := output_files([]) - files.verify(path, path / SUMS):

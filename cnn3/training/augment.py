@@ -37,8 +37,8 @@ class Bounds(NamedTuple):
     flip: float | Float[Array, ""]
     rotation: float | Float[Array, ""]
     shear: float | Float[Array, ""]
-    smallest: float | Float[Array, ""]  # scale
-    largest: float | Float[Array, ""]
+    min_scale: float | Float[Array, ""]  # scale
+    max_scale: float | Float[Array, ""]
 
 
 class TransformParams(NamedTuple):
@@ -65,7 +65,7 @@ def sample_params(key: PRNGKeyArray, batch: int, bounds: Bounds) -> TransformPar
         flip=jax.random.bernoulli(flip, bounds.flip, (batch,)),
         angle=jax.random.uniform(angle, (batch,), minval=-bounds.rotation, maxval=bounds.rotation),
         shear=jax.random.uniform(shear, (batch,), minval=-bounds.shear, maxval=bounds.shear),
-        scale=jax.random.uniform(scale, (batch,), minval=bounds.smallest, maxval=bounds.largest),
+        scale=jax.random.uniform(scale, (batch,), minval=bounds.min_scale, maxval=bounds.max_scale),
     )
 
 

@@ -10,7 +10,7 @@ from cnn3.nn.network import CNN3
 from cnn3.training.state import Weights, weight_shapes
 
 Tensors = dict[str, np.ndarray]
-COUNTER = "num_batches_tracked"  # torch counts the batches a norm has seen; nothing here depends on it
+BATCH_COUNTER = "num_batches_tracked"  # torch counts the batches of each norm; nothing depends on the count
 TORCH_NAMES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 
 
@@ -19,53 +19,52 @@ class WeightsError(Exception):
 
 
 def to_torch(model: CNN3, weights: Weights) -> Tensors:
-    """Return the weights as PyTorch has them: names, layouts, and the order in which images are flattened."""
+    """Return the weights as PyTorch has them: names, layouts, and the order of flattened features."""
     tensors: Tensors = {}
     for tree in weights:
         for layer, leaves in tree.items():
             for leaf, value in leaves.items():
                 tensors[f"{layer}.{TORCH_NAMES[leaf]}"] = _torch_layout(model, layer, np.asarray(value))
             if "mean" in leaves:
-                tensors[f"{layer}.{COUNTER}"] = np.zeros((), np.int64)
+                tensors[f"{layer}.{BATCH_COUNTER}"] = np.zeros((), np.int64)
     return tensors
 
 
 def from_torch(model: CNN3, tensors: Tensors) -> Weights:
-    """Return the weights that `to_torch` or a PyTorch `state_dict` holds.
+    """Return the weights in the result of `to_torch` or in a PyTorch `state_dict`.
 
     Raises:
-        WeightsError: a tensor is missing, surplus or of another shape.
+        WeightsError: a tensor is missing, unknown or of the wrong shape.
     """
-    expected = weight_shapes(model)
-    given = {name: value for name, value in tensors.items() if not name.endswith(f".{COUNTER}")}
+    remaining = {name: value for name, value in tensors.items() if not name.endswith(f".{BATCH_COUNTER}")}
 
-    def pick(layer: str, leaf: str, like: jax.ShapeDtypeStruct) -> np.ndarray:
+    def take(layer: str, leaf: str, expected: jax.ShapeDtypeStruct) -> np.ndarray:
         name = f"{layer}.{TORCH_NAMES[leaf]}"
-        if name not in given:
+        if name not in remaining:
             raise WeightsError(f"{name} is missing")
-        value = given.pop(name)
-        shape = _torch_layout(model, layer, np.empty(like.shape, np.int8)).shape
+        value = remaining.pop(name)
+        shape = _torch_layout(model, layer, np.empty(expected.shape, np.int8)).shape
         if value.shape != shape:
             raise WeightsError(f"{name} has shape {value.shape}; the model needs {shape}")
-        return _own_layout(model, layer, value, like.shape).astype(like.dtype)
+        return _jax_layout(model, layer, value, expected.shape).astype(expected.dtype)
 
-    picked = (
-        {layer: {leaf: pick(layer, leaf, like) for leaf, like in leaves.items()} for layer, leaves in tree.items()}
-        for tree in expected
+    trees = (
+        {layer: {leaf: take(layer, leaf, shape) for leaf, shape in leaves.items()} for layer, leaves in tree.items()}
+        for tree in weight_shapes(model)
     )
-    weights = Weights(*picked)
-    if given:
-        raise WeightsError(f"{min(given)} is not part of the model")
+    weights = Weights(*trees)
+    if remaining:
+        raise WeightsError(f"{min(remaining)} is not part of the model")
     return weights
 
 
 def infer_config(tensors: Tensors) -> ModelConfig:
-    """Return the shape of the network whose PyTorch tensors these are.
+    """Return the configuration of the network that has these PyTorch tensors.
 
-    Dropout and pooling leave no trace in weights: they are taken to be those of the report's best model, none and max.
+    Tensors do not show dropout and pooling: they are taken from the original study's best model, none and max.
 
     Raises:
-        WeightsError, ConfigError: there is no such network.
+        WeightsError, ConfigError: no network has such tensors.
     """
 
     def shape(name: str, rank: int) -> tuple[int, ...]:
@@ -86,7 +85,7 @@ def infer_config(tensors: Tensors) -> ModelConfig:
 
 
 def _flat_shape(model: CNN3) -> tuple[int, int, int]:
-    """Return height, width and channels of what the first fully connected layer sees flattened."""
+    """Return height, width and channels of the features that the first fully connected layer takes flattened."""
     side = 16 if model.config.dense else 4
     return side, side, model.config.channels[-1]
 
@@ -99,7 +98,7 @@ def _torch_layout(model: CNN3, layer: str, value: np.ndarray) -> np.ndarray:
     return value.T
 
 
-def _own_layout(model: CNN3, layer: str, value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _jax_layout(model: CNN3, layer: str, value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if len(shape) == 4:
         return value.transpose(2, 3, 1, 0)
     value = value.T

@@ -1,9 +1,9 @@
 """Weights as safetensors files, under the names and layouts of the original study's PyTorch program.
 
-A PyTorch user can `load_state_dict` what is saved here, and what that program saves can be loaded here.
+A PyTorch user can `load_state_dict` these files, and files saved by that program can be loaded with cnn3.
 
-A file describes itself: its metadata hold the network's shape, whether its last norm is thrown away, and the names of
-its classes. Tensors do not tell pooling or a discarded norm, and files are copied without what lies beside them.
+A file describes itself, as it may be copied without its run's folder: its metadata hold the model's configuration,
+whether its last norm is discarded, and the names of its classes. Tensors do not show pooling or a discarded norm.
 """
 
 import dataclasses
@@ -23,16 +23,16 @@ from cnn3.nn.network import CNN3
 from cnn3.training.state import Weights
 from cnn3.weights.torch_layout import Tensors, WeightsError, from_torch, infer_config, to_torch
 
-KEY = "cnn3"  # of the description in a file's metadata
+METADATA_KEY = "cnn3"  # of the description in a file's metadata
 
 
 class Description(NamedTuple):
-    """What a file says of its weights.
+    """What a file says about its weights.
 
     Args:
-        model: the network's shape.
-        discard_last_norm: whether the norm after the last hidden layer is computed and thrown away.
-        classes: their names, in the order of the logits; None where not known.
+        model: the model's configuration.
+        discard_last_norm: whether the output of the norm after the last hidden layer is thrown away.
+        classes: names of the classes, in the order of the logits; None if not known.
     """
 
     model: ModelConfig
@@ -53,16 +53,16 @@ class Description(NamedTuple):
         try:
             values = json.loads(text)
             model, discard, classes = (values[name] for name in cls._fields)
-            named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
-            if not isinstance(discard, bool) or not (classes is None or named):
+            strings = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+            if not isinstance(discard, bool) or not (classes is None or strings):
                 raise TypeError
             return cls(ModelConfig.from_fields(model), discard, None if classes is None else tuple(classes))
         except (KeyError, TypeError, ValueError, RecursionError):  # a ConfigError is a ValueError
             raise WeightsError("its description is damaged") from None
 
 
-class Saved(NamedTuple):
-    """A network with its weights, and the names of its classes where the file has them."""
+class LoadedModel(NamedTuple):
+    """A model, its weights, and the names of its classes if the file has them."""
 
     model: CNN3
     weights: Weights
@@ -70,11 +70,11 @@ class Saved(NamedTuple):
 
 
 def save_weights(path: str | Path, model: CNN3, weights: Weights, classes: Sequence[str] | None = None) -> None:
-    """Write the weights as a safetensors file that describes itself.
+    """Write weights as a safetensors file that describes itself.
 
     Args:
-        path: of the file.
-        model: the network.
+        path: where to write the file.
+        model: the model.
         weights: its weights.
         classes: names of the classes, in the order of the logits.
 
@@ -83,14 +83,16 @@ def save_weights(path: str | Path, model: CNN3, weights: Weights, classes: Seque
     """
     tensors = {name: np.ascontiguousarray(value) for name, value in to_torch(model, weights).items()}
     description = Description(model.config, model.discard_last_norm, None if classes is None else tuple(classes))
-    files.write(Path(path), _in_order(save(tensors, metadata={"format": "pt", KEY: description.to_json()})))
+    files.write(
+        Path(path), _sort_metadata(save(tensors, metadata={"format": "pt", METADATA_KEY: description.to_json()}))
+    )
 
 
 def load_weights(path: str | Path, model: CNN3) -> Weights:
     """Read the weights of `model` from a safetensors file.
 
     Raises:
-        WeightsError: the file is missing, is no safetensors file, or does not fit the model.
+        WeightsError: the file is missing, is not a safetensors file, or does not fit the model.
     """
     tensors, _ = _read(path)
     try:
@@ -99,18 +101,18 @@ def load_weights(path: str | Path, model: CNN3) -> Weights:
         raise WeightsError(f"cannot load weights from {path}: {error}") from None
 
 
-def load_model(path: str | Path, *, discard_last_norm: bool | None = None, block: Block = xla_block) -> Saved:
-    """Read a network and its weights from a safetensors file that this module or a PyTorch program wrote.
+def load_model(path: str | Path, *, discard_last_norm: bool | None = None, block: Block = xla_block) -> LoadedModel:
+    """Read a model and its weights from a safetensors file that `save_weights` or a PyTorch program wrote.
 
     Args:
-        path: of the file.
-        discard_last_norm: whether the norm after the last hidden layer is thrown away, as the report's program does;
-            None is what the file says. PyTorch's files say nothing: their shape is that of `infer_config`.
+        path: the file.
+        discard_last_norm: whether to throw the output of the norm after the last hidden layer away, as the original
+            program does; None means as the file says. PyTorch's files say nothing, so their configuration is that of
+            `infer_config`, and with batch norm this argument is required.
         block: the function that computes convolution, norm, ReLU and pooling.
 
     Raises:
-        WeightsError: the file is missing, is no safetensors file, fits no network, or needs `discard_last_norm` and
-            was not given it.
+        WeightsError: the file is missing, is not a safetensors file, fits no model, or requires `discard_last_norm`.
     """
     tensors, text = _read(path)
     try:
@@ -124,15 +126,15 @@ def load_model(path: str | Path, *, discard_last_norm: bool | None = None, block
         if discard is None:
             raise WeightsError("it does not say whether its last norm is used; name the --protocol of its training")
         model = CNN3(config, discard, block)
-        return Saved(model, from_torch(model, tensors), classes)
+        return LoadedModel(model, from_torch(model, tensors), classes)
     except (WeightsError, ConfigError) as error:
         raise WeightsError(f"cannot load weights from {path}: {error}") from None
 
 
-def _in_order(content: bytes) -> bytes:
-    """Return a safetensors file with its metadata in order: the library's is another each time, and files have digests.
+def _sort_metadata(content: bytes) -> bytes:
+    """Return a safetensors file with its metadata sorted: the library's order varies, and files have checksums.
 
-    It begins with the length of its header, which is JSON, filled up with blanks to whole 8 bytes.
+    A file begins with the length of its header, which is JSON, padded with blanks to a multiple of 8 bytes.
     """
     end = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:end])
@@ -143,13 +145,13 @@ def _in_order(content: bytes) -> bytes:
 
 
 def _read(path: str | Path) -> tuple[Tensors, str | None]:
-    """Return the tensors of a safetensors file, and its description if it has one."""
+    """Return the tensors of a safetensors file, and its description or None."""
     try:
         tensors, metadata = safetensors_file.read(path)
     except OSError as error:
         raise WeightsError(f"cannot load weights from {path}: {error.strerror}") from None
     except SafetensorError as error:
         raise WeightsError(f"cannot load weights from {path}: {error}") from None
-    except (AttributeError, KeyError) as error:  # the libraries' answers to types that NumPy has not, as of 8 bits
+    except (AttributeError, KeyError) as error:  # of types that NumPy lacks, such as 8-bit floats
         raise WeightsError(f"cannot load weights from {path}: {error}; save them as float32") from None
-    return tensors, metadata.get(KEY)
+    return tensors, metadata.get(METADATA_KEY)

@@ -8,7 +8,16 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cnn3 import load
-from cnn3.analysis.latent import EARLY_EXAGGERATION, ITERATIONS, NEIGHBORS, PERPLEXITY, Scores, latents, scores, tsne
+from cnn3.analysis.latent import (
+    EARLY_EXAGGERATION,
+    ITERATIONS,
+    NEIGHBORS,
+    PERPLEXITY,
+    Separability,
+    compute_latents,
+    measure_separability,
+    tsne,
+)
 from cnn3.data.dataset import Split
 from cnn3.runs.layout import BEST, INITIAL, snapshot_name
 from cnn3.runs.result import weight_names
@@ -64,16 +73,16 @@ class LatentSpace:
         key = {"dataset": self.options.dataset}
         return cached(self._folder, "labels", key, lambda: {"labels": self.test.labels})["labels"]
 
-    def scores(self, snapshot: Snapshot) -> Scores:
+    def scores(self, snapshot: Snapshot) -> Separability:
         """Return the separability of the classes."""
 
         def compute() -> dict[str, np.ndarray]:
             self._print(snapshot, "separability")
-            values = scores(self._latents(snapshot), self.test.labels)
+            values = measure_separability(self._latents(snapshot), self.test.labels)
             return {name: np.array(value) for name, value in values._asdict().items()}
 
         values = cached(self._folder, "scores", self._key(snapshot) | {"neighbours": NEIGHBORS}, compute)
-        return Scores(**{name: float(value) for name, value in values.items()})
+        return Separability(**{name: float(value) for name, value in values.items()})
 
     def embedding(self, snapshot: Snapshot) -> Embedding:
         """Return the map of all test images, as the original study makes it."""
@@ -126,4 +135,4 @@ class LatentSpace:
 
     def _latents(self, snapshot: Snapshot) -> Float[np.ndarray, "n latent"]:
         model, weights = load_trained(self.run, snapshot.name)
-        return latents(model, weights, self.test.images, training_mode=self._training_mode(snapshot))
+        return compute_latents(model, weights, self.test.images, training_mode=self._training_mode(snapshot))

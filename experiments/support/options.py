@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import tyro
 
 from cnn3 import OPTIMIZERS, PROTOCOLS, VARIANTS, ConfigError, DataError, OutputError, RunConfig, WeightsError, cli
-from cnn3.cli import COUNT, JOBS, UsageError, one_line
+from cnn3.cli import INT_OPTION, INT_OR_AUTO_OPTION, UsageError, one_line
 from cnn3.config import SEED, Precision, ProtocolName
 from cnn3.jax_settings import check_jax
 from cnn3.runs.compilation import cache_compilations
@@ -51,14 +51,14 @@ class Options:
     data_dir: Annotated[Path | None, _DATA_DIR] = None
     output: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("results")
     runs: Annotated[Path | None, _RUNS] = None
-    epochs: Annotated[int, COUNT] = 150
-    seeds: Annotated[int, COUNT] = 1
+    epochs: Annotated[int, INT_OPTION] = 150
+    seeds: Annotated[int, INT_OPTION] = 1
     protocol: ProtocolName = "corrected"
     precision: Precision = "fp32"
-    limit: Annotated[int | None, COUNT, tyro.conf.arg(help_behavior_hint="(default: all)")] = None
+    limit: Annotated[int | None, INT_OPTION, tyro.conf.arg(help_behavior_hint="(default: all)")] = None
     reuse: Reuse = "same-code"
     only_finished: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    jobs: Annotated[int | Literal["auto"], JOBS] = 1
+    jobs: Annotated[int | Literal["auto"], INT_OR_AUTO_OPTION] = 1
 
     def config(self, **changes: Any) -> RunConfig:
         """Return the original study's default run under these options, with some fields changed.

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from cnn3 import VARIANTS, ModelConfig, RunConfig
-from cnn3.analysis.cost import parameters, training_flops
+from cnn3.analysis.cost import count_parameters, training_flops
 
 MODELS = {
     **VARIANTS,
@@ -54,7 +54,7 @@ def test_the_baseline_costs_half_a_gflop():
 def test_larger_batches_share_the_update():
     small, large = (training_flops(RunConfig(batch_size=size)) for size in (64, 256))
     update = (small - large) / (1 / 64 - 1 / 256)
-    assert 8 < update / parameters(RunConfig()) < 32  # operations of Adam a parameter
+    assert 8 < update / count_parameters(RunConfig()) < 32  # operations of Adam a parameter
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -64,4 +64,4 @@ def test_parameters_are_weights_biases_and_two_a_channel_of_a_norm(name):
     expected = sum(9 * inputs * outputs + outputs for _, inputs, outputs in convolutions)
     expected += sum(inputs * outputs + outputs for inputs, outputs in linear)
     expected += 2 * (sum(model.channels) + sum(model.hidden)) if model.batch_norm else 0
-    assert parameters(RunConfig(model=model)) == expected
+    assert count_parameters(RunConfig(model=model)) == expected

@@ -9,7 +9,7 @@ import pytest
 from sklearn.manifold import trustworthiness
 
 import cnn3
-from cnn3.analysis.latent import latents, scores, tsne
+from cnn3.analysis.latent import compute_latents, measure_separability, tsne
 from cnn3.nn.network import CNN3
 from cnn3.training.augment import normalize
 from tests.helpers.tiny import TINY, initial_weights
@@ -41,8 +41,8 @@ def test_latents_are_the_networks_in_either_mode(model, digits):
     weights, images = initial_weights(model), digits.test.images[:86]
     variables, x = weights._asdict(), normalize(jnp.asarray(images))
     inference = jax.jit(partial(model.apply, train=False))(variables, x).latent
-    np.testing.assert_allclose(latents(model, weights, images), inference, rtol=0, atol=1e-5)  # seen: 1.0e-6
-    found = latents(model, weights, images, training_mode=True)
+    np.testing.assert_allclose(compute_latents(model, weights, images), inference, rtol=0, atol=1e-5)  # seen: 1.0e-6
+    found = compute_latents(model, weights, images, training_mode=True)
     in_training = jax.jit(partial(model.apply, train=True, mutable=["batch_stats"]))
     for batch in (slice(0, 64), slice(64, 86)):
         output, _ = in_training(variables, x[batch])
@@ -52,7 +52,7 @@ def test_latents_are_the_networks_in_either_mode(model, digits):
 
 @pytest.mark.parametrize("count", [40, 64])
 def test_one_batch_may_be_all(count, model, digits):
-    found = latents(model, initial_weights(model), digits.test.images[:count], training_mode=True)
+    found = compute_latents(model, initial_weights(model), digits.test.images[:count], training_mode=True)
     assert found.shape == (count, 128)
 
 
@@ -78,14 +78,14 @@ def brute_force(values: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
 @pytest.mark.parametrize("distance", [0, 2, 20])
 def test_scores_are_their_formulas(distance):
     values, labels = clusters(distance)
-    found = scores(values, labels)
+    found = measure_separability(values, labels)
     neighbours, silhouette = brute_force(values, labels)
     assert found.neighbours == pytest.approx(neighbours)
     assert found.silhouette == pytest.approx(silhouette, abs=1e-6)
 
 
 def test_scores_rise_from_chance_to_one_with_distance():
-    near, middle, far = (scores(*clusters(distance, count=300)) for distance in (0, 2, 20))
+    near, middle, far = (measure_separability(*clusters(distance, count=300)) for distance in (0, 2, 20))
     for a, b, c in zip(near, middle, far, strict=True):
         assert a < b < c
     assert near.neighbours == pytest.approx(1 / 3, abs=0.1)
@@ -100,23 +100,23 @@ def test_the_probe_is_linear_standardised_and_scored_on_the_second_half():
     labels = (values[:, 0] > 0).astype(int)
     values[:, 0] *= 1e-6  # without standardising it would not be seen
     values[:, 1] *= 1e6
-    assert scores(values, labels).probe > 0.95
+    assert measure_separability(values, labels).probe > 0.95
     swapped = np.where(np.arange(400) < 200, labels, 1 - labels)  # what the first half teaches is wrong of the second
-    assert scores(values, swapped).probe < 0.05
+    assert measure_separability(values, swapped).probe < 0.05
     ring = np.linalg.norm(values / values.std(0), axis=1) > 1.5  # no line parts a ball from what is around it
-    assert scores(values, ring.astype(int)).probe < 0.75
+    assert measure_separability(values, ring.astype(int)).probe < 0.75
 
 
 def test_scores_of_real_digits(digits):
     pixels = digits.test.images[..., 0].reshape(360, -1).astype(np.float32)
-    found = scores(pixels, digits.test.labels)
+    found = measure_separability(pixels, digits.test.labels)
     neighbours, silhouette = brute_force(pixels[:, ::4], digits.test.labels)
-    assert scores(pixels[:, ::4], digits.test.labels).neighbours == pytest.approx(neighbours)
-    assert scores(pixels[:, ::4], digits.test.labels).silhouette == pytest.approx(silhouette, abs=1e-5)
+    assert measure_separability(pixels[:, ::4], digits.test.labels).neighbours == pytest.approx(neighbours)
+    assert measure_separability(pixels[:, ::4], digits.test.labels).silhouette == pytest.approx(silhouette, abs=1e-5)
     assert found.neighbours > 0.9  # raw pixels of digits are known to be easy
     assert found.probe > 0.9
     shuffled = np.random.default_rng(0).permutation(digits.test.labels)
-    assert scores(pixels, shuffled).neighbours < 0.2
+    assert measure_separability(pixels, shuffled).neighbours < 0.2
 
 
 # t-SNE

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cnn3 import ConfigError, DataError, ModelConfig, OptimizerConfig, Protocol, RunConfig, load
-from cnn3.config import LARGEST, SMALLEST
+from cnn3.config_fields import FLOAT32_MAX, FLOAT32_MIN
 from cnn3.nn.layers import xla_block
 from cnn3.training.optim import hyperparameters
 from cnn3.training.state import init_state, make_train_spec
@@ -67,8 +67,8 @@ def test_json_of_wrong_types_is_refused(changes):
     assert said is None or "\n" not in said
 
 
-steps, parts = st.floats(SMALLEST, LARGEST), st.floats(0, 1, exclude_max=True)
-decays = st.floats(0, LARGEST)
+steps, parts = st.floats(FLOAT32_MIN, FLOAT32_MAX), st.floats(0, 1, exclude_max=True)
+decays = st.floats(0, FLOAT32_MAX)
 without_momentum = st.sampled_from(["sgd", "rmsprop", "adam", "adamw"])
 accepted_runs = st.builds(
     RunConfig,
@@ -102,10 +102,10 @@ def trains_a_step(config: RunConfig) -> None:
 
 
 EXTREMES = [
-    RunConfig(ModelConfig(dropout=1 - 2**-53, channels=(1, 1, 1)), OptimizerConfig("adam", LARGEST, 0.0, 1e-45)),
+    RunConfig(ModelConfig(dropout=1 - 2**-53, channels=(1, 1, 1)), OptimizerConfig("adam", FLOAT32_MAX, 0.0, 1e-45)),
     RunConfig(
         ModelConfig(batch_norm=True, dense=True, channels=(2, 1, 2), hidden=(1, 1, 128), pool="average"),
-        OptimizerConfig("momentum", SMALLEST, 1 - 2**-53, LARGEST),
+        OptimizerConfig("momentum", FLOAT32_MIN, 1 - 2**-53, FLOAT32_MAX),
         batch_size=2,
         seed=2**31 - 1,
     ),

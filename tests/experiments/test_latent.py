@@ -11,7 +11,7 @@ import pytest
 import cnn3
 from cnn3 import PROTOCOLS, RunConfig
 from cnn3.analysis import latent
-from cnn3.analysis.latent import latents, scores
+from cnn3.analysis.latent import compute_latents, measure_separability
 from cnn3.nn.network import CNN3
 from cnn3.runs.result import weight_names
 from cnn3.runs.versions import current_versions
@@ -145,11 +145,11 @@ def test_maps_and_scores_are_computed_once(quick, tmp_path, monkeypatch, digits)
         *("side_by_side.png", "evolution.png", "evolution.gif", "separability.png"),
     }
     weights = cnn3.load_weights(run.folder / "epoch1.safetensors", CNN3(TINY))
-    values = latents(CNN3(TINY), weights, digits.test.images)
+    values = compute_latents(CNN3(TINY), weights, digits.test.images)
     np.testing.assert_allclose(space.embedding(space.snapshots[2]), values[:, :2], rtol=0, atol=2e-7)  # seen: 2.6e-8
-    assert space.scores(space.snapshots[2]) == pytest.approx(scores(values, digits.test.labels))
+    assert space.scores(space.snapshots[2]) == pytest.approx(measure_separability(values, digits.test.labels))
 
-    for name in ("tsne", "scores", "load", "load_trained"):
+    for name in ("tsne", "measure_separability", "load", "load_trained"):
         monkeypatch.setattr(latent_space, name, None)
     again = LatentSpace(options, run)
     assert scores_by_name([{stage: again.scores(stage) for stage in again.snapshots}]) == found
@@ -181,18 +181,21 @@ def test_the_published_protocol_takes_all_but_the_best_in_training_mode(quick, t
         for stage in space.snapshots:
             weights = cnn3.load_weights(run.folder / f"{stage.name}.safetensors", model)
             training = protocol == "published" and stage.name != "best"
-            values = latents(model, weights, digits.test.images, training_mode=training)
+            values = compute_latents(model, weights, digits.test.images, training_mode=training)
             np.testing.assert_allclose(space.embedding(stage), values[:, :2], rtol=0, atol=2e-5)  # seen: 3.0e-6
         said = " ".join(notes(options, space))
         assert ("in training mode" in said) == (protocol == "published")
 
 
 def test_seeds_are_summed_up_by_stage(tmp_path):
-    first = {Snapshot("initial", 0): latent.Scores(0.1, 0.2, 0.0), Snapshot("best", 3): latent.Scores(0.7, 0.8, 0.3)}
+    first = {
+        Snapshot("initial", 0): latent.Separability(0.1, 0.2, 0.0),
+        Snapshot("best", 3): latent.Separability(0.7, 0.8, 0.3),
+    }
     second = {
-        Snapshot("initial", 0): latent.Scores(0.3, 0.2, -0.1),
-        Snapshot("epoch4", 5): latent.Scores(0.5, 0.5, 0.1),
-        Snapshot("best", 7): latent.Scores(0.9, 0.8, 0.5),
+        Snapshot("initial", 0): latent.Separability(0.3, 0.2, -0.1),
+        Snapshot("epoch4", 5): latent.Separability(0.5, 0.5, 0.1),
+        Snapshot("best", 7): latent.Separability(0.9, 0.8, 0.5),
     }
     found = scores_by_name([first, second])
     assert separability_table(found).rows == [
@@ -236,7 +239,7 @@ def test_from_the_command_line_to_the_files(tmp_path, monkeypatch, capsys):
     assert "the middle is epoch 1 instead" in text
     assert "original study" not in text
 
-    for name in ("tsne", "scores", "load"):
+    for name in ("tsne", "measure_separability", "load"):
         monkeypatch.setattr(latent_space, name, None)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert main(given) == 0

@@ -46,14 +46,14 @@ def test_damaged_records(damage: str, root: Path) -> None:
     with pytest.raises(DataError) as caught:
         load("cifar10", root)
     assert one_line(caught).startswith(f"cannot read {path} (")
-    assert f"remove {folder_in(root)} to have it prepared anew" in str(caught.value)
+    assert f"remove {folder_in(root)} to have it prepared again" in str(caught.value)
     assert "cnn3-arrays.safetensors" not in files_in(folder_in(root))
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\x00"])
 def test_damaged_dataset_info(content: bytes, root: Path) -> None:
     (folder_in(root) / "dataset_info.json").write_bytes(content)
-    with pytest.raises(DataError, match=f"remove {folder_in(root)} to have it prepared anew"):
+    with pytest.raises(DataError, match=f"remove {folder_in(root)} to have it prepared again"):
         load("cifar10", root)
 
 
@@ -159,7 +159,7 @@ def test_read_only_folder(
     load("cifar10", root)
     assert files_in(root) == before
     (path,) = (tmp_path / "user-cache" / "cnn3").glob("*/cnn3-arrays.safetensors")
-    assert f"keeping the decoded images in {path}" in caplog.text
+    assert f"caching the decoded images in {path}" in caplog.text
     (folder_in(root) / "cifar10-test.array_record-00000-of-00001").read_bytes()
     caplog.clear()
     assert same(load("cifar10", root), images)
@@ -172,8 +172,8 @@ def test_no_place_for_the_arrays(
     folder_in(root).chmod(0o555)
     (tmp_path / "user-cache").touch()
     assert same(load("cifar10", root), images)
-    (warning,) = [line for line in warnings_in(caplog) if "not kept" in line]
-    assert warning.startswith("the decoded images are not kept, so the next start has to decode them again: ")
+    (warning,) = [line for line in warnings_in(caplog) if "not cached" in line]
+    assert warning.startswith("the decoded images are not cached, so they will be decoded again next time: ")
     assert f"{tmp_path}/user-cache" in warning
 
 
@@ -184,6 +184,6 @@ def test_disk_full_while_keeping_the_arrays(
     with file_size_limit(400_000):
         assert same(load("cifar10", root), images)
     (warning,) = warnings_in(caplog)
-    assert warning.startswith("the decoded images are not kept")
+    assert warning.startswith("the decoded images are not cached")
     assert "File too large" in warning
     assert files_in(root) == before
