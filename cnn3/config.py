@@ -27,9 +27,10 @@ from cnn3.config_fields import (
 )
 
 Pool = Literal["max", "average"]
-OptimizerName = Literal["sgd", "momentum", "rmsprop", "adam", "adamw"]
 ProtocolName = Literal["corrected", "published"]
 Precision = Literal["fp32", "bf16"]
+
+WITHOUT_MOMENTUM = ("sgd", "rmsprop", "adam", "adamw")  # optimizers
 
 SEED = 3136  # original study, train.py, line 28
 LATENT_SIZE = 128  # width of the last hidden layer, the latent space (original study, section 7)
@@ -120,25 +121,26 @@ class OptimizerConfig:
     """One of the optimizers of the original study (section 6), or AdamW.
 
     Args:
-        name: the update rule.
+        name: the update rule, a key of `cnn3.training.optim.UPDATE_RULES`.
         learning_rate: step size.
-        momentum: for `momentum` only.
+        momentum: 0 for the optimizers that have none, all of these but `momentum`.
         weight_decay: an L2 penalty, added to the gradient; for `adamw` it is decoupled from the gradient.
     """
 
-    name: OptimizerName = "adam"
+    name: str = "adam"
     learning_rate: float = 1e-3
     momentum: float = 0.0
     weight_decay: float = 3e-4
 
     def __post_init__(self) -> None:
         """Check the fields."""
-        names = get_args(OptimizerName)
-        require(self.name in names, "optimizer", self.name, f"one of {', '.join(names)}")
+        is_name = isinstance(self.name, str) and re.fullmatch(r"[a-z][a-z0-9_]{0,39}", self.name)
+        require(bool(is_name), "optimizer", self.name, "a name in lower case, as of cnn3.training.optim.UPDATE_RULES")
         positive = f"a number from {FLOAT32_MIN:.3g} to {FLOAT32_MAX:.3g}"
         require_number("learning_rate", self.learning_rate, positive, FLOAT32_MIN, FLOAT32_MAX)
         require_number("momentum", self.momentum, "a number in [0, 1)", 0.0, 1.0, exclude_high=True)
-        require(self.momentum == 0 or self.name == "momentum", "momentum", self.momentum, f"0 for {self.name}")
+        fixed = self.name in WITHOUT_MOMENTUM
+        require(self.momentum == 0 or not fixed, "momentum", self.momentum, f"0 for {self.name}")
         require_number("weight_decay", self.weight_decay, f"a number from 0 to {FLOAT32_MAX:.3g}", 0.0, FLOAT32_MAX)
         store_as_float(self, "learning_rate", "momentum", "weight_decay")
 
@@ -179,7 +181,7 @@ VARIANTS: Mapping[str, ModelConfig] = {
     "dense": ModelConfig(dense=True, channels=(128, 64, 32), hidden=(1024, LATENT_SIZE)),
 }
 
-OPTIMIZERS: Mapping[OptimizerName, OptimizerConfig] = {  # original study, section 6 and train.py; AdamW is added
+OPTIMIZERS: Mapping[str, OptimizerConfig] = {  # original study, section 6 and train.py; AdamW is added
     "sgd": OptimizerConfig("sgd", 1e-4, weight_decay=0.0),
     "momentum": OptimizerConfig("momentum", 1e-4, momentum=0.9, weight_decay=0.0),
     "rmsprop": OptimizerConfig("rmsprop", 1e-4, weight_decay=0.0),

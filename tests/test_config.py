@@ -156,7 +156,7 @@ def test_impossible_models_are_refused_by_name(field: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("values", "field"),
     [
-        ({"name": "adagrad"}, "optimizer"),
+        ({"name": "Adagrad"}, "optimizer"),
         ({"learning_rate": 0.0}, "learning_rate"),
         ({"learning_rate": float("inf")}, "learning_rate"),
         ({"momentum": 1.0, "name": "momentum"}, "momentum"),

@@ -70,7 +70,8 @@ def fit(
         reporter: the progress display.
 
     Raises:
-        ConfigError: the data set does not fit the configuration, or JAX's settings do not fit cnn3.
+        ConfigError: there is no such optimizer, the data set does not fit the configuration, or JAX is set as cnn3
+            cannot use it.
         OutputError: the folder cannot be read or written, or holds another run, one of other data, or one that was
             started by other code or with other versions or settings.
         BusyError: another process trains the run, and `wait` is false.

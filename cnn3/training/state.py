@@ -12,7 +12,7 @@ from jaxtyping import Array, Int, PRNGKeyArray, UInt8
 from cnn3.config import ModelConfig, RunConfig
 from cnn3.nn.layers import Block
 from cnn3.nn.network import CNN3
-from cnn3.training.optim import FAMILIES, Family, Hyperparameters, hyperparameters, make_optimizer
+from cnn3.training.optim import Hyperparameters, Transform, hyperparameters, make_optimizer, update_rule
 
 INT32_SCALAR = jax.ShapeDtypeStruct((), jnp.int32)  # the type of a seed and of an epoch
 HYPERPARAMETER_SHAPES = jax.tree.map(lambda _: jax.ShapeDtypeStruct((), jnp.float32), hyperparameters(RunConfig()))
@@ -42,7 +42,7 @@ class TrainSpec(NamedTuple):
     """What is fixed when an epoch is compiled: all of a run but its numbers and its data."""
 
     model: CNN3
-    family: Family
+    transform: Transform  # of gradients, by the optimizer
     batch_size: int
 
 
@@ -52,9 +52,13 @@ def random_key(seed: int | Int[Array, ""]) -> PRNGKeyArray:
 
 
 def make_train_spec(config: RunConfig, block: Block) -> TrainSpec:
-    """Return what is fixed when a run's epoch is compiled."""
+    """Return what is fixed when a run's epoch is compiled.
+
+    Raises:
+        ConfigError: there is no such optimizer.
+    """
     model = CNN3(config.model, config.protocol.discard_last_norm, block, config.precision)
-    return TrainSpec(model, FAMILIES[config.optimizer.name], config.batch_size)
+    return TrainSpec(model, update_rule(config.optimizer.name).transform, config.batch_size)
 
 
 def without_dropout_rate(model: CNN3) -> CNN3:
@@ -68,7 +72,7 @@ def without_dropout_rate(model: CNN3) -> CNN3:
 def make_spec_optimizer(spec: TrainSpec, hyper: Hyperparameters) -> optax.GradientTransformation:
     """Return the run's optimizer; a norm whose output is thrown away is not decayed."""
     discarded = f"batch_norm{3 + len(spec.model.config.hidden)}"
-    return make_optimizer(spec.family, hyper, frozenset({discarded} if spec.model.discard_last_norm else ()))
+    return make_optimizer(spec.transform, hyper, frozenset({discarded} if spec.model.discard_last_norm else ()))
 
 
 def init_state(spec: TrainSpec, seed: Int[Array, ""]) -> TrainState:

@@ -6,7 +6,6 @@ KILL_AT=N in the environment kills it, as `kill -9` does, before its Nth operati
 end it says on standard error how many there were.
 """
 
-import importlib
 import os
 import signal
 import sys
@@ -14,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from cnn3 import Dataset, Split, load
+from cnn3.runs import loop
 from experiments import improvements
 from experiments.support import runner, worker
 from tests.helpers.tiny import TINY
@@ -43,8 +43,7 @@ class Killer:
 def make_quick() -> None:
     """Take few images and write a checkpoint after each epoch, in this process."""
     runner.load = worker.load = lambda *args, **rest: few(load(*args, **rest))
-    fitting: Any = importlib.import_module("cnn3.runs.fit")  # the package exports a function of this name
-    fitting.CHECKPOINT_SECONDS = 0.0
+    loop.CHECKPOINT_SECONDS = 0.0
 
 
 def main(args: list[str]) -> int:

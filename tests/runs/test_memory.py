@@ -8,6 +8,7 @@ from cnn3.nn.layers import xla_block
 from cnn3.runs import loop, memory
 from cnn3.runs.compilation import compile_epoch
 from cnn3.runs.memory import GIB, check_memory, temp_bytes
+from cnn3.training.optim import sgd
 from cnn3.training.state import make_train_spec
 from tests.helpers.tiny import SMALL_RUN, TINY
 
@@ -26,7 +27,7 @@ def test_a_limit_of_the_control_group_counts(monkeypatch):
 
 
 def test_temporaries_hold_at_least_a_batch_and_grow_with_it(quick_to_compile):
-    specs = [make_train_spec(RunConfig(TINY, batch_size=size), xla_block)._replace(family="sgd") for size in (32, 128)]
+    specs = [make_train_spec(RunConfig(TINY, batch_size=size), xla_block)._replace(transform=sgd) for size in (32, 128)]
     small, large = (temp_bytes(compile_epoch(spec, 256)) for spec in specs)
     floats = 32 * 32 * 3  # of an image, as the network takes it
     assert small > 32 * floats * 4

@@ -12,14 +12,12 @@ import numpy as np
 import pytest
 
 from cnn3 import OPTIMIZERS, Dataset, RunConfig, fit, load
-from cnn3.config import OptimizerName
 from cnn3.kernels import default_block
 from cnn3.runs import loop
 from cnn3.runs.compilation import compile_epoch
 from cnn3.runs.device import to_device
 from cnn3.runs.progress import ProgressCallbacks, ProgressReporter
 from cnn3.runs.step_watcher import watch_steps
-from cnn3.training.optim import FAMILIES
 from cnn3.training.state import init_state, make_train_spec
 from tests.helpers.tiny import SMALL_RUN, TINY
 from tests.helpers.tiny_experiment import few
@@ -44,8 +42,8 @@ def is_progress(seen: list[tuple[int, int]]) -> bool:
     return done == sorted(done) and {0, STEPS} < set(done) and len(set(done)) > STEPS // 2 and len(done) <= STEPS + 2
 
 
-@pytest.mark.parametrize("name", sorted(set(FAMILIES.values())))
-def test_steps_are_seen_with_every_optimizer(name: OptimizerName, digits: Dataset) -> None:
+@pytest.mark.parametrize("name", ["sgd", "rmsprop", "adam"])
+def test_steps_are_seen_with_every_optimizer(name: str, digits: Dataset) -> None:
     config = dataclasses.replace(MANY, optimizer=OPTIMIZERS[name])
     spec, device = make_train_spec(config, default_block()), to_device(config, digits)
     train_epoch = compile_epoch(spec, len(digits.train.labels))

@@ -17,7 +17,7 @@ from cnn3.nn.layers import xla_block
 from cnn3.nn.network import Dropout
 from cnn3.runs.compilation import compile_epoch
 from cnn3.training.evaluate import evaluate, evaluate_in_training_mode, predict
-from cnn3.training.optim import Hyperparameters, hyperparameters
+from cnn3.training.optim import Hyperparameters, hyperparameters, sgd
 from cnn3.training.state import TrainSpec, init_state, make_train_spec
 from cnn3.training.step import fori_batches, forward, train_step
 from tests.helpers.compilations import count_compilations
@@ -88,7 +88,7 @@ def test_an_epoch_is_its_steps(digits: Split) -> None:
 def test_each_shape_compiles_once_and_another_learning_rate_or_seed_nothing() -> None:
     tiny = ModelConfig(channels=(2, 2, 2), hidden=(128,))
     for batch_size in (40, 30):
-        run = spec(batch_size, model=tiny)._replace(family="sgd")  # quicker to compile than Adam
+        run = spec(batch_size, model=tiny)._replace(transform=sgd)  # quicker to compile than Adam
         with count_compilations() as compilations:
             compile_epoch(run, 120)
         assert len(compilations) == 1

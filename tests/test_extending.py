@@ -1,0 +1,94 @@
+"""The recipes of docs/extending.md, followed without editing cnn3: an optimizer and an experiment."""
+
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from cnn3 import ConfigError, OptimizerConfig, RunConfig, fit, load
+from cnn3.training.optim import UPDATE_RULES, Hyperparameters, UpdateRule, hyperparameters, make_optimizer, update_rule
+from experiments.support.options import Options
+from experiments.support.publish import Experiment
+from experiments.support.report import Report
+from experiments.support.runner import run_all
+from experiments.support.tables import Row, results_table
+from tests.helpers.tiny import TINY
+
+LEARNING_RATE, DECAY = 1e-2, 0.1
+
+
+def lion(_: Hyperparameters) -> optax.GradientTransformation:
+    """Lion (Chen et al. 2023)."""
+    return optax.scale_by_lion(b1=0.9, b2=0.99)
+
+
+@pytest.fixture
+def with_lion(monkeypatch: pytest.MonkeyPatch) -> RunConfig:
+    monkeypatch.setitem(UPDATE_RULES, "lion", UpdateRule(lion, decoupled_decay=True))
+    optimizer = OptimizerConfig("lion", LEARNING_RATE, weight_decay=DECAY)
+    return RunConfig(TINY, optimizer=optimizer, batch_size=64, dataset="digits", limit=128, epochs=2)
+
+
+def test_an_optimizer_takes_the_steps_of_its_paper(with_lion: RunConfig) -> None:
+    """Algorithm 2 of Chen et al. 2023, written out in NumPy."""
+    rng = np.random.default_rng(0)
+    weights, momentum = rng.normal(size=16).astype(np.float32), np.zeros(16, np.float32)
+    tx = make_optimizer(update_rule("lion").transform, hyperparameters(with_lion))
+    params = {"layer": {"kernel": jnp.asarray(weights)}}
+    state = tx.init(params)
+    for gradient in rng.normal(size=(5, 16)).astype(np.float32):
+        updates, state = tx.update({"layer": {"kernel": jnp.asarray(gradient)}}, state, params)
+        params = optax.apply_updates(params, updates)
+        direction = np.sign(0.9 * momentum + 0.1 * gradient)
+        weights = weights - LEARNING_RATE * (direction + DECAY * weights)
+        momentum = 0.99 * momentum + 0.01 * gradient
+    np.testing.assert_allclose(params["layer"]["kernel"], weights, rtol=1e-5)  # type: ignore[index]
+
+
+@pytest.mark.usefixtures("quick_to_compile")
+def test_a_run_trains_with_it_and_is_resumed_by_name(with_lion: RunConfig, tmp_path: Path) -> None:
+    dataset = load("digits", limit=128)
+    result = fit(with_lion, dataset, tmp_path / "run")
+    first, last = result.history[0]["train"]["loss"], result.history[-1]["train"]["loss"]
+    assert last < first
+    assert RunConfig.from_json((tmp_path / "run" / "config.json").read_text()) == with_lion
+    moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), result.weights["initial"], result.weights["best"])
+    assert all(jax.tree.leaves(moved.params))
+
+
+def test_an_unknown_optimizer_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    config = RunConfig(TINY, optimizer=OptimizerConfig("lyon"), batch_size=64, dataset="digits", limit=128)
+    with pytest.raises(ConfigError, match=r"optimizer must be one of sgd, .*, not 'lyon'"):
+        fit(config, load("digits", limit=128), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def batch_sizes(options: Options) -> Report:
+    """Train with two batch sizes."""
+    configs = {f"batch size {size}": options.config(model=TINY, batch_size=size) for size in (32, 64)}
+    runs = run_all(options, "batch_sizes", configs)
+    rows = [Row(name, runs[name], None) for name in configs]
+    return Report("batch_sizes", "Batch sizes", rows, [], {"Results": results_table(rows, "batch size")}, {})
+
+
+@pytest.mark.usefixtures("quick_to_compile")
+def test_an_experiment_has_a_command_line_and_writes_its_results(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = Experiment("batch_sizes", "Batch sizes", "Two batch sizes, compared.", batch_sizes).main
+    args = ["--dataset", "digits", "--limit", "128", "--epochs", "1", "--output", str(tmp_path)]
+    assert main(args) == 0
+    folder = tmp_path / "digits" / "batch_sizes"
+    summary = json.loads((folder / "summary.json").read_text())
+    assert [row["name"] for row in summary["rows"]] == ["batch size 32", "batch size 64"]
+    assert all(0 <= row["mean"]["test"]["accuracy"] <= 1 for row in summary["rows"])
+    assert "batch size 32" in (folder / "table.md").read_text()
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert not end.value.code
+    assert "Two batch sizes, compared." in capsys.readouterr().out
