@@ -1,4 +1,4 @@
-"""Other ways to compute a convolution on a CPU, beside the kernel in use.
+"""Other ways to compute a convolution on a CPU, compared with the kernel in use.
 
 python -m benchmarks.convolutions
 
@@ -27,7 +27,7 @@ from cnn3.nn import winograd
 Convolution = Callable[[Array, Array], Array]
 Timer = Callable[[], float]
 
-SHAPES = (((16, 16, 256), 128), ((8, 8, 128), 64))  # of an image and its output's channels (report, section 2)
+SHAPES = (((16, 16, 256), 128), ((8, 8, 128), 64))  # of an image and its output's channels (original study, section 2)
 STEPS = 3  # in one compiled loop
 IN_USE = "F(4x4, 3x3), 128 tiles at once: in use"
 DIRECT = "direct, XLA's, the loop unrolled"  # within a loop on a CPU it takes tens of times longer
@@ -160,7 +160,7 @@ def measure(shape: tuple[int, ...], channels: int, rounds: int) -> dict[str, flo
 
 def table(times: Mapping[str, float], heading: str) -> Iterator[str]:
     """Yield the lines of a table of the times."""
-    yield f"\n| {heading} | ms | beside that in use |\n|---|---:|---:|"
+    yield f"\n| {heading} | ms | relative |\n|---|---:|---:|"
     for name, milliseconds in times.items():
         yield f"| {name} | {milliseconds:.1f} | {milliseconds / times[IN_USE]:.2f} |"
 

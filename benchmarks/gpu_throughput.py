@@ -1,4 +1,4 @@
-"""Training and evaluation speed on a GPU: cnn3 in float32 and bfloat16 beside a PyTorch program in several ways.
+"""Training and evaluation speed on a GPU: cnn3 in float32 and bfloat16, and a PyTorch program in several ways.
 
 All have their images on the GPU from the start. For each batch size and variant, the programs are compiled one after
 another, and then timed in interleaved rounds, each in a process of its own. One that fails is reported, and the others

@@ -1,4 +1,4 @@
-"""Training one run with the whole machine beside several at a time, each with its share of the cores (`--jobs`).
+"""Training one run with the whole machine, and several at a time, each with its share of the cores (`--jobs`).
 
 python -m benchmarks.jobs --data-dir DIR
 
@@ -32,7 +32,7 @@ class Options:
         variant: of the network.
         batch_size: images a step.
         images: how many a run trains on in a round, a multiple of the batch size.
-        jobs: runs at a time, beside one.
+        jobs: runs at a time, compared with one.
         rounds: times that each is timed.
     """
 

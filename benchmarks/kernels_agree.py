@@ -2,9 +2,9 @@
 
 python -m benchmarks.kernels_agree --data-dir DIR
 
-Trains the report's default run with batch norm, from the same weights on the same images in the same order, once with
+Trains the study's default run with batch norm, from the same weights on the same images in the same order, once with
 each kernel, and prints validation accuracy after each epoch, and the mean difference over the seeds. XLA's convolution
-is slow inside a loop on CPUs, so its steps are called one by one. What is done is not repeated.
+is slow inside a loop on CPUs, so its steps are called one by one. Finished runs are reused.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Training and evaluation speed of cnn3 beside a PyTorch program's, in interleaved rounds.
+"""Training and evaluation speed of cnn3 and of a PyTorch program, in interleaved rounds.
 
 python -m benchmarks.throughput --data-dir DIR --pytorch pytorch_program.py
 

@@ -38,7 +38,7 @@ class Worker:
         seconds: float | None = None,
         python: str | Path = sys.executable,
     ) -> None:
-        """Start it, with these variables beside the environment's; an answer that takes more seconds ends it."""
+        """Start it, with these variables added to the environment; an answer that takes more seconds ends it."""
         command = [str(python), "-m", "benchmarks.workers", json.dumps(vars(job))]
         self._seconds, self._late = seconds, Event()
         self._folder = tempfile.TemporaryDirectory(prefix="cnn3-worker-")  # for what torch.compile keeps

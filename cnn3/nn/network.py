@@ -1,6 +1,6 @@
-"""CNN3, the network of three convolutions (report, section 2), with the improvements of section 4.
+"""CNN3, the network of three convolutions (original study, section 2), with the improvements of section 4.
 
-Parameters carry the names of the report's PyTorch program: `conv_layer1`, `batch_norm1`, ..., `fc1`, ...
+Parameters carry the names of the original PyTorch program: `conv_layer1`, `batch_norm1`, ..., `fc1`, ...
 """
 
 import math
@@ -25,7 +25,7 @@ class Output(NamedTuple):
     """What the network returns for a batch."""
 
     logits: Float[Array, "batch classes"]
-    latent: Float[Array, "batch latent"]  # the last hidden layer, before norm and ReLU (report, section 7)
+    latent: Float[Array, "batch latent"]  # the last hidden layer, before norm and ReLU (original study, section 7)
 
 
 def torch_uniform(fan_in: int) -> nn.initializers.Initializer:
@@ -92,7 +92,7 @@ class CNN3(nn.Module):
 
     Args:
         config: its shape and improvements.
-        discard_last_norm: compute the norm after the last hidden layer and throw its output away, as the report's
+        discard_last_norm: compute the norm after the last hidden layer and throw its output away, as the original
             program does.
         block: the function that computes convolution, norm, ReLU and pooling.
         precision: of what is multiplied; sums, norms and what they remember are float32.

@@ -5,8 +5,8 @@ each resample by nearest neighbour about the image's centre; what comes from out
 which input pixel an output pixel comes, so their integer maps compose and an image is gathered once, black where any of
 the maps leaves it.
 
-The maps are those of Pillow, to which torchvision hands the report's images. Pillow resamples in fixed point: it rounds
-an affine map's six coefficients to 1/65536 of a pixel and goes on in integers (`affine_fixed` in its Geometry.c). From
+The maps are those of Pillow, which torchvision uses in the original program. Pillow resamples in fixed point: it rounds
+an affine map's six coefficients to 1/65536 of a pixel and continues in integers (`affine_fixed` in its Geometry.c). From
 the same six integers follow the same pixels, so they are computed here in int32 with 30 fractional bits. In 100,000
 draws at the default bounds one pixel in 7 million differed from Pillow's; in 20,000 of them, with coefficients computed
 in float32, it was one in 450,000, with coordinates in float32 one in 4,200. Two causes remain:
@@ -33,7 +33,7 @@ STD = (0.229, 0.224, 0.225)
 class Bounds(NamedTuple):
     """How far the transforms go: the fields of `AugmentConfig` as numbers, which may be traced."""
 
-    padding: float | Float[Array, ""]  # pixels, a whole number
+    padding: float | Float[Array, ""]  # pixels, an integer
     flip: float | Float[Array, ""]
     rotation: float | Float[Array, ""]
     shear: float | Float[Array, ""]
@@ -80,7 +80,7 @@ def augment(key: PRNGKeyArray, images: UInt8[Array, "batch 32 32 3"], bounds: Bo
 
 
 def normalize(images: UInt8[Array, "batch 32 32 3"]) -> Float[Array, "batch 32 32 3"]:
-    """Scale to [0, 1], then subtract `MEAN` from each channel and divide by `STD` (report, train.py)."""
+    """Scale to [0, 1], then subtract `MEAN` from each channel and divide by `STD` (original study, train.py)."""
     return (images.astype(jnp.float32) / 255 - jnp.array(MEAN)) / jnp.array(STD)
 
 

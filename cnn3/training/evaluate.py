@@ -13,7 +13,7 @@ from cnn3.training.metrics import Labels, MetricSums, batch_metrics, merge, zero
 from cnn3.training.state import COMPILER_OPTIONS, Images, Weights
 from cnn3.training.step import epoch_key, fori_batches, forward
 
-EVALUATION_BATCH = 64  # report, eval.py, line 18
+EVALUATION_BATCH = 64  # original study, eval.py, line 18
 
 
 @partial(jax.jit, static_argnums=(0, 1), compiler_options=COMPILER_OPTIONS)
@@ -42,7 +42,7 @@ def evaluate_in_training_mode(
     seed: Int[Array, ""],
     epoch: Int[Array, ""],
 ) -> tuple[Weights, MetricSums]:
-    """Evaluate as the report's program does: batch statistics, dropout on, in random order.
+    """Evaluate as the original program does: batch statistics, dropout on, in random order.
 
     Returns:
         the weights with their running statistics moved, and the metrics.

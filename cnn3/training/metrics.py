@@ -63,7 +63,7 @@ def batch_metrics(
 def compute_metrics(sums: MetricSums, count: int, batch_size: int, protocol: Protocol) -> Metrics:
     """Return the metrics of `count` images taken in batches of `batch_size`.
 
-    The protocol says whether the report's denominators are used (train.py, lines 133-139): the loss over batches,
+    The protocol says whether the original denominators are used (train.py, lines 133-139): the loss over batches,
     the accuracy over batches x batch size.
     """
     batches = -(-count // batch_size)
@@ -77,5 +77,5 @@ def best_epoch(accuracies: Sequence[float]) -> int:
 
 
 def out_of_patience(accuracies: Sequence[float], patience: int) -> bool:
-    """Tell whether validation accuracy has not risen for `patience` epochs (report, section 3)."""
+    """Tell whether validation accuracy has not risen for `patience` epochs (original study, section 3)."""
     return len(accuracies) > 0 and len(accuracies) - 1 - best_epoch(accuracies) >= patience

@@ -1,4 +1,4 @@
-"""The split of the report's program, written as it has it."""
+"""The split of the original program, written as it has it."""
 
 import numpy as np
 
