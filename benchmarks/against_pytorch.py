@@ -1,8 +1,8 @@
-"""Whole runs of cnn3, protocol published, and of a PyTorch program: do they differ by more than seed noise?
+"""Whole runs of cnn3, protocol published, and of a PyTorch program, and whether they differ by more than seed noise.
 
 python -m benchmarks.against_pytorch --data-dir DIR --pytorch pytorch_program.py --epochs 3 --seeds 3
 
-Both train with the study's default settings. A seed gives both the same split, but not the same random numbers. For each
+Both train with the study's default run. A seed gives both the same split, but not the same random numbers. For each
 variant and epoch the table gives the means with their standard deviations over the seeds, the difference, and the
 p-value of Welch's t-test that the means are the same; of many numbers, one in twenty is below 0.05 by chance.
 `benchmarks.pytorch_program` says what that program has to define. Finished runs are reused.

@@ -6,7 +6,7 @@ which input pixel an output pixel comes, so their integer maps compose and an im
 the maps leaves it.
 
 The maps are those of Pillow, which torchvision uses in the original program. Pillow resamples in fixed point: it rounds
-an affine map's six coefficients to 1/65536 of a pixel and continues in integers (`affine_fixed` in its Geometry.c). From
+an affine map's six coefficients to 1/65536 of a pixel and continues in integers (Geometry.c's `affine_fixed`). From
 the same six integers follow the same pixels, so they are computed here in int32 with 30 fractional bits. In 100,000
 draws at the default bounds one pixel in 7 million differed from Pillow's; in 20,000 of them, with coefficients computed
 in float32, it was one in 450,000, with coordinates in float32 one in 4,200. Two causes remain:
