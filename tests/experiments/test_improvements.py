@@ -199,9 +199,9 @@ def test_reported_numbers_in_json_are_the_original_ones():
 BAD = {
     "an unknown option": (["--epoch", "3"], "--epoch"),
     "a word too many": (["extra"], "extra"),
-    "no number": (["--epochs", "abc"], "--epochs: 'abc' is not a whole number"),
+    "no number": (["--epochs", "abc"], "--epochs: 'abc' is not an integer"),
     "no value": (["--epochs"], "--epochs"),
-    "a fraction": (["--limit", "1.5"], "--limit: '1.5' is not a whole number"),
+    "a fraction": (["--limit", "1.5"], "--limit: '1.5' is not an integer"),
     "an unknown data set": (["--dataset", "mnist"], "'mnist'"),
     "an unknown protocol": (["--protocol", "fixed"], "'fixed'"),
     "negative epochs": (["--epochs", "-1"], "epochs must be an integer from 1"),

@@ -63,7 +63,7 @@ def test_help_explains_every_option_and_both_protocols(capsys):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["--epochs", "abc"], "--epochs: 'abc' is not a whole number"),
+        (["--epochs", "abc"], "--epochs: 'abc' is not an integer"),
         (["--epoch", "3"], "Unrecognized options: --epoch, 3"),
         (["--limit"], "Missing value for argument '--limit'. Expected 1 values"),
         (

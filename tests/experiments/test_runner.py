@@ -205,7 +205,7 @@ def test_what_is_damaged_is_trained_anew_and_alone(runs, output, tmp_path, monke
     assert {path: path.read_bytes() for path in kept.iterdir()} == before
     assert found["learns"][0].summary.test == runs["learns"][0].summary.test
     assert (folder / "best.safetensors").read_bytes() == (runs["learns"][0].folder / "best.safetensors").read_bytes()
-    said = "best.safetensors is damaged: its checksum is not that in SHA256SUMS; this run alone is trained anew"
+    said = "best.safetensors is damaged: its checksum is not that in SHA256SUMS; only this run is trained again"
     assert [record.getMessage() for record in caplog.records] == [f"{folder}: {said}"]
 
 

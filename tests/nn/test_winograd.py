@@ -115,6 +115,8 @@ def with_norm(function: Callable, norm: str, pool: Pool) -> Callable[..., tuple[
 
 
 def fast_block(x: Array, kernel: Array, bias: Array, norm: Norm | None, pool: Pool) -> tuple[Array, Statistics | None]:
+    if norm is not None and not isinstance(norm[2], tuple):
+        norm = (norm[0], norm[1], jnp.asarray(norm[2]))
     return block(x, kernel, bias, norm, pool, EPSILON)
 
 
