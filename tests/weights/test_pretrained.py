@@ -102,7 +102,7 @@ def test_wheel_and_source_distribution_hold_them(tmp_path: Path) -> None:
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
-    assert (tmp_path / "installed" / "cnn3" / "pretrained" / "README.md").read_text() == CARD
+    assert (tmp_path / "installed" / "cnn3" / "weights" / "pretrained" / "README.md").read_text() == CARD
     done = python("-m", "cnn3.predict", str(PICTURES[0]), cwd=tmp_path / "installed", env={})
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{PICTURES[0]}: {PICTURES[0].stem} ")
