@@ -92,7 +92,7 @@ def settings(options: Options, dataset: Dataset) -> Mapping[str, str]:
         "per_class": each_class(np.concatenate([known, dataset.test.labels])),
         "train_per_class": each_class(known),
         "test_per_class": each_class(dataset.test.labels),
-        "held_out": f"{VALIDATION:.0%}",
+        "held_out": f"{VALIDATION_FRACTION:.0%}",
         "split": ", ".join(f"{options.limit if options.limit and i == 0 else part:,}" for i, part in enumerate(parts)),
         "padding": str(run.augment.padding),
         "crop": f"{IMAGE_SIZE}x{IMAGE_SIZE}",

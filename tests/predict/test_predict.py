@@ -244,9 +244,9 @@ def test_weights_of_a_diverged_run_are_told_of(model, weights, picture, tmp_path
     [
         ([], "name at least one image"),
         (["--weights", "a"], "name at least one image"),
-        (["a.png", "--weights", "a", "--top", "0"], "--top must be a whole number from 1 to 10, not 0"),
+        (["a.png", "--weights", "a", "--top", "0"], "--top must be an integer from 1 to 10, not 0"),
         (["a.png", "--weights", "a", "--top", "11"], "not 11"),
-        (["a.png", "--weights", "a", "--top", "x"], "--top: 'x' is not a whole number"),
+        (["a.png", "--weights", "a", "--top", "x"], "--top: 'x' is not an integer"),
         (["a.png", "--weights", "a", "--dataset", "mnist"], "'mnist'"),
     ],
 )

@@ -104,7 +104,7 @@ def test_downloads(archive: bytes, images: dict[str, Split], tmp_path: Path, mon
 @pytest.mark.parametrize(
     ("behaviour", "message"),
     [
-        ("damaged", "has not the checksum registered with TFDS"),
+        ("damaged", "is not the one registered with TFDS"),
         ("absent", "404"),
         ("overloaded", "503"),
         ("cut off", "cannot be downloaded"),
@@ -200,7 +200,9 @@ def test_records_cannot_be_written(full: bool, archive: bytes, tmp_path: Path, m
         load("cifar10", tmp_path)
     message = one_line(caught)
     if full:
-        assert message.startswith(f"the disk of {tmp_path} is full: cifar10 needs 500 MB; free them, or name another")
+        assert message.startswith(
+            f"the disk of {tmp_path} is full: cifar10 needs 500 MB; free some space, or name another"
+        )
     else:
         assert message.startswith(f"cannot prepare cifar10 in {tmp_path} (")
         assert "File too large" in message

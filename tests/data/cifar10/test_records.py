@@ -59,7 +59,7 @@ def test_damaged_dataset_info(content: bytes, root: Path) -> None:
 
 def test_records_that_are_not_all_of_cifar10(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cifar10, "PER_CLASS", {"train": 20, "test": 1000})
-    with pytest.raises(DataError, match=r"the test set has not 1000 images of each class, but \{0: 10, 1: 10"):
+    with pytest.raises(DataError, match=r"the test set should have 1000 images of each class, but has \{0: 10, 1: 10"):
         load("cifar10", root)
 
 
