@@ -19,7 +19,9 @@ from jax import lax
 from jaxtyping import Array
 
 from cnn3 import VARIANTS, RunConfig, default_block
-from cnn3.nn.layers import BatchNormInputs, Block, Pool
+from cnn3.nn.batch_norm import BatchNormInputs
+from cnn3.nn.layers import Block
+from cnn3.nn.norm_relu_pool import Pool
 from cnn3.training.augment import augment, normalize
 from cnn3.training.optim import hyperparameters
 from cnn3.training.state import COMPILER_OPTIONS, TrainSpec, TrainState, init_state, make_train_spec

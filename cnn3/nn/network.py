@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from cnn3.config import ModelConfig, Precision
-from cnn3.nn.layers import BatchNormInputs, Block, Moments, batch_norm, xla_block
+from cnn3.nn.batch_norm import BatchNormInputs, Moments, batch_norm
+from cnn3.nn.layers import Block, xla_block
 
 NUM_CLASSES = 10
 Mask = Bool[Array, " batch"]

@@ -12,15 +12,14 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from jax import Array, lax
 
-from cnn3.nn import cpu_block as blocks
-from cnn3.nn import winograd
-from cnn3.nn.cpu_block import Norm, Pool, Statistics, block
-from cnn3.nn.layers import batch_moments
+from cnn3.nn import cpu_block, norm_relu_pool, winograd
+from cnn3.nn.batch_norm import BatchNormInputs, Moments, batch_moments
+from cnn3.nn.cpu_block import winograd_block
+from cnn3.nn.norm_relu_pool import Pool, SumFn, sum_by_products, sum_by_reduction
 from cnn3.nn.winograd import conv3x3
 
-EPSILON = 1e-5
 POOLS: tuple[Pool, ...] = ("max", "average", "none")
-NORMS = ("none", "batch", "partial", "given")
+NORMS = ("none", "batch", "partial", "running")
 NO_SHRINKING = (Phase.explicit, Phase.generate)  # every shape tried has to be compiled
 
 
@@ -29,7 +28,7 @@ def few_images_at_once() -> Iterator[None]:
     """Chunks so small that small batches take several, the last of them filled up."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(winograd, "TILES_AT_ONCE", 12)
-        patch.setattr(blocks, "PATCHES_AT_ONCE", 128)
+        patch.setattr(cpu_block, "PATCHES_PER_CHUNK", 128)
         yield
 
 
@@ -42,24 +41,24 @@ def reference_conv(x: Array, kernel: Array) -> Array:
 
 
 def reference_block(
-    x: Array, kernel: Array, bias: Array, norm: Norm | None, pool: Pool
-) -> tuple[Array, Statistics | None]:
+    x: Array, kernel: Array, bias: Array, norm: BatchNormInputs | None, pool: Pool
+) -> tuple[Array, Moments | None]:
     """Compute a block as a textbook has it; derivatives are right where no window ties."""
     y = reference_conv(x, kernel) + bias
-    statistics = None
+    moments = None
     if norm is not None:
         scale, shift, statistics = norm
-        if not isinstance(statistics, tuple):
-            mask = y[np.flatnonzero(statistics)]
-            statistics = (jnp.mean(mask, (0, 1, 2)), jnp.var(mask, (0, 1, 2)))
-        y = (y - statistics[0]) / jnp.sqrt(statistics[1] + EPSILON) * scale + shift
+        if not isinstance(statistics, Moments):
+            counted = y[np.flatnonzero(statistics)]
+            statistics = moments = Moments(jnp.mean(counted, (0, 1, 2)), jnp.var(counted, (0, 1, 2)))
+        y = (y - statistics.mean) / jnp.sqrt(statistics.var + 1e-5) * scale + shift
     y = jnp.maximum(y, 0)
     windows = [y[:, i::2, j::2] for i in (0, 1) for j in (0, 1)]
     # No jnp.max over an axis: its gradient looks the maximum up by equality, and recomputed values may differ by a bit.
     pooled = {"max": lambda: reduce(jnp.maximum, windows), "average": lambda: sum(windows) / 4, "none": lambda: y}[
         pool
     ]()
-    return pooled, None if norm is None or isinstance(norm[2], tuple) else statistics
+    return pooled, moments
 
 
 def values_and_gradients(function: Callable, arguments: tuple[Array, ...]) -> tuple:
@@ -99,25 +98,29 @@ def block_arguments(shape: tuple[int, int, int, int], cout: int, seed: int) -> t
     return tuple(jnp.asarray(normal(seed + i, *s)) for i, s in enumerate(shapes))
 
 
-def with_norm(function: Callable, norm: str, pool: Pool) -> Callable[..., tuple[Array, Statistics | None]]:
+def with_norm(function: Callable, norm: str, pool: Pool) -> Callable[..., tuple[Array, Moments | None]]:
     """`function` of arrays alone."""
 
-    def run(x: Array, kernel: Array, bias: Array, scale: Array, shift: Array) -> tuple[Array, Statistics | None]:
-        given = {
+    def run(x: Array, kernel: Array, bias: Array, scale: Array, shift: Array) -> tuple[Array, Moments | None]:
+        statistics = {
             "none": None,
-            "given": (jnp.sin(jnp.arange(bias.size)), 1.0 + jnp.arange(bias.size)),
+            "running": Moments(jnp.sin(jnp.arange(bias.size)), 1.0 + jnp.arange(bias.size)),
             "batch": np.full(len(x), 1 / len(x), x.dtype),
             "partial": (np.arange(len(x)) % 2 == 0).astype(x.dtype) / ((len(x) + 1) // 2),
         }[norm]
-        return function(x, kernel, bias, None if given is None else (scale, shift, given), pool)
+        norm_inputs = None if statistics is None else BatchNormInputs(scale, shift, statistics)
+        return function(x, kernel, bias, norm_inputs, pool)
 
     return run
 
 
-def fast_block(x: Array, kernel: Array, bias: Array, norm: Norm | None, pool: Pool) -> tuple[Array, Statistics | None]:
-    if norm is not None and not isinstance(norm[2], tuple):
-        norm = (norm[0], norm[1], jnp.asarray(norm[2]))
-    return block(x, kernel, bias, norm, pool, EPSILON)
+def fast_block(
+    x: Array, kernel: Array, bias: Array, norm: BatchNormInputs | None, pool: Pool
+) -> tuple[Array, Moments | None]:
+    """`winograd_block`, which takes the weights of images as an array of JAX, not of NumPy as the reference does."""
+    if norm is not None and not isinstance(norm.statistics, Moments):
+        norm = norm._replace(statistics=jnp.asarray(norm.statistics))
+    return winograd_block(x, kernel, bias, norm, pool)
 
 
 @pytest.mark.parametrize("pool", POOLS)
@@ -172,8 +175,8 @@ def test_first_layer_ties_as_torch(torch: Any) -> None:
         assert_close(pull_back(jnp.asarray(upstream)), tuple(a.grad.numpy() for a in leaves), 1e-14)  # seen: 1e-15
 
 
-@pytest.mark.parametrize("sums", [blocks.sum_by_products, blocks.sum_by_reduction])
-def test_norm_and_ties_behind_a_convolution_as_torch(sums: blocks.Sum, torch: Any) -> None:
+@pytest.mark.parametrize("sum_fn", [sum_by_products, sum_by_reduction])
+def test_norm_and_ties_behind_a_convolution_as_torch(sum_fn: SumFn, torch: Any) -> None:
     """Normalise, rectify and pool whole numbers of few values, so that most windows tie."""
     functional = torch.nn.functional
     y = np.random.default_rng(3).integers(0, 3, (6, 8, 8, 5)).astype(float)
@@ -186,8 +189,8 @@ def test_norm_and_ties_behind_a_convolution_as_torch(sums: blocks.Sum, torch: An
     (pooled * torch.tensor(upstream)).sum().backward()
 
     def run(y: Array, scale: Array, shift: Array) -> Array:
-        norm = (scale, shift, jnp.full(6, 1 / 6))
-        return blocks.normalise_rectify_pool(y, jnp.zeros(5), norm, "max", EPSILON, sums)[0]
+        norm = BatchNormInputs(scale, shift, jnp.full(6, 1 / 6))
+        return norm_relu_pool.norm_relu_pool(y, jnp.zeros(5), norm, "max", sum_fn)[0]
 
     with jax.enable_x64(True):
         values, pull_back = jax.vjp(run, *map(jnp.asarray, (y, scale, shift)))
@@ -212,7 +215,7 @@ def test_an_images_gradient_is_computed_only_if_asked_for() -> None:
 
 @pytest.mark.parametrize(
     "moments",
-    [partial(blocks.moments, blocks.sum_by_products), partial(blocks.moments, blocks.sum_by_reduction), batch_moments],
+    [*(partial(norm_relu_pool.batch_moments, sum_fn) for sum_fn in (sum_by_products, sum_by_reduction)), batch_moments],
 )
 def test_moments_of_a_large_batch_keep_float32s_precision(moments: Callable) -> None:
     """To 2e-6 of the largest value; seen: 2.4e-7. Of all pixels summed at once the error would be 1e-5."""

@@ -1,0 +1,165 @@
+"""Batch norm, ReLU and 2x2 pooling as one function with its own gradient, for CPUs and GPUs.
+
+The gradient needs to know only which pixel of each window is the largest. XLA's gradient of max-pooling would write the
+coordinates of each maximum, and its gradient of batch norm reads the input six times.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int8, Shaped
+
+from cnn3.nn.batch_norm import EPSILON, BatchNormInputs, Moments, SampleWeights
+
+Pool = Literal["max", "average", "none"]
+# Sums over images and pixels, where each image may have a weight. Each image is summed separately: a float32 sum over
+# all pixels of a batch at once loses thirty times as much.
+SumFn = Callable[[Float[Array, "batch pixels channels"], SampleWeights | None], Float[Array, " channels"]]
+
+
+def norm_relu_pool(
+    y: Float[Array, "batch height width cout"],
+    bias: Float[Array, " cout"],
+    norm: BatchNormInputs | None,
+    pool: Pool,
+    sum_fn: SumFn,
+) -> tuple[Float[Array, "batch rows columns cout"], Moments | None]:
+    """Return the activations of a block from the output of its convolution, to which `bias` is still to be added.
+
+    The batch's moments are returned too if `norm` asks for them. Height and width must be even unless `pool` is "none".
+    """
+    if norm is None:
+        return _relu_pool(pool, sum_fn, y, jnp.zeros_like(bias), jnp.ones_like(bias), bias), None
+    scale, shift, statistics = norm
+    if isinstance(statistics, Moments):
+        mean, var = statistics.mean - bias, statistics.var
+        moments = None
+    else:
+        without_bias: Any = batch_moments(sum_fn, y, statistics)
+        mean, var = without_bias
+        moments = Moments(mean + bias, var)
+    return _relu_pool(pool, sum_fn, y, mean, scale * lax.rsqrt(var + EPSILON), shift), moments
+
+
+def sum_by_products(pixels: Float[Array, "batch pixels channels"], sample_weights: SampleWeights | None) -> Array:
+    """Compute a `SumFn` by matrix products: XLA's reduction on CPUs is several times slower."""
+    image_sums = batch_dot(jnp.ones(pixels.shape[:2], pixels.dtype), pixels)
+    return jnp.sum(image_sums, 0) if sample_weights is None else sample_weights @ image_sums
+
+
+def sum_by_reduction(pixels: Float[Array, "batch pixels channels"], sample_weights: SampleWeights | None) -> Array:
+    """Compute a `SumFn` by XLA's reduction: on GPUs products may round their inputs to TF32, and sums must not."""
+    image_sums = jnp.sum(pixels, 1)
+    return jnp.sum(image_sums if sample_weights is None else sample_weights[:, None] * image_sums, 0)
+
+
+def batch_dot(a: Float[Array, "batch pixels ..."], b: Float[Array, "batch pixels ..."]) -> Array:
+    """Multiply and sum over pixels, for each image."""
+    return lax.dot_general(a, b, (((1,), (1,)), ((0,), (0,))))
+
+
+def sum_pixels(
+    sum_fn: SumFn, a: Float[Array, "batch *pixels channels"], sample_weights: SampleWeights | None = None
+) -> Array:
+    """Apply `sum_fn` to images of any number of dimensions."""
+    return sum_fn(a.reshape(len(a), -1, a.shape[-1]), sample_weights)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def batch_moments(
+    sum_fn: SumFn, y: Float[Array, "batch height width channels"], sample_weights: SampleWeights
+) -> Moments:
+    """Return the moments of a batch of weighted images."""
+    pixels = y.shape[1] * y.shape[2]
+    mean = sum_pixels(sum_fn, y, sample_weights) / pixels
+    return Moments(mean, sum_pixels(sum_fn, jnp.square(y - mean), sample_weights) / pixels)
+
+
+def _batch_moments_forward(sum_fn: SumFn, y: Array, sample_weights: Array) -> tuple[Moments, tuple[Array, ...]]:
+    moments: Any = batch_moments(sum_fn, y, sample_weights)
+    return moments, (y, sample_weights, moments.mean)
+
+
+def _batch_moments_backward(_: SumFn, residuals: tuple[Array, ...], gradients: Moments) -> tuple[Array, None]:
+    y, sample_weights, mean = residuals
+    dmean, dvar = gradients
+    pixel_weights = (sample_weights / (y.shape[1] * y.shape[2]))[:, None, None, None]
+    return pixel_weights * (dmean + (2 * dvar) * (y - mean)), None
+
+
+batch_moments.defvjp(_batch_moments_forward, _batch_moments_backward)
+
+
+def _windows(y: Float[Array, "batch height width channels"]) -> list[Float[Array, "batch rows columns channels"]]:
+    """Return the four pixels of each 2x2 window, in row-major order."""
+    return [y[:, i::2, j::2] for i in (0, 1) for j in (0, 1)]
+
+
+def argmax_window(values: Sequence[Array]) -> tuple[Array, Int8[Array, "..."]]:
+    """Return the largest value and its index: the first at ties, as in torch; -1 if no value is above zero."""
+    top, index = values[0], jnp.zeros(values[0].shape, jnp.int8)
+    for i, value in enumerate(values[1:], 1):
+        index = jnp.where(value > top, jnp.int8(i), index)
+        top = jnp.maximum(top, value)
+    return top, jnp.where(top > 0, index, jnp.int8(-1))
+
+
+def add(terms: Sequence[Array]) -> Array:
+    """Return the sum of arrays, in order."""
+    return sum(terms[1:], start=terms[0])
+
+
+def _upsample(a: Shaped[Array, "batch rows columns channels"]) -> Shaped[Array, "batch rows 2 columns 2 channels"]:
+    batch, rows, columns, channels = a.shape
+    return jnp.broadcast_to(a[:, :, None, :, None, :], (batch, rows, 2, columns, 2, channels))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _relu_pool(
+    pool: Pool,
+    sum_fn: SumFn,
+    y: Float[Array, "batch height width channels"],
+    mean: Float[Array, " channels"],
+    scale: Float[Array, " channels"],
+    shift: Float[Array, " channels"],
+) -> Float[Array, "batch rows columns channels"]:
+    """Pool max(0, (y - mean) scale + shift)."""
+    return _relu_pool_forward(pool, sum_fn, y, mean, scale, shift)[0]
+
+
+def _relu_pool_forward(
+    pool: Pool, _: SumFn, y: Array, mean: Array, scale: Array, shift: Array
+) -> tuple[Array, tuple[Array, Array, Array, Array, Array | None]]:
+    def affine(a: Array) -> Array:
+        return (a - mean) * scale + shift
+
+    if pool == "max":
+        top, index = argmax_window([affine(a) for a in _windows(y)])
+        return jnp.maximum(top, 0), (y, mean, scale, shift, index)
+    if pool == "average":
+        return add([jnp.maximum(affine(a), 0) for a in _windows(y)]) / 4, (y, mean, scale, shift, None)
+    return jnp.maximum(affine(y), 0), (y, mean, scale, shift, None)
+
+
+def _relu_pool_backward(
+    pool: Pool, sum_fn: SumFn, residuals: tuple[Array, Array, Array, Array, Array | None], gradient: Array
+) -> tuple[Array, Array, Array, Array]:
+    y, mean, scale, shift, index = residuals
+    if index is not None:
+        pixel = jnp.arange(4, dtype=jnp.int8).reshape(1, 1, 2, 1, 2, 1)
+        active = jnp.where(_upsample(index) == pixel, _upsample(gradient), 0).reshape(y.shape)
+        maxima = add([jnp.where(index == i, a, 0) for i, a in enumerate(_windows(y))])
+        weighted, centred = jnp.where(index >= 0, gradient, 0), maxima - mean
+    else:
+        upstream = _upsample(gradient / 4).reshape(y.shape) if pool == "average" else gradient
+        active = jnp.where((y - mean) * scale + shift > 0, upstream, 0)
+        weighted, centred = active, y - mean
+    dshift = sum_pixels(sum_fn, weighted)
+    return active * scale, -scale * dshift, sum_pixels(sum_fn, weighted * centred), dshift
+
+
+_relu_pool.defvjp(_relu_pool_forward, _relu_pool_backward)
