@@ -20,7 +20,8 @@ from cnn3.predict import predict
 from cnn3.runs.fit import fit
 from cnn3.runs.result import Result
 from cnn3.training.evaluate import evaluate
-from cnn3.training.state import TrainState, Weights
+from cnn3.training.optim import Hyperparameters, hyperparameters
+from cnn3.training.state import TrainSpec, TrainState, Weights, init_state, make_train_spec
 from cnn3.training.step import train_epoch, train_step
 from cnn3.weights.pretrained import pretrained
 from cnn3.weights.torch_layout import WeightsError
@@ -35,6 +36,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "Dataset",
+    "Hyperparameters",
     "ModelConfig",
     "OptimizerConfig",
     "OutputError",
@@ -42,15 +44,19 @@ __all__ = [
     "Result",
     "RunConfig",
     "Split",
+    "TrainSpec",
     "TrainState",
     "Weights",
     "WeightsError",
     "default_block",
     "evaluate",
     "fit",
+    "hyperparameters",
+    "init_state",
     "load",
     "load_model",
     "load_weights",
+    "make_train_spec",
     "predict",
     "pretrained",
     "save_weights",

@@ -21,7 +21,7 @@ CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 install_import_hook([f"cnn3.{folder}" for folder in FOLDERS], CHECKER)
 
 if jax.__version_info__ < (0, 11, 1):
-    # As cnn3 has its own programs compiled (`cnn3.training.state.COMPILER`): the tests' own take half as long so.
+    # As cnn3 has its own programs compiled (`COMPILER_OPTIONS`): the tests' own take half as long so.
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
 
 # Compilation makes a first example slow, and no test may depend on the machine's speed.

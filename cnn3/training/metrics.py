@@ -19,7 +19,7 @@ class MetricSums(NamedTuple):
     loss: Float[Array, ""]  # over images
     batch_means: Float[Array, ""]  # of the loss, over batches
     correct: Int[Array, ""]
-    diverged_at: Int[Array, ""]  # first step whose loss is not finite, NEVER if there is none
+    diverged_at: Int[Array, ""]  # first step whose loss is not finite, NO_DIVERGENCE if there is none
 
 
 class Metrics(NamedTuple):

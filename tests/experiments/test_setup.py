@@ -1,18 +1,21 @@
-"""The data, the network and the settings, as the report has them and as they are."""
+"""The data, the network and the settings, as the original study has them and as they are."""
 
 from dataclasses import replace
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
-from cnn3 import load
+from cnn3 import CNN3, VARIANTS, load
+from cnn3.nn.layers import xla_block
+from cnn3.training.state import weight_shapes
 from experiments.setup import PROTOCOL_DEFECTS, count_per_class, layers_table, protocols_table, settings, setup
 from experiments.support.options import Options
 from experiments.support.publish import publish
 from experiments.support.reported import REPORTED_SETTINGS
 
-# report, figure 2: as torch prints the layers, the weights and biases that these have
+# original study, figure 2: as torch prints the layers, the weights and biases that these have
 FIGURE_2 = {
     "conv_layer1": ("256 x 3 x 3 x 3", "256"),
     "conv_layer2": ("128 x 256 x 3 x 3", "128"),
@@ -49,6 +52,21 @@ def test_settings_are_the_reports(digits):
     assert used["learning_rates"] == "0.01, 0.001, 0.0001"
     assert used["split"] == "1,294, 143, 360"
     assert settings(Options(dataset="digits", limit=256), digits)["split"] == "256, 143, 360"
+
+
+def test_kernel_and_pooling_are_those_of_the_network(quick_to_compile):
+    """A 3x3 kernel keeps the size with stride 1 and one pixel of padding; 2x2 windows with stride 2 halve it."""
+    images, kernel, bias = jnp.zeros((1, 32, 32, 3)), jnp.zeros((3, 3, 3, 1)).at[0, 0, 0, 0].set(1), jnp.zeros(1)
+    shifted, _ = xla_block(images.at[0, 4, 4, 0].set(1), kernel, bias, None, "none")
+    assert shifted.shape == (1, 32, 32, 1)
+    assert np.argwhere(np.asarray(shifted)).tolist() == [[0, 5, 5, 0]]  # the kernel's corner is one pixel away
+    pooled, _ = xla_block(images.at[0, 4, 4, 0].set(1), kernel, bias, None, "max")
+    assert pooled.shape == (1, 16, 16, 1)
+    assert np.argwhere(np.asarray(pooled)).tolist() == [[0, 2, 2, 0]]
+    shapes = weight_shapes(CNN3(VARIANTS["baseline"])).params
+    assert {shapes[f"conv_layer{i}"]["kernel"].shape[:2] for i in (1, 2, 3)} == {(3, 3)}
+    features = CNN3(VARIANTS["baseline"]).config.channels[-1] * (32 // 2**3) ** 2
+    assert shapes["fc1"]["kernel"].shape[0] == features
 
 
 def test_classes_are_counted(digits):

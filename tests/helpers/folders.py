@@ -17,3 +17,14 @@ def content(folder: Path) -> dict[str, Any]:
         for name in TIMES:
             record.pop(name, None)
     return {**read, "summary": summary, "history": history}
+
+
+def file_names(folder: Path) -> list[str]:
+    """Return the files in a folder except its lock, which is empty and stays."""
+    names = (str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    return sorted(name for name in names if name != ".lock")
+
+
+def file_bytes(folder: Path) -> dict[str, bytes]:
+    """Return the content of each file in a folder except its lock."""
+    return {name: (folder / name).read_bytes() for name in file_names(folder)}

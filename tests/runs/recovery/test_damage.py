@@ -4,18 +4,14 @@ The long tests are marked `faults` and left out by default: `pytest -m faults`.
 """
 
 import itertools
-import json
-import logging
 import os
 import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
-from importlib.metadata import version
 from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,24 +19,20 @@ from typing import Any
 
 import pytest
 
-from cnn3 import Dataset, OptimizerConfig, OutputError, RunConfig, files, fit, load
-from cnn3.nn.layers import BLOCKS
-from cnn3.runs import loop, versions
-from cnn3.runs.machine import cores
+from cnn3 import Dataset, OptimizerConfig, OutputError, RunConfig, files, fit
+from cnn3.runs import loop
 from cnn3.runs.reuse import read_outcome
 from experiments.support import runner as common
 from experiments.support.options import Options
 from experiments.support.run_name import run_name
 from experiments.support.runner import run_all
-from tests.helpers.folders import SUMS, content
+from tests.helpers.folders import SUMS, content, file_bytes, file_names
 from tests.helpers.processes import ROOT
-from tests.helpers.tiny_experiment import few
+from tests.runs.recovery.reports import told
 from tests.runs.recovery.run import CONFIG
 
 WEIGHTS = {"initial.safetensors", "epoch0.safetensors", "best.safetensors"}
 LEFT = {"config.json", "versions.json", "history.jsonl", "summary.json", *WEIGHTS}
-LOCK = ".lock"
-
 pytestmark = pytest.mark.usefixtures("quick_to_compile")
 
 
@@ -56,16 +48,6 @@ def flip(path: Path) -> None:
 
 DAMAGES: dict[str, Callable[[Path], None]] = {"cut": truncate, "flipped": flip, "deleted": Path.unlink}
 ANEW, OLDER = "only this run is trained again", "this run resumes from the checkpoint of epoch 1"
-
-
-def listing(folder: Path) -> list[str]:
-    """Return the files in a folder but for its lock, which is empty and stays."""
-    found = (str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-    return sorted(name for name in found if name != LOCK)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in listing(folder)}
 
 
 def each_in_turn(names: Sequence[str]) -> list[tuple[str, str]]:
@@ -93,21 +75,8 @@ def check_damages(
             assert all(line.startswith(f"{copy}: ") and line.endswith(f"; {expected}") for line in lines), lines
 
 
-@contextmanager
-def told(do: Callable[[], None] = lambda: None) -> Iterator[list[str]]:
-    """Yield the lines that are logged, and do something at each."""
-    lines: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: (lines.append(record.getMessage()), do())[1]
-    logging.getLogger("cnn3").addHandler(handler)
-    try:
-        yield lines
-    finally:
-        logging.getLogger("cnn3").removeHandler(handler)
-
-
 def test_a_run_leaves_its_checksums(ended: Path) -> None:
-    assert set(listing(ended)) == LEFT | {SUMS}
+    assert set(file_names(ended)) == LEFT | {SUMS}
     lines = (ended / SUMS).read_text().splitlines()
     assert [line.split("  ")[1] for line in lines] == sorted(LEFT)
     if shutil.which("sha256sum"):  # the format is that of this program
@@ -129,20 +98,20 @@ def said_of_cut_off(name: str, damage: str) -> str | None:
 
 @pytest.mark.whole
 def test_a_damaged_file_of_a_run_that_has_ended(ended: Path, digits: Dataset) -> None:
-    check_damages(ended, ended, digits, each_in_turn(listing(ended)), said_of_ended)
+    check_damages(ended, ended, digits, each_in_turn(file_names(ended)), said_of_ended)
 
 
 @pytest.mark.whole
 def test_a_damaged_file_of_a_run_that_was_cut_off(cut_off: Path, ended: Path, digits: Dataset) -> None:
-    states = [name for name in listing(cut_off) if "/state/" in name and (cut_off / name).stat().st_size]
-    chosen = [name for name in listing(cut_off) if "/state/" not in name]
+    states = [name for name in file_names(cut_off) if "/state/" in name and (cut_off / name).stat().st_size]
+    chosen = [name for name in file_names(cut_off) if "/state/" not in name]
     check_damages(cut_off, ended, digits, each_in_turn([*chosen, states[0], states[-1]]), said_of_cut_off)
 
 
 @pytest.mark.faults
 def test_any_damage_of_any_file(cut_off: Path, ended: Path, digits: Dataset) -> None:
     for folder, said in ((ended, said_of_ended), (cut_off, said_of_cut_off)):
-        check_damages(folder, ended, digits, itertools.product(listing(folder), DAMAGES), said)
+        check_damages(folder, ended, digits, itertools.product(file_names(folder), DAMAGES), said)
 
 
 def test_an_end_that_was_cut_off(ended: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +130,7 @@ def test_an_end_that_was_cut_off(ended: Path, digits: Dataset, tmp_path: Path, m
     monkeypatch.setattr(loop, "_run_epoch", None)  # nothing is left to train
     fit(CONFIG, digits, tmp_path)
     assert content(tmp_path) == content(ended)
-    assert set(listing(tmp_path)) == LEFT | {SUMS}
+    assert set(file_names(tmp_path)) == LEFT | {SUMS}
 
 
 def test_without_a_whole_checkpoint_a_run_begins_again(
@@ -182,7 +151,7 @@ def test_another_run_is_never_touched(damage: str | None, ended: Path, digits: D
     shutil.copytree(ended, tmp_path, dirs_exist_ok=True)
     if damage is not None:
         DAMAGES[damage](tmp_path / "config.json")
-    before = contents(tmp_path)
+    before = file_bytes(tmp_path)
     other = replace(CONFIG, epochs=4, optimizer=OptimizerConfig("sgd", 0.1, weight_decay=0.0))
     with pytest.raises(OutputError, match="holds another run") as error:
         fit(other, digits, tmp_path)
@@ -190,7 +159,7 @@ def test_another_run_is_never_touched(damage: str | None, ended: Path, digits: D
         differs = "optimizer.name 'adam', not 'sgd', optimizer.learning_rate 0.001, not 0.1, "
         differs += "optimizer.weight_decay 0.0003, not 0.0, epochs 3, not 4"
         assert str(error.value) == f"{tmp_path} holds another run ({differs}); name another folder"
-    assert contents(tmp_path) == before
+    assert file_bytes(tmp_path) == before
 
 
 def test_what_else_lies_in_a_folder_stays(ended: Path, digits: Dataset, tmp_path: Path) -> None:
@@ -203,86 +172,10 @@ def test_what_else_lies_in_a_folder_stays(ended: Path, digits: Dataset, tmp_path
     assert all(path.exists() for path in mine)
 
 
-def another_jax(name: str) -> str:
-    return "9.9" if name == "jax" else version(name)
-
-
-JAX_DIFFERS = f"jax {version('jax')}, not 9.9"
-
-
-def test_a_run_that_other_versions_began_is_refused(
-    cut_off: Path, ended: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copytree(cut_off, tmp_path, dirs_exist_ok=True)
-    before = contents(tmp_path)
-    monkeypatch.setattr(versions, "version", another_jax)
-    with pytest.raises(OutputError) as error:
-        fit(CONFIG, digits, tmp_path)
-    remedy = f"delete {tmp_path} to train the run again, or name another --output"
-    assert str(error.value) == f"{tmp_path} was started with {JAX_DIFFERS}: {remedy}"
-    assert contents(tmp_path) == before
-    shutil.rmtree(tmp_path / "checkpoints")  # nothing is left that other versions have trained
-    (tmp_path / "summary.json").unlink(missing_ok=True)
-    with told() as lines:
-        fit(CONFIG, digits, tmp_path)
-    assert not lines
-    assert json.loads((tmp_path / "versions.json").read_text())["jax"] == "9.9"
-    assert {**content(tmp_path), "versions.json": None} == {**content(ended), "versions.json": None}
-
-
-def test_a_run_that_other_kernels_began_is_refused(
-    cut_off: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copytree(cut_off, tmp_path, dirs_exist_ok=True)
-    begun = json.loads((tmp_path / "versions.json").read_text())["kernels"]
-    other = next(name for name in BLOCKS if name != begun)
-    monkeypatch.setenv("CNN3_KERNELS", other)
-    with pytest.raises(OutputError, match=f"was started with kernels {begun}, not {other}: delete "):
-        fit(CONFIG, digits, tmp_path)
-
-
-def test_a_run_moves_to_another_number_of_cores_and_says_so(
-    cut_off: Path, ended: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copytree(cut_off, tmp_path, dirs_exist_ok=True)
-    monkeypatch.setattr(versions, "cores", lambda: set(range(99)))
-    with told() as lines:
-        fit(CONFIG, digits, tmp_path)
-    assert [line.split(": ")[0] for line in lines] == [f"{tmp_path} was started with cores {len(cores())}, not 99"]
-    assert content(tmp_path) == content(ended)
-
-
-@pytest.mark.parametrize("which", ["ended", "cut_off"])
-def test_a_run_of_other_images_is_refused_by_name(
-    which: str, digits: Dataset, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    """The same configuration on other images, and on the same images with another split."""
-    shutil.copytree(request.getfixturevalue(which), tmp_path, dirs_exist_ok=True)
-    before = contents(tmp_path)
-    swapped = replace(digits, validation=digits.test, test=digits.validation)
-    brighter = replace(digits, train=digits.train._replace(images=digits.train.images | 1))
-    for other in (swapped, brighter, few(load("digits", limit=CONFIG.limit, seed=1))):
-        with pytest.raises(OutputError, match=f"data {digits.digest}, not {other.digest}"):
-            fit(CONFIG, other, tmp_path)
-    assert contents(tmp_path) == before
-
-
-def test_a_run_that_other_versions_ended_is_used_and_they_are_told(
-    ended: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copytree(ended, tmp_path, dirs_exist_ok=True)
-    monkeypatch.setattr(versions, "version", another_jax)
-    monkeypatch.setattr(loop, "_run_epoch", None)
-    with told() as lines:
-        fit(CONFIG, digits, tmp_path)
-    assert lines == [f"{tmp_path} was made with {JAX_DIFFERS}; it is reused"]
-    assert contents(tmp_path) == contents(ended)
-
-
 def test_no_time_of_a_file_counts(cut_off: Path, ended: Path, digits: Dataset, tmp_path: Path) -> None:
     for order in (1, -1):  # all of the epoch's beginning; and as if written in reverse
         copy = Path(shutil.copytree(cut_off, tmp_path / str(order)))
-        for i, name in enumerate(sorted(listing(copy), reverse=True)):
+        for i, name in enumerate(sorted(file_names(copy), reverse=True)):
             os.utime(copy / name, (0, 0) if order == 1 else (10**9 + i, 10**9 + i))
         with told() as lines:
             fit(CONFIG, digits, copy)

@@ -12,7 +12,7 @@ import pytest
 
 from cnn3 import Dataset, OutputError, fit
 from cnn3.runs import loop
-from tests.helpers.folders import SUMS
+from tests.helpers.folders import SUMS, file_bytes
 from tests.helpers.users import as_root, nobody
 from tests.runs.recovery.run import CONFIG
 
@@ -32,20 +32,15 @@ def shared(folder: Path) -> Iterator[Path]:
         yield copy
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    found = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
-    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
-
-
 def refused(folder: Path, dataset: Dataset, message: str) -> None:
     """Make sure that a run is refused with a message before an epoch is trained, and loses nothing."""
-    before = contents(folder)
+    before = file_bytes(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "_run_epoch", None)
         with nobody(), pytest.raises(OutputError) as error:
             fit(CONFIG, dataset, folder)
     assert str(error.value) == message
-    assert contents(folder) == before
+    assert file_bytes(folder) == before
 
 
 @as_root
@@ -62,7 +57,7 @@ def test_a_disk_that_fails_is_no_damage(
     name: str, number: int, ended: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = Path(shutil.copytree(ended, tmp_path / "run"))
-    before, read_bytes = contents(folder), Path.read_bytes
+    before, read_bytes = file_bytes(folder), Path.read_bytes
 
     def read(path: Path) -> bytes:
         if path.name == name:
@@ -74,7 +69,7 @@ def test_a_disk_that_fails_is_no_damage(
         fit(CONFIG, digits, folder)
     monkeypatch.undo()
     assert str(error.value) == f"cannot read {folder / name}: {os.strerror(number)}; {NAME_ANOTHER}"
-    assert contents(folder) == before
+    assert file_bytes(folder) == before
 
 
 @as_root
@@ -96,10 +91,10 @@ def test_a_run_that_was_cut_off_and_cannot_be_read_is_kept(name: str, cut_off: P
         path.chmod(0o700 if path.is_dir() else 0o600)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(loop, "_run_epoch", None)
-            before = contents(folder)
+            before = file_bytes(folder)
             with nobody(), pytest.raises(OutputError, match=f"cannot read {path}.*: Permission denied; {ASK}"):
                 fit(CONFIG, digits, folder)
-            assert contents(folder) == before
+            assert file_bytes(folder) == before
 
 
 @as_root
