@@ -10,6 +10,7 @@ from cnn3.config import (
     OptimizerConfig,
     Protocol,
     RunConfig,
+    ScheduleConfig,
 )
 from cnn3.data.dataset import DataError, Dataset, Split
 from cnn3.data.loading import load
@@ -43,6 +44,7 @@ __all__ = [
     "Protocol",
     "Result",
     "RunConfig",
+    "ScheduleConfig",
     "Split",
     "TrainSpec",
     "TrainState",

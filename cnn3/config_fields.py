@@ -46,6 +46,13 @@ def store_as_float(config: object, *names: str) -> None:
         object.__setattr__(config, name, float(getattr(config, name)) + 0.0)
 
 
+def store_as_tuple(config: object, *names: str) -> None:
+    """Turn lists into tuples, so that both serve."""
+    for name in names:
+        if isinstance(getattr(config, name), list):
+            object.__setattr__(config, name, tuple(getattr(config, name)))
+
+
 def fields_from_json(dataclass: Any, values: object, name: str) -> dict[str, Any]:
     """Return the arguments of a dataclass from what `json.loads` returned, lists as tuples.
 

@@ -16,7 +16,7 @@ from cnn3 import OPTIMIZERS, PROTOCOLS, VARIANTS, Dataset, ModelConfig, RunConfi
 from cnn3.analysis.cost import count_parameters
 from cnn3.config import LATENT_SIZE, SEED
 from cnn3.data.loading import VALIDATION_FRACTION
-from cnn3.nn.network import CNN3, NUM_CLASSES
+from cnn3.nn.network import CNN3
 from cnn3.training.augment import IMAGE_SIZE, augment, bounds
 from cnn3.training.state import random_key, weight_shapes
 from cnn3.weights.torch_layout import to_torch
@@ -101,7 +101,7 @@ def settings(options: Options, dataset: Dataset) -> Mapping[str, str]:
         "other_channels": "; ".join(join(other.channels) for other in GROUPS["channels"].alternatives.values()),
         "layers": join(sorted(len(other.hidden) + 1 for other in (model, *GROUPS["layers"].alternatives.values()))),
         "features": f"{model.channels[-1] * (IMAGE_SIZE // 8) ** 2}",
-        "widths": join((*hidden, NUM_CLASSES)),
+        "widths": join((*hidden, model.classes)),
         "batch_size": str(run.batch_size),
         "learning_rate": f"{run.optimizer.learning_rate:g}",
         "weight_decay": f"{run.optimizer.weight_decay:g}",

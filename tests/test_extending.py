@@ -62,7 +62,7 @@ def test_a_run_trains_with_it_and_is_resumed_by_name(with_lion: RunConfig, tmp_p
 
 def test_an_unknown_optimizer_is_refused_before_anything_is_done(tmp_path: Path) -> None:
     config = RunConfig(TINY, optimizer=OptimizerConfig("lyon"), batch_size=64, dataset="digits", limit=128)
-    with pytest.raises(ConfigError, match=r"optimizer must be one of sgd, .*, not 'lyon'"):
+    with pytest.raises(ConfigError, match=r"optimizer.name must be one of sgd, .*, not 'lyon'"):
         fit(config, load("digits", limit=128), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

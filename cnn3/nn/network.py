@@ -15,7 +15,6 @@ from cnn3.config import ModelConfig, Precision
 from cnn3.nn.batch_norm import BatchNormInputs, Moments, batch_norm
 from cnn3.nn.layers import Block, xla_block
 
-NUM_CLASSES = 10
 Mask = Bool[Array, " batch"]
 DropoutRate = float | Float[Array, ""]
 
@@ -151,7 +150,7 @@ class CNN3(nn.Module):
             normalised = self._norm(latent, mask, f"batch_norm{3 + i}") if self.config.batch_norm else latent
             x = nn.relu(latent if last and self.discard_last_norm else normalised)
             x = Dropout()(x, rate) if isinstance(rate, Array) or rate else x
-        return Output(self._linear(x, NUM_CLASSES, f"fc{len(self.config.hidden) + 1}"), latent)
+        return Output(self._linear(x, self.config.classes, f"fc{len(self.config.hidden) + 1}"), latent)
 
     def _linear(self, x: Float[Array, "batch inputs"], features: int, name: str) -> Float[Array, "batch features"]:
         kernel, bias = KernelAndBias((x.shape[-1], features), name=name)()

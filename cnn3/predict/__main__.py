@@ -22,7 +22,6 @@ from cnn3.data.dataset import CLASS_NAMES
 from cnn3.data.image_files import ImageError, read_image
 from cnn3.jax_settings import check_jax
 from cnn3.kernels import default_block
-from cnn3.nn.network import NUM_CLASSES
 from cnn3.runs.compilation import cache_compilations
 from cnn3.training.evaluate import EVALUATION_BATCH, predict
 from cnn3.weights.pretrained import TUNED
@@ -88,8 +87,8 @@ def parse(args: Sequence[str] | None) -> Options:
     options = cli.parse(Options, PROGRAM, __doc__ or "", args)
     if not options.images:
         raise UsageError(f"name at least one image; see {PROGRAM} --help")
-    if not 1 <= options.top <= NUM_CLASSES:
-        raise UsageError(f"--top must be an integer from 1 to {NUM_CLASSES}, not {options.top}")
+    if options.top < 1:
+        raise UsageError(f"--top must be at least 1, not {options.top}")
     return options
 
 
@@ -104,8 +103,10 @@ def open_weights(options: Options) -> tuple[LoadedModel, tuple[str, ...]]:
     classes = loaded.classes if options.dataset is None else CLASS_NAMES[options.dataset]
     if classes is None:
         raise WeightsError(f"{options.weights} does not name its classes; name the --dataset of its training")
-    if len(classes) != NUM_CLASSES:
-        raise WeightsError(f"{options.weights} names {len(classes)} classes, not {NUM_CLASSES}; name another --dataset")
+    if len(classes) != loaded.model.config.classes:
+        raise WeightsError(
+            f"{options.weights} has {loaded.model.config.classes} classes, not {len(classes)}; name another --dataset"
+        )
     return loaded, classes
 
 
@@ -125,7 +126,7 @@ def classify(loaded: LoadedModel, images: Sequence[Image]) -> Float[np.ndarray, 
         WeightsError: they are not finite, because the training of the weights diverged.
     """
     if not images:
-        return np.zeros((0, NUM_CLASSES), np.float32)
+        return np.zeros((0, loaded.model.config.classes), np.float32)
     output = predict(loaded.model, min(len(images), EVALUATION_BATCH), loaded.weights, np.stack(images))
     probabilities = np.asarray(jax.nn.softmax(output.logits))
     if not np.isfinite(probabilities).all():

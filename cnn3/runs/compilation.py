@@ -16,10 +16,12 @@ from platformdirs import user_cache_path
 from cnn3.config import RunConfig
 from cnn3.nn.network import CNN3
 from cnn3.training.evaluate import EVALUATION_BATCH, evaluate, evaluate_in_training_mode
+from cnn3.training.optim import Hyperparameters
 from cnn3.training.state import (
     HYPERPARAMETER_SHAPES,
     INT32_SCALAR,
     TrainSpec,
+    hyperparameter_shapes,
     state_shapes,
     weight_shapes,
     without_dropout_rate,
@@ -99,21 +101,23 @@ def compile_run(
         validate = _lower_evaluation(model, config.batch_size, eval_size)  # type: ignore[arg-type]
     else:
         validate = test  # it does not matter which images share a batch
+    hyper = hyperparameter_shapes(config, -(-train_size // config.batch_size))
     with ThreadPoolExecutor(1) as thread:  # XLA compiles these in it while Python traces the epoch
         others = [thread.submit(lowered.compile) for lowered in (validate, test)]
-        return Executables(compile_epoch(spec, train_size), *(compiled.result() for compiled in others))
+        return Executables(compile_epoch(spec, train_size, hyper), *(compiled.result() for compiled in others))
 
 
-def compile_epoch(spec: TrainSpec, count: int) -> jax.stages.Compiled:
-    """Return `train_epoch` compiled for `count` images; it takes all arguments but `spec`."""
-    return _lower_epoch(spec._replace(model=without_dropout_rate(spec.model)), count).compile()
+def compile_epoch(spec: TrainSpec, count: int, hyper: Hyperparameters = HYPERPARAMETER_SHAPES) -> jax.stages.Compiled:
+    """Return `train_epoch` compiled for `count` images; it takes all arguments but `spec`.
+
+    `hyper` has the shapes and types of the run's numbers, by default those of the original study's runs.
+    """
+    return _lower_epoch(spec._replace(model=without_dropout_rate(spec.model)), hyper, count).compile()
 
 
 @cache  # lowering once means compiling once
-def _lower_epoch(spec: TrainSpec, count: int) -> jax.stages.Lowered:
-    return train_epoch.lower(
-        spec, state_shapes(spec), HYPERPARAMETER_SHAPES, *_split_shapes(count), INT32_SCALAR, INT32_SCALAR
-    )
+def _lower_epoch(spec: TrainSpec, hyper: Hyperparameters, count: int) -> jax.stages.Lowered:
+    return train_epoch.lower(spec, state_shapes(spec), hyper, *_split_shapes(count), INT32_SCALAR, INT32_SCALAR)
 
 
 @cache

@@ -3,6 +3,8 @@
 import logging
 from pathlib import Path
 
+import optax
+
 from cnn3 import files
 from cnn3.config import ConfigError, RunConfig
 from cnn3.data.dataset import Dataset
@@ -16,6 +18,7 @@ from cnn3.runs.progress import ProgressReporter, progress_reporter
 from cnn3.runs.result import Result, load_run_weights
 from cnn3.runs.reuse import Reuse, read_finished, reuse_or_clear
 from cnn3.runs.versions import MACHINE, SETTINGS, code_mismatch, run_versions, settings_mismatch
+from cnn3.training.optim import UPDATE_RULES
 from cnn3.training.state import make_train_spec
 
 log = logging.getLogger(__name__)
@@ -28,7 +31,9 @@ def check_run(config: RunConfig, dataset: Dataset) -> None:
         ConfigError: it is not, or not with JAX's settings.
     """
     check_jax()
-    count = len(dataset.train.labels)
+    count, classes = len(dataset.train.labels), len(dataset.classes)
+    if classes != config.model.classes:
+        raise ConfigError(f"model.classes is {config.model.classes}, but the data set has {classes} classes")
     if dataset.name != config.dataset:
         raise ConfigError(f"dataset is {config.dataset!r} in the configuration, but {dataset.name!r} was given")
     if config.limit is not None and config.limit != count:
@@ -55,6 +60,7 @@ def fit(
     wait: bool = True,
     reuse: Reuse = "same-code",
     reporter: ProgressReporter = progress_reporter,
+    optimizer: optax.GradientTransformation | None = None,
 ) -> Result:
     """Train, stop early, and measure the best epoch's weights once on the test set.
 
@@ -68,6 +74,8 @@ def fit(
         reuse: "same-code" trains a run again that other code has finished, and keeps the old files in a folder next to
             it; "any-version" reuses it.
         reporter: the progress display.
+        optimizer: one of your own, in place of the update rule, learning rate, schedule and weight decay of the
+            configuration. The run is known by `config.optimizer.name`, which must not be that of another.
 
     Raises:
         ConfigError: there is no such optimizer, the data set does not fit the configuration, or JAX is set as cnn3
@@ -77,7 +85,9 @@ def fit(
         BusyError: another process trains the run, and `wait` is false.
     """
     check_run(config, dataset)
-    spec = make_train_spec(config, default_block(config.precision))
+    if optimizer is not None and config.optimizer.name in UPDATE_RULES:
+        raise ConfigError(f"optimizer.name must be a name for your own optimizer, not {config.optimizer.name}")
+    spec = make_train_spec(config, default_block(config.precision), optimizer)
     if folder is None:
         return loop.train(config, spec, dataset, None, label, reporter)
     path, versions = Path(folder), run_versions(config, dataset)

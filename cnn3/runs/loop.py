@@ -30,7 +30,9 @@ from cnn3.runs.result import (
 from cnn3.runs.step_watcher import StepCallback, watch_steps
 from cnn3.training.evaluate import EVALUATION_BATCH
 from cnn3.training.metrics import NO_DIVERGENCE, Metrics, MetricSums, best_epoch, compute_metrics
-from cnn3.training.state import TrainSpec, TrainState, Weights, init_state
+from cnn3.training.optim import Hyperparameters
+from cnn3.training.schedule import is_constant, learning_rates
+from cnn3.training.state import TrainSpec, TrainState, Weights, evaluated_weights, init_state
 from cnn3.weights.weight_files import save_weights
 
 # The minimum time between two checkpoints. On a GPU an epoch may take half a second, and a checkpoint as long.
@@ -52,7 +54,8 @@ def train(
     weights: dict[str, Weights] = {}
 
     def keep(name: str, state: TrainState) -> None:
-        weights[name] = jax.tree.map(np.array, state.weights)  # a copy: the next epoch reuses the state's memory
+        # a copy: the next epoch reuses the state's memory
+        weights[name] = jax.tree.map(np.array, evaluated_weights(state))
         if folder is not None:
             path = folder.path / f"{name}{WEIGHTS}"
             save_weights(path, spec.model, weights[name], dataset.classes)
@@ -111,11 +114,11 @@ def _run_epoch(
     """
     count = len(device.train.labels)
     index = jax.device_put(np.int32(epoch))
+    steps = -(-count // config.batch_size)
+    hyper = _scheduled(config, device.hyper, epoch, steps)
     start = time.perf_counter()
-    with watch_steps(state, -(-count // config.batch_size), on_step):
-        state, train = jax.block_until_ready(
-            compiled.train_epoch(state, device.hyper, *device.train, device.seed, index)
-        )
+    with watch_steps(state, steps, on_step):
+        state, train = jax.block_until_ready(compiled.train_epoch(state, hyper, *device.train, device.seed, index))
     train_end = time.perf_counter()
     state, validation = _validate(config, compiled, state, device, index)
     validation_count = int(device.validation_count)
@@ -126,9 +129,17 @@ def _run_epoch(
         "seconds": time.perf_counter() - start,
         "images_per_second": count / (train_end - start),
     }
-    steps = {"training": int(train.diverged_at), "validation": int(validation.diverged_at)}
-    divergences = [Divergence(epoch, during, step) for during, step in steps.items() if step != NO_DIVERGENCE]
+    passes = {"training": int(train.diverged_at), "validation": int(validation.diverged_at)}
+    divergences = [Divergence(epoch, during, step) for during, step in passes.items() if step != NO_DIVERGENCE]
     return state, record, divergences[0] if divergences else None
+
+
+def _scheduled(config: RunConfig, hyper: Hyperparameters, epoch: int, steps: int) -> Hyperparameters:
+    """Return the numbers of an epoch: its learning rates, step by step, if they change."""
+    if is_constant(config.schedule):
+        return hyper
+    rates = learning_rates(config.optimizer, config.schedule, epoch, config.epochs, steps)
+    return hyper._replace(learning_rate=jax.device_put(rates))
 
 
 def _validate(
@@ -136,7 +147,7 @@ def _validate(
 ) -> tuple[TrainState, MetricSums]:
     """Return the state and the validation metrics; the published protocol changes the state in validation."""
     if not config.protocol.validate_in_training_mode:
-        return state, compiled.validate(state.weights, *device.validation, device.validation_count)
+        return state, compiled.validate(evaluated_weights(state), *device.validation, device.validation_count)
     weights, sums = compiled.validate(state.weights, *device.validation, device.seed, epoch)
     return state._replace(weights=weights), sums
 

@@ -39,6 +39,7 @@ class Bounds(NamedTuple):
     shear: float | Float[Array, ""]
     min_scale: float | Float[Array, ""]  # scale
     max_scale: float | Float[Array, ""]
+    cutout: float | Float[Array, ""] | None = None  # pixels, an integer; None leaves it out of the program
 
 
 class TransformParams(NamedTuple):
@@ -53,7 +54,8 @@ class TransformParams(NamedTuple):
 
 def bounds(config: AugmentConfig) -> Bounds:
     """Return the numbers of a configuration."""
-    return Bounds(float(config.padding), config.flip, config.rotation, config.shear, *config.scale)
+    cutout = float(config.cutout) if config.cutout else None
+    return Bounds(float(config.padding), config.flip, config.rotation, config.shear, *config.scale, cutout)
 
 
 def sample_params(key: PRNGKeyArray, batch: int, bounds: Bounds) -> TransformParams:
@@ -76,7 +78,22 @@ def transform(images: UInt8[Array, "batch 32 32 3"], params: TransformParams) ->
 
 def augment(key: PRNGKeyArray, images: UInt8[Array, "batch 32 32 3"], bounds: Bounds) -> UInt8[Array, "batch 32 32 3"]:
     """Transform each image at random."""
-    return transform(images, sample_params(key, len(images), bounds))
+    transformed = transform(images, sample_params(key, len(images), bounds))
+    return transformed if bounds.cutout is None else cutout(jax.random.fold_in(key, 0), transformed, bounds.cutout)
+
+
+def cutout(
+    key: PRNGKeyArray, images: UInt8[Array, "batch 32 32 3"], size: float | Float[Array, ""]
+) -> UInt8[Array, "batch 32 32 3"]:
+    """Blacken a square with sides of `size` pixels in each image (DeVries and Taylor 2017).
+
+    Its centre is uniform over the image, so part of the square may lie outside.
+    """
+    size = jnp.asarray(size).astype(jnp.int32)
+    start = jax.random.randint(key, (len(images), 2, 1), 0, IMAGE_SIZE) - size // 2
+    position = jnp.arange(IMAGE_SIZE)
+    hidden = (position >= start) & (position < start + size)  # batch, (rows, columns), 32
+    return jnp.where((hidden[:, 0, :, None] & hidden[:, 1, None, :])[..., None], 0, images)
 
 
 def normalize(images: UInt8[Array, "batch 32 32 3"]) -> Float[Array, "batch 32 32 3"]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
@@ -60,6 +61,19 @@ def batch_metrics(
     )
 
 
+def smoothed_loss(
+    logits: Float[Array, "batch classes"],
+    labels: Labels,
+    smoothing: Float[Array, ""] | float,
+    mask: Bool[Array, " batch"] | None = None,
+) -> Float[Array, ""]:
+    """Return the mean cross entropy with smoothed labels (Szegedy et al. 2016) of the images in `mask`, None is all."""
+    mask = jnp.ones(len(labels), bool) if mask is None else mask
+    targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), smoothing)  # type: ignore[arg-type]
+    losses = jnp.where(mask, optax.softmax_cross_entropy(logits, targets), 0)
+    return jnp.sum(losses) / jnp.sum(mask)
+
+
 def compute_metrics(sums: MetricSums, count: int, batch_size: int, protocol: Protocol) -> Metrics:
     """Return the metrics of `count` images taken in batches of `batch_size`.
 
@@ -76,6 +90,6 @@ def best_epoch(accuracies: Sequence[float]) -> int:
     return max(range(len(accuracies)), key=accuracies.__getitem__)
 
 
-def out_of_patience(accuracies: Sequence[float], patience: int) -> bool:
+def out_of_patience(accuracies: Sequence[float], patience: int | None) -> bool:
     """Tell whether validation accuracy has not risen for `patience` epochs (original study, section 3)."""
-    return len(accuracies) > 0 and len(accuracies) - 1 - best_epoch(accuracies) >= patience
+    return patience is not None and len(accuracies) > 0 and len(accuracies) - 1 - best_epoch(accuracies) >= patience

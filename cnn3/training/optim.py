@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import jax
 import optax
 from jaxtyping import Array, Float
 
@@ -13,23 +12,29 @@ from cnn3.training.augment import Bounds, bounds
 
 
 class Hyperparameters(NamedTuple):
-    """A run's numbers: traced, so that a sweep over them compiles once.
+    """A run's numbers: traced, so that a sweep over them compiles once. What is None is left out of the program.
 
     Args:
-        learning_rate: step size.
+        learning_rate: step size; of each step in an epoch if it changes.
         momentum: 0 is none.
         l2: the penalty whose gradient is added, as by `weight_decay` in torch.optim's optimizers other than AdamW.
         decay: of the weights themselves, decoupled from the gradient, as in AdamW (Loshchilov and Hutter 2017).
         dropout: the fraction of hidden units that is dropped; not the optimizer's.
         augment: how far the augmentation goes; not the optimizer's.
+        clip_norm: the largest global norm of the gradients.
+        label_smoothing: the share of each target that is spread over all classes.
+        ema: decay of the average of the weights.
     """
 
-    learning_rate: float | Float[Array, ""]
+    learning_rate: float | Float[Array, "*steps"]
     momentum: float | Float[Array, ""]
     l2: float | Float[Array, ""]
     decay: float | Float[Array, ""]
     dropout: float | Float[Array, ""]
     augment: Bounds
+    clip_norm: float | Float[Array, ""] | None = None
+    label_smoothing: float | Float[Array, ""] | None = None
+    ema: float | Float[Array, ""] | None = None
 
 
 Transform = Callable[[Hyperparameters], optax.GradientTransformation]
@@ -38,6 +43,16 @@ Transform = Callable[[Hyperparameters], optax.GradientTransformation]
 def sgd(hyper: Hyperparameters) -> optax.GradientTransformation:
     """Stochastic gradient descent with the momentum of torch.optim.SGD: no dampening, the first gradient whole."""
     return optax.trace(hyper.momentum)  # type: ignore[arg-type]
+
+
+def nesterov(hyper: Hyperparameters) -> optax.GradientTransformation:
+    """The momentum of torch.optim.SGD with nesterov=True."""
+    return optax.trace(hyper.momentum, nesterov=True)  # type: ignore[arg-type]
+
+
+def identity(_: Hyperparameters) -> optax.GradientTransformation:
+    """Gradients as they are."""
+    return optax.identity()
 
 
 def rmsprop(_: Hyperparameters) -> optax.GradientTransformation:
@@ -79,7 +94,7 @@ def update_rule(name: str) -> UpdateRule:
         ConfigError: there is no such optimizer.
     """
     if name not in UPDATE_RULES:
-        raise ConfigError(f"optimizer must be one of {', '.join(UPDATE_RULES)}, not {name!r}")
+        raise ConfigError(f"optimizer.name must be one of {', '.join(UPDATE_RULES)}, not {name!r}")
     return UPDATE_RULES[name]
 
 
@@ -90,26 +105,45 @@ def hyperparameters(config: RunConfig) -> Hyperparameters:
         ConfigError: there is no such optimizer.
     """
     optimizer = config.optimizer
-    decoupled = update_rule(optimizer.name).decoupled_decay
+    decoupled = optimizer.name in UPDATE_RULES and update_rule(optimizer.name).decoupled_decay
     l2, decay = (0.0, optimizer.weight_decay) if decoupled else (optimizer.weight_decay, 0.0)
-    numbers = optimizer.learning_rate, optimizer.momentum, l2, decay, config.model.dropout
-    return Hyperparameters(*numbers, bounds(config.augment))
+    return Hyperparameters(
+        learning_rate=optimizer.learning_rate,
+        momentum=optimizer.momentum or 0.0,
+        l2=l2,
+        decay=decay,
+        dropout=config.model.dropout,
+        augment=bounds(config.augment),
+        clip_norm=optimizer.clip_norm,
+        label_smoothing=config.label_smoothing or None,
+        ema=config.ema or None,
+    )
 
 
 def make_optimizer(
-    transform: Transform, hyper: Hyperparameters, no_decay: frozenset[str] = frozenset()
+    transform: Transform,
+    hyper: Hyperparameters,
+    no_decay: frozenset[str] = frozenset(),
+    *,
+    decay_kernels_only: bool = False,
 ) -> optax.GradientTransformation:
     """Return the optimizer.
 
     Args:
         transform: the update rule's.
         hyper: its numbers, concrete or traced.
+        decay_kernels_only: whether biases and the scales of norms take no decay.
         no_decay: layers that take no decay because nothing depends on them: torch.optim skips parameters without a
             gradient, so decay must not shrink them either.
     """
 
     def decayed(params: Any) -> Any:
-        return {name: jax.tree.map(lambda _, live=name not in no_decay: live, layer) for name, layer in params.items()}
+        return {
+            layer: {
+                name: layer not in no_decay and (name == "kernel" or not decay_kernels_only) for name in params[layer]
+            }
+            for layer in params
+        }
 
     add = partial(optax.add_decayed_weights, mask=decayed)
     return optax.chain(

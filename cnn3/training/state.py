@@ -12,10 +12,18 @@ from jaxtyping import Array, Int, PRNGKeyArray, UInt8
 from cnn3.config import ModelConfig, RunConfig
 from cnn3.nn.layers import Block
 from cnn3.nn.network import CNN3
-from cnn3.training.optim import Hyperparameters, Transform, hyperparameters, make_optimizer, update_rule
+from cnn3.training.optim import (
+    Hyperparameters,
+    Transform,
+    hyperparameters,
+    identity,
+    make_optimizer,
+    nesterov,
+    update_rule,
+)
+from cnn3.training.schedule import is_constant
 
 INT32_SCALAR = jax.ShapeDtypeStruct((), jnp.int32)  # the type of a seed and of an epoch
-HYPERPARAMETER_SHAPES = jax.tree.map(lambda _: jax.ShapeDtypeStruct((), jnp.float32), hyperparameters(RunConfig()))
 # XLA's newer code generator for CPUs takes half as long again to compile these programs, which run no faster for it;
 # from jaxlib 0.11.1 on it is the only one.
 COMPILER_OPTIONS: dict[str, bool | int] = (
@@ -36,14 +44,27 @@ class TrainState(NamedTuple):
 
     weights: Weights
     opt_state: optax.OptState
+    average: Weights | None = None  # exponential moving average of the weights, if the run keeps one
 
 
 class TrainSpec(NamedTuple):
-    """What is fixed when an epoch is compiled: all of a run but its numbers and its data."""
+    """What is fixed when an epoch is compiled: all of a run but its numbers and its data.
+
+    Args:
+        model: the network.
+        transform: the optimizer's transformation of gradients.
+        batch_size: images per step.
+        decay_kernels_only: whether biases and the scales of norms take no decay.
+        averages: whether an average of the weights is kept.
+        optimizer: replaces transform, learning rate and decay by an optimizer of the user's own.
+    """
 
     model: CNN3
-    transform: Transform  # of gradients, by the optimizer
+    transform: Transform
     batch_size: int
+    decay_kernels_only: bool = False
+    averages: bool = False
+    optimizer: optax.GradientTransformation | None = None
 
 
 def random_key(seed: int | Int[Array, ""]) -> PRNGKeyArray:
@@ -51,14 +72,25 @@ def random_key(seed: int | Int[Array, ""]) -> PRNGKeyArray:
     return jax.random.key(seed, impl="threefry2x32")
 
 
-def make_train_spec(config: RunConfig, block: Block) -> TrainSpec:
+def make_train_spec(
+    config: RunConfig, block: Block, optimizer: optax.GradientTransformation | None = None
+) -> TrainSpec:
     """Return what is fixed when a run's epoch is compiled.
+
+    Args:
+        config: of the run.
+        block: the function that computes convolution, norm, ReLU and pooling.
+        optimizer: the user's own, which the configuration only names.
 
     Raises:
         ConfigError: there is no such optimizer.
     """
     model = CNN3(config.model, config.protocol.discard_last_norm, block, config.precision)
-    return TrainSpec(model, update_rule(config.optimizer.name).transform, config.batch_size)
+    transform = identity if optimizer is not None else update_rule(config.optimizer.name).transform
+    if config.optimizer.nesterov:
+        transform = nesterov
+    kernels_only, averages = config.optimizer.decay_kernels_only, config.ema > 0
+    return TrainSpec(model, transform, config.batch_size, kernels_only, averages, optimizer)
 
 
 def without_dropout_rate(model: CNN3) -> CNN3:
@@ -71,20 +103,41 @@ def without_dropout_rate(model: CNN3) -> CNN3:
 
 def make_spec_optimizer(spec: TrainSpec, hyper: Hyperparameters) -> optax.GradientTransformation:
     """Return the run's optimizer; a norm whose output is thrown away is not decayed."""
+    if spec.optimizer is not None:
+        return spec.optimizer
     discarded = f"batch_norm{3 + len(spec.model.config.hidden)}"
-    return make_optimizer(spec.transform, hyper, frozenset({discarded} if spec.model.discard_last_norm else ()))
+    no_decay = frozenset({discarded} if spec.model.discard_last_norm else ())
+    return make_optimizer(spec.transform, hyper, no_decay, decay_kernels_only=spec.decay_kernels_only)
 
 
 def init_state(spec: TrainSpec, seed: Int[Array, ""]) -> TrainState:
     """Return the state before the first step."""
     weights = init_weights(without_dropout_rate(spec.model).config, seed)
-    return TrainState(weights, _init_optimizer(spec, weights.params))
+    average = jax.tree.map(jnp.copy, weights) if spec.averages else None
+    return TrainState(weights, _init_optimizer(spec, weights.params), average)
+
+
+def evaluated_weights(state: TrainState) -> Weights:
+    """Return the weights to evaluate and to keep: the average if there is one."""
+    return state.weights if state.average is None else state.average
 
 
 def state_shapes(spec: TrainSpec) -> TrainState:
     """Return the shapes and types of `init_state`'s result, without computing it."""
     weights = init_weights.eval_shape(without_dropout_rate(spec.model).config, INT32_SCALAR)
-    return TrainState(weights, _init_optimizer.eval_shape(spec, weights.params))
+    average = weights if spec.averages else None
+    return TrainState(weights, _init_optimizer.eval_shape(spec, weights.params), average)
+
+
+def hyperparameter_shapes(config: RunConfig, steps: int) -> Hyperparameters:
+    """Return the shapes and types of a run's numbers; `steps` is the number of steps of an epoch."""
+    shapes = jax.tree.map(lambda _: jax.ShapeDtypeStruct((), jnp.float32), hyperparameters(config))
+    if is_constant(config.schedule):
+        return shapes
+    return shapes._replace(learning_rate=jax.ShapeDtypeStruct((steps,), jnp.float32))
+
+
+HYPERPARAMETER_SHAPES = hyperparameter_shapes(RunConfig(), 1)  # of all runs of the original study
 
 
 @partial(jax.jit, static_argnums=0)  # compiled at once: array by array takes three times as long

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from cnn3.nn.network import CNN3, DropoutRate, Mask, Output
 from cnn3.training.augment import augment, normalize
-from cnn3.training.metrics import Labels, MetricSums, batch_metrics, merge, zero_sums
+from cnn3.training.metrics import Labels, MetricSums, batch_metrics, merge, smoothed_loss, zero_sums
 from cnn3.training.optim import Hyperparameters
 from cnn3.training.state import (
     COMPILER_OPTIONS,
@@ -76,12 +76,25 @@ def train_step(
         weights = state.weights._replace(params=params)
         output, batch_stats = forward(spec.model, weights, augmented, dropout_key, mask, hyper.dropout)
         sums = batch_metrics(output.logits, labels, step, mask)
-        return sums.batch_means, (sums, batch_stats)
+        smoothing = hyper.label_smoothing
+        objective = sums.batch_means if smoothing is None else smoothed_loss(output.logits, labels, smoothing, mask)
+        return objective, (sums, batch_stats)
 
     gradients, (sums, batch_stats) = jax.grad(loss, has_aux=True)(state.weights.params)
+    if hyper.clip_norm is not None:
+        gradients, _ = optax.clip_by_global_norm(hyper.clip_norm).update(gradients, optax.EmptyState())
     updates, opt_state = make_spec_optimizer(spec, hyper).update(gradients, state.opt_state, state.weights.params)
     params: Any = optax.apply_updates(state.weights.params, updates)
-    return TrainState(Weights(params, batch_stats), opt_state), sums
+    weights = Weights(params, batch_stats)
+    return TrainState(weights, opt_state, _update_average(state.average, weights, hyper)), sums
+
+
+def _update_average(average: Weights | None, weights: Weights, hyper: Hyperparameters) -> Weights | None:
+    """Return the average moved towards the weights, None if there is none."""
+    if average is None or hyper.ema is None:
+        return average
+    moved: Any = optax.incremental_update(weights, average, 1 - hyper.ema)  # type: ignore[arg-type]
+    return moved
 
 
 def fori_batches(
@@ -126,7 +139,9 @@ def train_epoch(
         state, total = carry
         batch = order[positions]
         key = jax.random.fold_in(steps_key, step)
-        state, sums = train_step(spec, state, hyper, images[batch], labels[batch], key, step, mask)
+        rates = jnp.asarray(hyper.learning_rate)
+        current = hyper._replace(learning_rate=rates[step]) if rates.ndim else hyper
+        state, sums = train_step(spec, state, current, images[batch], labels[batch], key, step, mask)
         return state, merge(total, sums)
 
     return fori_batches(body, (state, zero_sums()), len(labels), spec.batch_size)

@@ -81,6 +81,7 @@ def infer_config(tensors: Tensors) -> ModelConfig:
         dense=second[1] == first[1] + first[0],
         channels=(first[0], second[0], third[0]),
         hidden=tuple(shape(f"fc{i}.weight", 2)[0] for i in range(1, linear)),
+        classes=shape(f"fc{linear}.weight", 2)[0],
     )
 
 

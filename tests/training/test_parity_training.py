@@ -44,7 +44,7 @@ def with_torch(shape: ModelConfig, config: OptimizerConfig, dtype: Any) -> Train
     parameters, rate, decay = judge.parameters(), config.learning_rate, config.weight_decay
     tx = {
         "sgd": lambda: torch.optim.SGD(parameters, rate),
-        "momentum": lambda: torch.optim.SGD(parameters, rate, config.momentum),
+        "momentum": lambda: torch.optim.SGD(parameters, rate, config.momentum or 0.0),
         "rmsprop": lambda: torch.optim.RMSprop(parameters, rate),
         "adam": lambda: torch.optim.Adam(parameters, rate, weight_decay=decay),
         "adamw": lambda: torch.optim.AdamW(parameters, rate, weight_decay=decay),
