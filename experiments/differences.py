@@ -5,8 +5,13 @@ validation. New runs have five epochs only: the learning rate is constant, so th
 epochs of longer runs.
 """
 
+if __name__ == "__main__":
+    from experiments.support.entry import run  # before the imports below, which take seconds
+
+    raise SystemExit(run("differences"))
+
+
 import io
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -221,7 +226,3 @@ def notes(runs: Mapping[str, Sequence[Run]], measured: Measured, source: str) ->
 
 EXPERIMENT = Experiment(NAME, TITLE, __doc__ or "", differences)
 main = EXPERIMENT.main
-
-
-if __name__ == "__main__":
-    sys.exit(main())
