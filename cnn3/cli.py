@@ -1,12 +1,5 @@
 """What all command lines share: parsing into a dataclass, errors of one line, and output that may be cut off.
 
-Exit statuses:
-
-- 0: done
-- 1: some of the images, weights or runs that were named could not be read; the others were
-- 2: nothing was done, or the work could not be finished; one line on standard error says why and what to do
-- 130, 143: interrupted by SIGINT (Ctrl-C) or SIGTERM; the same command resumes the work
-
 Results go to standard output; progress, notes and errors to standard error.
 """
 
@@ -21,6 +14,13 @@ from pathlib import Path
 from typing import Any, Literal, TextIO, TypeVar
 
 import tyro
+
+EXIT_STATUS = {
+    "0": "done",
+    "1": "a file that was named could not be read; the others were",
+    "2": "an error; one line says what is wrong and what to do",
+    "130, 143": "interrupted (Ctrl-C, SIGTERM); the same command resumes the work",
+}
 
 Options = TypeVar("Options")
 
