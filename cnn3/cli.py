@@ -133,6 +133,11 @@ class _DroppingFile(io.FileIO):
             return memoryview(data).nbytes
 
 
+def note(text: object) -> None:
+    """Print what is being done on standard error, which leaves standard output to the results."""
+    print(text, file=sys.stderr)
+
+
 def report(error: Exception) -> int:
     """Print an error on standard error, and return the exit status of a command that it ends."""
     print(one_line(error), file=sys.stderr)

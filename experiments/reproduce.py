@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from cnn3 import files
-from cnn3.cli import UsageError
+from cnn3.cli import UsageError, note
 from experiments import (
     architecture,
     audit,
@@ -72,12 +72,12 @@ def reproduce(options: Reproduction) -> list[Path]:
     reports: dict[str, Report] = {}
     experiments = experiments_on(options.dataset)
     for number, experiment in enumerate(experiments, 1):
-        print(f"\n[{number} of {len(experiments)}] {experiment.name}")
+        note(f"\n[{number} of {len(experiments)}] {experiment.name}")
         own_options = options.options_for(experiment.name)
         try:
             report = experiment.work(own_options)
         except UnfinishedError as error:
-            print(error)
+            note(error)
             report = unfinished(experiment, error)
         else:
             paths += publish(own_options, report)
