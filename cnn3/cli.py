@@ -5,6 +5,7 @@ Results go to standard output; progress, notes and errors to standard error.
 
 import ast
 import io
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr
@@ -74,6 +75,8 @@ def parse(
         SystemExit: the arguments ask for help, which has been printed.
     """
     program = _as_started(program)
+    if os.environ.get("NO_COLOR"):
+        tyro._experimental_options["ansi_codes"] = False
     stderr = io.StringIO()
     try:
         with redirect_stderr(stderr):
