@@ -89,7 +89,7 @@ def parse(
         raise UsageError(f"{_first_error(stderr.getvalue())}; see {program} --help") from None
 
 
-def description(module: str) -> str:
+def docstring(module: str) -> str:
     """Return the docstring of a module, which is not imported.
 
     Args:
