@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import jax
 import numpy as np
@@ -18,8 +18,9 @@ from jaxtyping import Float, UInt8
 from cnn3 import cli
 from cnn3.cli import INT_OPTION, UsageError
 from cnn3.config import PROTOCOLS, ConfigError, ProtocolName
-from cnn3.data.dataset import CLASS_NAMES
 from cnn3.data.image_files import ImageError, read_image
+from cnn3.data.loading import class_names
+from cnn3.data.splits import DataError
 from cnn3.jax_settings import check_jax
 from cnn3.kernels import default_block
 from cnn3.runs.compilation import cache_compilations
@@ -33,7 +34,9 @@ PROGRAM = "python -m cnn3.predict"
 Image = UInt8[np.ndarray, "32 32 3"]
 _IMAGES_ARG = tyro.conf.arg(metavar="IMAGE...", help_behavior_hint="")
 _WEIGHTS_ARG = tyro.conf.arg(metavar="FILE", help_behavior_hint="")
-_FROM_FILE_ARG = tyro.conf.arg(help_behavior_hint="(default: what the file says)")
+_FROM_FILE = "(default: what the file says)"
+_DATASET_ARG = tyro.conf.arg(metavar="NAME|PATH", help_behavior_hint=_FROM_FILE)
+_PROTOCOL_ARG = tyro.conf.arg(help_behavior_hint=_FROM_FILE)
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,9 @@ class Options:
         images: image files of any size, in any common format.
         weights: a safetensors file, such as best.safetensors in a run's folder; by default the weights for CIFAR-10
             that come with cnn3.
-        top: number of classes to print, the most probable first.
-        dataset: the data set whose classes to name, for weight files that have no class names.
+        top: number of classes to print, the most probable first; all of them if there are fewer.
+        dataset: the data set whose classes to name, for weight files that have no class names: cifar10, cifar100,
+            digits, a .npz file or a folder of class folders.
         protocol: the protocol of the training, for weight files that do not record it: published discards the last
             norm.
     """
@@ -53,8 +57,8 @@ class Options:
     images: Annotated[tuple[Path, ...], tyro.conf.Positional, _IMAGES_ARG]
     weights: Annotated[Path, _WEIGHTS_ARG] = TUNED
     top: Annotated[int, INT_OPTION] = 3
-    dataset: Annotated[Literal["cifar10", "digits"] | None, _FROM_FILE_ARG] = None
-    protocol: Annotated[ProtocolName | None, _FROM_FILE_ARG] = None
+    dataset: Annotated[str | None, _DATASET_ARG] = None
+    protocol: Annotated[ProtocolName | None, _PROTOCOL_ARG] = None
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -68,13 +72,13 @@ def main(args: Sequence[str] | None = None) -> int:
         check_jax()
         cache_compilations()
         loaded, classes = open_weights(options)
-        images = dict(read_images(options.images))
-        for path, probabilities in zip(images, classify(loaded, list(images.values())), strict=True):
-            print(f"{path}: {describe(probabilities, classes, options.top)}")
-    except (UsageError, ConfigError, WeightsError) as error:
+        images = list(read_images(options.images))
+        for (path, _), probabilities in zip(images, classify(loaded, [image for _, image in images]), strict=True):
+            print(cli.printable(f"{path}: {describe(probabilities, classes, options.top)}"))
+    except (UsageError, ConfigError, DataError, WeightsError) as error:
         print(cli.one_line(error), file=sys.stderr)
         return 2
-    return 0 if set(images) == set(options.images) else 1
+    return 0 if len(images) == len(options.images) else 1
 
 
 def parse(args: Sequence[str] | None) -> Options:
@@ -97,10 +101,11 @@ def open_weights(options: Options) -> tuple[LoadedModel, tuple[str, ...]]:
 
     Raises:
         WeightsError: the file cannot be read, or lacks something that the command line does not supply either.
+        DataError: there is no such data set.
     """
     discard = None if options.protocol is None else PROTOCOLS[options.protocol].discard_last_norm
     loaded = load_model(options.weights, discard_last_norm=discard, block=default_block())
-    classes = loaded.classes if options.dataset is None else CLASS_NAMES[options.dataset]
+    classes = loaded.classes if options.dataset is None else class_names(options.dataset)
     if classes is None:
         raise WeightsError(f"{options.weights} does not name its classes; name the --dataset of its training")
     if len(classes) != loaded.model.config.classes:
