@@ -37,11 +37,15 @@ def read(path: Path) -> Source:
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
-        opened: Any = np.load(path, allow_pickle=False)
-        if isinstance(opened, np.ndarray):
-            raise DataError(f"{path} holds one array, as numpy.save writes it: {REMEDY}")
-        with opened:
-            return {name: opened[name] for name in opened.files}
+        with open(path, "rb") as file:  # NumPy leaves files open that it cannot read
+            opened: Any = np.load(file, allow_pickle=False)
+            if isinstance(opened, np.ndarray):
+                raise DataError(f"{path} holds one array, as numpy.save writes it: {REMEDY}")
+            arrays = {name: opened[name] for name in opened.files}
+        for name, array in arrays.items():
+            if not isinstance(array, np.ndarray):  # but the bytes of another file in the archive
+                raise ValueError(f"{name} is no array")
+        return arrays
     except DataError:
         raise
     except zipfile.BadZipFile as error:
