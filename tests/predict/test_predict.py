@@ -20,15 +20,9 @@ from cnn3.training.state import Weights, weight_shapes
 from cnn3.weights.torch_layout import WeightsError, infer_config, to_torch
 from cnn3.weights.weight_files import load_model, load_weights, save_weights
 from tests.helpers.processes import python
-from tests.helpers.tiny import TINY
+from tests.helpers.tiny import TINY, random_weights
 
 DIGITS = tuple("0123456789")
-
-
-def random_weights(model: CNN3, seed: int = 0) -> Weights:
-    """Return weights in which everything counts, running statistics included."""
-    rng = np.random.default_rng(seed)
-    return jax.tree.map(lambda leaf: rng.normal(0, 0.2, leaf.shape).astype(np.float32), weight_shapes(model))
 
 
 def positive_variance(weights: Weights) -> Weights:
