@@ -63,14 +63,17 @@ def class_names(name: str | os.PathLike) -> tuple[str, ...]:
     return image_folder.list_classes(path) if path.is_dir() else npz_file.read(path).classes
 
 
-def dataset_digest(
-    name: str | os.PathLike, data_dir: str | os.PathLike | None, *, seed: int, limit: int | None
-) -> str | None:
-    """Return the `digest` of what `load` returns, or None if it is not known without decoding the images."""
-    if name in cifar.CIFAR:
-        digest = cifar.cached_digest(str(name), data_dir)
-        return digest and identify(digest, cifar.IMAGES["train"], seed, limit)
-    return None if name in CLASS_NAMES else load(name, seed=seed, limit=limit).digest
+def dataset_digest(name: str, data_dir: str | os.PathLike | None, *, seed: int, limit: int | None) -> str | None:
+    """Return the `digest` of what `load` returns, or None if it is not known without reading the images.
+
+    Args:
+        name: of the data set, as in `RunConfig.dataset`; it need not be one that `load` knows.
+        data_dir, seed, limit: as for `load`.
+    """
+    if name not in cifar.CIFAR:
+        return None
+    digest = cifar.cached_digest(name, data_dir)
+    return digest and identify(digest, cifar.IMAGES["train"], seed, limit)
 
 
 def describe_source(name: str | os.PathLike, data_dir: str | os.PathLike | None = None) -> str:

@@ -48,7 +48,7 @@ BAD_SPLITS: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize("part", ["train", "validation", "test"])
 @pytest.mark.parametrize(("bad", "message"), BAD_SPLITS.values(), ids=BAD_SPLITS)
 def test_a_bad_split_is_named_with_the_shape_and_type_wanted(part: str, bad: Split, message: str) -> None:
-    splits = {"train": split(6), "validation": split(7), "test": split(8)}
+    splits: dict[str, Any] = {"train": split(6), "validation": split(7), "test": split(8)}
     with pytest.raises(DataError, match=f"^the {part} .*{message}") as caught:
         Dataset("own", CLASSES, **{**splits, part: bad})
     assert "\n" not in str(caught.value)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from cnn3 import DataError, load
 from cnn3.data import image_folder
-from cnn3.data.loading import class_names, dataset_digest, dataset_name, describe_source
+from cnn3.data.loading import class_names, dataset_name, describe_source
 from tests.data.cifar10.archive import file_size_limit, warnings_in
 from tests.helpers.report_split import split_by_the_report
 
@@ -24,7 +24,7 @@ def _a_cache_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user-cache"))
 
 
-def arrays(**changes: Any) -> dict[str, np.ndarray]:
+def arrays(**changes: Any) -> dict[str, Any]:
     """Return the arrays of a .npz file, with some changed; None leaves one out."""
     rng = np.random.default_rng(0)
     sound = {
@@ -177,7 +177,7 @@ def test_decoded_images_are_cached_until_a_file_changes(pictures: Path, monkeypa
         patch.setattr("cnn3.data.image_files.read_image", None)
         again = load(str(pictures))
     np.testing.assert_array_equal(first.train.images, again.train.images)
-    assert first.digest == again.digest == dataset_digest(pictures, None, seed=3136, limit=None)
+    assert first.digest == again.digest
     path = pictures / "test" / "dog" / "0.bmp"
     black = Image.new("RGB", (50, 41))
     black.save(path)
@@ -185,7 +185,6 @@ def test_decoded_images_are_cached_until_a_file_changes(pictures: Path, monkeypa
     changed = load(pictures)
     assert (changed.test.images[4] == 0).all()
     assert changed.digest != first.digest
-    assert dataset_digest(pictures, None, seed=3136, limit=None) == changed.digest
     monkeypatch.setattr(image_folder, "PREPROCESSING", image_folder.PREPROCESSING + 1)
     monkeypatch.setattr("cnn3.data.image_files.read_image", lambda path: np.full((32, 32, 3), 7, np.uint8))
     assert (load(pictures).train.images == 7).all()

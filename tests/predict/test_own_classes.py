@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def test_three_classes_in_a_folder_are_learnt_and_recognised(paintings, tmp_path
 
 def test_a_hundred_classes_in_an_npz_file_are_trained_and_named(tmp_path, capsys):
     rng = np.random.default_rng(0)
-    arrays = {
+    arrays: dict[str, Any] = {
         f"{part}_{name}": array
         for part, count in (("train", 300), ("test", 100))
         for name, array in (
