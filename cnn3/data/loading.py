@@ -68,7 +68,9 @@ def dataset_digest(name: str, data_dir: str | os.PathLike | None, *, seed: int, 
 
     Args:
         name: of the data set, as in `RunConfig.dataset`; it need not be one that `load` knows.
-        data_dir, seed, limit: as for `load`.
+        data_dir: as for `load`.
+        seed: as for `load`.
+        limit: as for `load`.
     """
     if name not in cifar.CIFAR:
         return None
