@@ -18,6 +18,7 @@ from PIL import Image
 from tensorflow_datasets.core.download import DownloadError, checksums, downloader
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
+from cnn3.data import cifar_python
 from cnn3.data.paths import DATA_DIR_HINT, VERSION, is_prepared, is_writable
 from cnn3.data.splits import DataError, Split
 
@@ -79,9 +80,7 @@ class WithoutTensorFlow(tfds.core.GeneratorBasedBuilder, skip_registration=True)
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Generator]:
         info = self._cifar_info
-        with tarfile.open(_fetch(self.name, Path(self.data_dir_root), info.url, dl_manager)) as archive:
-            opened = ((member.name, archive.extractfile(member)) for member in archive)
-            content = {name.removeprefix(info.prefix): file.read() for name, file in opened if file}
+        content = _read_files(self.name, Path(self.data_dir_root), info, dl_manager)
         features: Any = self.info.features
         for key, file in zip(info.label_keys, info.label_files, strict=True):
             features[key].names = content[file].decode().split()
@@ -112,6 +111,27 @@ class Cifar100(WithoutTensorFlow, tfds.image_classification.Cifar100, skip_regis
 BUILDERS: Mapping[str, Any] = {"cifar10": Cifar10, "cifar100": Cifar100}
 
 
+def _read_files(name: str, root: Path, info: Any, dl_manager: Any) -> dict[str, bytes]:
+    """Return the files of a data set's binary version by their names.
+
+    They come from its archive in TFDS's manual folder, else from the python version, else from a download.
+
+    Raises:
+        DataError: there is none of them, or it is damaged.
+    """
+    if not _manual_archive(root, info.url).exists():
+        content = cifar_python.read_as_binary(name, root)
+        if content is not None:
+            return content
+    with tarfile.open(_fetch(name, root, info.url, dl_manager)) as archive:
+        opened = ((member.name, archive.extractfile(member)) for member in archive)
+        return {name.removeprefix(info.prefix): file.read() for name, file in opened if file}
+
+
+def _manual_archive(root: Path, url: str) -> Path:
+    return root / "downloads" / "manual" / url.rpartition("/")[2]
+
+
 def _fetch(name: str, root: Path, url: str, dl_manager: Any) -> Path:
     """Return the path of a data set's archive, after comparing its checksum with the one registered with TFDS.
 
@@ -121,8 +141,10 @@ def _fetch(name: str, root: Path, url: str, dl_manager: Any) -> Path:
         DataError: it cannot be downloaded, or is not the one registered.
     """
     expected = checksums.get_all_url_infos()[url]
-    manual = root / "downloads" / "manual" / url.rpartition("/")[2]
-    hint = f"put {manual.name} in {manual.parent}, or {DATA_DIR_HINT}; {OFFLINE_HINT}"
+    manual = _manual_archive(root, url)
+    python = " or ".join(map(str, cifar_python.VERSIONS[name].places(root)))
+    hint = f"put {manual.name} in {manual.parent}, or what torchvision downloads at {python}, or {DATA_DIR_HINT}"
+    hint = f"{hint}; {OFFLINE_HINT}"
     if manual.exists():
         _verify(manual, expected, hint)
     try:
