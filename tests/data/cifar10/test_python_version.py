@@ -23,10 +23,13 @@ from tests.data.cifar10.archive import CLOSED, TOTAL, files_in, one_line, put_by
 NAMES = [b"airplane", b"automobile", b"bird", b"cat", b"deer", b"dog", b"frog", b"horse", b"ship", b"truck"]
 
 
-class Python2Pickler(pickle._Pickler):  # type: ignore[reportAttributeAccessIssue]
+PurePickler: Any = vars(pickle)["_Pickler"]  # the pickler in Python, which typeshed does not know
+
+
+class Python2Pickler(PurePickler):
     """A pickler that writes strings as Python 2 did, in which the real batches were pickled."""
 
-    dispatch: ClassVar[Any] = dict(pickle._Pickler.dispatch)  # type: ignore[reportAttributeAccessIssue]
+    dispatch: ClassVar[Any] = dict(PurePickler.dispatch)
 
     def save_string(self, value: bytes | str) -> None:
         content = value.encode("latin1") if isinstance(value, str) else value
