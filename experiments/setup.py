@@ -4,7 +4,12 @@ Trains nothing. Shows examples of each class, augmented images, the baseline's l
 study's text with the one in use.
 """
 
-import sys
+if __name__ == "__main__":
+    from experiments.support.entry import run  # before the imports below, which take seconds
+
+    raise SystemExit(run("setup"))
+
+
 from collections.abc import Iterable, Mapping
 
 import jax
@@ -171,7 +176,3 @@ def make_figures(options: Options, dataset: Dataset) -> dict[str, Figure | bytes
 
 EXPERIMENT = Experiment(NAME, TITLE, __doc__ or "", setup)
 main = EXPERIMENT.main
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,7 @@ from cnn3.data.paths import DATA_DIR_HINT, cifar10_folder, is_prepared, is_writa
 
 PER_CLASS = {"train": 5000, "test": 1000}  # images of each of the ten classes (original study, section 1)
 CACHE_NAME = "cnn3-arrays.safetensors"
+READERS = ("array_record", "tensorflow_datasets")  # not installed on Windows, for which array_record has no wheels
 MAGIC: Mapping[Literal["PNG", "JPEG"], bytes] = {"PNG": b"\x89PNG\r\n\x1a\n", "JPEG": b"\xff\xd8\xff"}
 
 log = logging.getLogger(__name__)
@@ -35,12 +37,13 @@ def read(data_dir: str | os.PathLike | None) -> Source:
             not been prepared in it, this is done first, from the archive in TFDS's manual folder or by download.
 
     Raises:
-        DataError: the data cannot be prepared, or it is damaged.
+        DataError: the data cannot be prepared or read here, or it is damaged.
     """
     root = tfds_folder(data_dir)
     _check_readable(root)
     folder = cifar10_folder(root)
     if not is_prepared(folder):
+        _check_readers()
         from cnn3.data.cifar10_tfds import prepare
 
         prepare(root, folder)
@@ -77,8 +80,9 @@ def image_encoding(data_dir: str | os.PathLike | None) -> Literal["PNG", "JPEG"]
     """Return how the images of prepared records are encoded: as PNG, which is TFDS's default, or as JPEG, with loss.
 
     Raises:
-        DataError: there are no records, or their images are encoded in another way.
+        DataError: there are no records, they cannot be read here, or their images are encoded in another way.
     """
+    _check_readers()
     from array_record.python.array_record_module import ArrayRecordReader
 
     folder = cifar10_folder(tfds_folder(data_dir))
@@ -106,7 +110,17 @@ def _check_readable(root: Path) -> None:
         raise DataError(f"cannot read the data folder {root} ({error.strerror}): {DATA_DIR_HINT}") from None
 
 
+def _check_readers() -> None:
+    missing = [name for name in READERS if find_spec(name) is None]
+    if missing:
+        raise DataError(
+            f"CIFAR-10 cannot be read without {' and '.join(missing)}, which come with cnn3 on Linux and on Macs with "
+            "Apple silicon; on Windows, install cnn3 in WSL, or use --dataset digits, which needs neither"
+        )
+
+
 def _decode(root: Path, part: str, records: list[Path]) -> Split:
+    _check_readers()
     from cnn3.data.cifar10_tfds import decode
 
     log.info("decoding %s", records[0])

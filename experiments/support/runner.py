@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cnn3 import ConfigError, Dataset, OutputError, RunConfig, default_block, files, fit, load, load_weights
-from cnn3.cli import UsageError
+from cnn3.cli import UsageError, note
 from cnn3.config import SEED
 from cnn3.data.loading import dataset_digest
 from cnn3.nn.network import CNN3
@@ -102,15 +102,15 @@ def _print_status(options: Options, runs: Mapping[RunConfig, Run | None]) -> Non
     """Print how many runs are done, which of them other versions made, and what becomes of runs of other code."""
     done = [run for run in runs.values() if run is not None]
     if done:
-        print(f"{len(done)} of {len(runs)} runs are done")
+        note(f"{len(done)} of {len(runs)} runs are done")
     for mismatch, count in Counter(run.version_mismatch() for run in done).items():
         if mismatch is not None:
-            print(f"{count} of {len(runs)} runs were made with {mismatch}; they are used as they are")
+            note(f"{count} of {len(runs)} runs were made with {mismatch}; they are used as they are")
     consequence = "left out" if options.only_finished else "trained again"
     for config in (config for config, run in runs.items() if run is None):
         outcome = read_finished(config, _run_folder(options, config), "any-version")
         if outcome is not None and (code := code_mismatch(outcome.versions, current_versions(config))) is not None:
-            print(f"{run_name(config)} was made with {code}: it is {consequence}; --reuse any-version uses it as it is")
+            note(f"{run_name(config)} was made with {code}: it is {consequence}; --reuse any-version uses it as it is")
 
 
 def _train(

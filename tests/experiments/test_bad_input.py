@@ -157,7 +157,7 @@ def test_a_command_line_is_understood_or_refused_in_a_line(given_options):
         done.append(options)
         return []
 
-    with patch("sys.stderr") as stderr, patch("experiments.support.options.cache_compilations"):
+    with patch("sys.stderr") as stderr, patch("cnn3.runs.compilation.cache_compilations"):
         status = command(Options, work, "trial", "", args)
     said = "".join(call.args[0] for call in stderr.write.call_args_list)
     if done:

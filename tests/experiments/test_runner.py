@@ -89,7 +89,7 @@ def test_runs_that_other_versions_made_are_used_and_told_of(runs, output, monkey
     assert run_all(given, "trial", configs(given)) == runs
     others = f"jaxlib {version('jaxlib')}, not 9.9"
     said = f"4 of 4 runs are done\n4 of 4 runs were made with {others}; they are used as they are\n"
-    assert capsys.readouterr().out == said
+    assert capsys.readouterr().err == said
     rows = [Row(name, of, None) for name, of in runs.items()]
     assert describe_mismatches(Report("trial", "Trial", rows, [], {}, {})) == [f"4 of 4 runs were made with {others}."]
 
@@ -107,12 +107,12 @@ def test_runs_of_other_code_are_trained_again_or_taken_as_they_are_and_told_of(
 
     taken = run_all(options(tmp_path, reuse="any-version"), "trial", learns)
     assert taken["learns"][0].history == runs["learns"][0].history
-    assert f"1 of 1 runs were made with {code}; they are used as they are\n" in capsys.readouterr().out
+    assert f"1 of 1 runs were made with {code}; they are used as they are\n" in capsys.readouterr().err
     report = Report("trial", "Trial", [Row("learns", taken["learns"], None)], [], {}, {})
     assert describe_mismatches(report) == [f"1 of 1 runs were made with {code}."]
 
     again = run_all(options(tmp_path), "trial", learns)
-    assert f"{folder.name} was made with {code}: it is trained again; --reuse any-version" in capsys.readouterr().out
+    assert f"{folder.name} was made with {code}: it is trained again; --reuse any-version" in capsys.readouterr().err
     assert again["learns"][0].versions["code"] == here
     kept = folder.with_name(f"{folder.name}.cnn3-{version('cnn3')}-{made[:8]}")
     assert {path.name: path.read_bytes() for path in kept.iterdir()} == before

@@ -46,7 +46,7 @@ def test_a_killed_run_is_tried_again_and_a_busy_one_at_the_end(capfd, caplog):
         "killed once: its process was killed (SIGKILL); it is tried again",
         *(f"{label}: 1 cores, here" for label in done),
     ]
-    lines = capfd.readouterr().out.splitlines()
+    lines = capfd.readouterr().err.splitlines()
     assert len([line for line in lines if "epoch 1/1" in line]) == 3
     assert "WHERE" not in os.environ
 
@@ -142,12 +142,12 @@ def test_interrupted_killed_and_resumed_two_at_a_time_each_run_is_as_by_itself(t
     process = start(together, "--jobs", "2")
     until(process, lambda: epochs(together) > behind)
     workers(process)[0].kill()
-    stdout, stderr = process.communicate()
+    _, stderr = process.communicate()
     assert process.returncode == 0, stderr
     killed = r"^(plain|batch_norm), seed 3136: its process was killed \(SIGKILL\); it is tried again$"
     assert len(re.findall(killed, stderr, re.MULTILINE)) == 1  # others may tell of a checkpoint that was cut off
     assert "Traceback" not in stderr
-    assert "going on after epoch" in stdout
+    assert "resuming after epoch" in stderr
 
     with inherit_placement(Placement(HERE.cores, {})):
         process = start(alone)

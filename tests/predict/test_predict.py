@@ -15,7 +15,8 @@ from cnn3.cli import UsageError
 from cnn3.config import VARIANTS, ModelConfig
 from cnn3.data.dataset import CIFAR10_CLASSES
 from cnn3.nn.network import CNN3
-from cnn3.predict.__main__ import describe, main, parse
+from cnn3.predict.__main__ import main, parse
+from cnn3.predict.classify import describe
 from cnn3.training.state import Weights, weight_shapes
 from cnn3.weights.torch_layout import WeightsError, infer_config, to_torch
 from cnn3.weights.weight_files import load_model, load_weights, save_weights

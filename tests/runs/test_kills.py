@@ -35,6 +35,7 @@ COMMAND = [
     "--epochs",
     "4",
 ]
+PROGRESS = re.compile(r"\w+, seed 3136: (compiling|resuming|epoch )|\d of \d runs are done")
 KILLS, SEQUENCES = 50, 2  # two at the same time, each in folders of its own
 
 
@@ -47,13 +48,14 @@ def start(output: Path, **env: str) -> subprocess.Popen[str]:
     )
 
 
-def end(process: subprocess.Popen[str]) -> tuple[str, list[str]]:
-    """Wait for a process that has to end well; return what it printed, and what it said of faults."""
-    printed, errors = process.communicate()
+def end(process: subprocess.Popen[str]) -> tuple[list[str], list[str]]:
+    """Wait for a process that has to end well; return its lines of progress, and what it said of faults."""
+    _, errors = process.communicate()
     assert process.returncode == 0, errors
-    *said, operations = errors.splitlines()
+    *lines, operations = errors.splitlines()
     assert operations.endswith(" operations")
-    return printed, said
+    shown = [line for line in lines if PROGRESS.match(line)]
+    return shown, [line for line in lines if line not in shown]
 
 
 def left(output: Path) -> dict[str, Any]:
@@ -123,9 +125,11 @@ def kill_again_and_again(folder: Path, seed: int, seconds: float, operations: in
 
 def test_four_at_once(tmp_path: Path) -> None:
     end(start(tmp_path / "alone"))
-    printed, said = zip(*map(end, [start(tmp_path / "together") for _ in range(4)]), strict=True)
+    shown, said = zip(*map(end, [start(tmp_path / "together") for _ in range(4)]), strict=True)
     assert left(tmp_path / "together") == left(tmp_path / "alone")
-    epochs = Counter(re.findall(r"^(.*: epoch \d/4):", "".join(printed), re.MULTILINE))
+    epochs = Counter(
+        re.findall(r"^(.*: epoch \d/4):", "\n".join(line for lines in shown for line in lines), re.MULTILINE)
+    )
     assert len(epochs) == 8
     assert set(epochs.values()) == {1}  # every run is trained once
     assert all("is being trained by process" in line for lines in said for line in lines), said
