@@ -146,7 +146,12 @@ def report(error: Exception) -> int:
 
 def one_line(error: Exception) -> str:
     """Return the line that a command prints for an error before it exits."""
-    return f"error: {' '.join(str(error).split())}"
+    return f"error: {printable(' '.join(str(error).split()))}"
+
+
+def printable(text: object) -> str:
+    """Return text in which each character that cannot be printed, or controls the terminal, is an escape sequence."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
 def _first_error(message: str) -> str:
