@@ -59,7 +59,8 @@ EXPERIMENTS = (
 )
 SWEEPS = (hyperparameters.NAME, optimizers.NAME, architecture.NAME, audit.NAME)
 
-_AS_ALL = tyro.conf.arg(help_behavior_hint="(default: as all)")
+_SAME_AS_EPOCHS = tyro.conf.arg(help_behavior_hint="(default: as --epochs)")
+_SAME_AS_LIMIT = tyro.conf.arg(help_behavior_hint="(default: as --limit)")
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,13 @@ class Reproduction(Options):
     """The command line.
 
     Args:
-        sweep_epochs: the maximum number of epochs of the runs of the sweeps.
+        sweep_epochs: the maximum number of epochs of a run in the sweeps.
         sweep_limit: train the runs of the sweeps on the first N training images only.
-        markdown: the file of the report in Markdown; its links to pictures are relative to this file.
+        markdown: where to write the report in Markdown; its links to pictures are relative to this file.
     """
 
-    sweep_epochs: Annotated[int | None, INT_OPTION, _AS_ALL] = None
-    sweep_limit: Annotated[int | None, INT_OPTION, _AS_ALL] = None
+    sweep_epochs: Annotated[int | None, INT_OPTION, _SAME_AS_EPOCHS] = None
+    sweep_limit: Annotated[int | None, INT_OPTION, _SAME_AS_LIMIT] = None
     markdown: Annotated[
         Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint=f"(default: {MARKDOWN} in the output folder)")
     ] = None
@@ -89,7 +90,7 @@ class Reproduction(Options):
 
 
 def reproduce(options: Reproduction) -> list[Path]:
-    """Run every experiment, write the report of all, and return the paths of the files.
+    """Run every experiment, write one report on all of them, and return the paths of the files.
 
     Raises:
         UsageError: there are too few images for the largest batch.
@@ -100,20 +101,20 @@ def reproduce(options: Reproduction) -> list[Path]:
     experiments = experiments_on(options.dataset)
     for number, experiment in enumerate(experiments, 1):
         print(f"\n[{number} of {len(experiments)}] {experiment.name}")
-        own_options = options.options_for(experiment.name)
+        experiment_options = options.options_for(experiment.name)
         try:
-            report = experiment.work(own_options)
+            report = experiment.work(experiment_options)
         except UnfinishedError as error:
             print(error)
             report = unfinished(experiment, error)
         else:
-            paths += publish(own_options, report)
+            paths += publish(experiment_options, report)
         reports[experiment.name] = report
     return [*paths, *write(options, build_report(options, reports))]
 
 
 def experiments_on(dataset: str) -> list[Experiment]:
-    """Return the experiments on a data set; on another than the study's there are no differences to explain."""
+    """Return the experiments on a data set; `differences` needs that of the original study."""
     return [experiment for experiment in EXPERIMENTS if dataset == "cifar10" or experiment.name != differences.NAME]
 
 
@@ -123,7 +124,7 @@ def unfinished(experiment: Experiment, error: UnfinishedError) -> Report:
 
 
 def _check(options: Reproduction) -> None:
-    """Refuse before the first run a limit that would fail in the sweeps."""
+    """Check before the first run that no limit is too small for the sweeps."""
     largest = max(BATCH_SIZES)
     for name, limit in {"limit": options.limit, "sweep-limit": options.sweep_limit}.items():
         if limit is not None and limit < largest:
@@ -133,7 +134,7 @@ def _check(options: Reproduction) -> None:
 def build_report(options: Reproduction, reports: Mapping[str, Report]) -> list[Section]:
     """Return the sections: the answer, each experiment, and the provenance. No paragraph is repeated."""
     main_options, sweep_options = options.options_for(improvements.NAME), options.options_for(hyperparameters.NAME)
-    # differences explains the results of the others
+    # differences comments on the results of the others
     compared = {name: report for name, report in reports.items() if name != differences.NAME}
     sections = [overview(main_options, sweep_options, compared, settings(options))]
     paragraphs = {*sections[0].paragraphs, *sections[0].notes}
@@ -156,7 +157,7 @@ def experiment_section(options: Options, report: Report, experiment: Experiment)
 
 
 def settings(options: Reproduction) -> list[str]:
-    """Return how the runs were made, and those of the sweeps if differently, in sentences."""
+    """Return sentences on how the runs were made, and those of the sweeps if that differs."""
     main_options, sweep_options = options.options_for(improvements.NAME), options.options_for(SWEEPS[0])
     if sweep_options == main_options:
         return [describe_setup(main_options)]
@@ -186,8 +187,8 @@ def provenance_section(reports: Mapping[str, Report]) -> Section:
 def write(options: Reproduction, sections: Sequence[Section]) -> list[Path]:
     """Write the report as HTML and as Markdown, and return the paths of the files."""
     title = TITLES.get(options.dataset) or OTHER_TITLE.format(display_name(options.dataset))
-    made = f"Made by cnn3 {version('cnn3')} with python -m experiments.{NAME}."
-    document = Document(title, made, sections)
+    footer = f"Made by cnn3 {version('cnn3')} with python -m experiments.{NAME}."
+    document = Document(title, footer, sections)
     folder = files.make_folder(options.folder(NAME))
     html, markdown = folder / HTML, options.markdown or folder / MARKDOWN
     files.write(html, html_document(document))
