@@ -14,8 +14,8 @@ from cnn3.cli import INT_OPTION, INT_OR_AUTO_OPTION, UsageError, one_line
 from cnn3.config import SEED, Precision, ProtocolName
 from cnn3.jax_settings import check_jax
 from cnn3.runs.compilation import cache_compilations
+from cnn3.runs.interruption import interruptible
 from cnn3.runs.reuse import Reuse
-from experiments.support.interruption import interruptible
 from experiments.support.placement import share_gpus
 
 MAX_SEEDS = MAX_JOBS = 1000
