@@ -14,13 +14,14 @@ from cnn3.config import (
 )
 from cnn3.data.dataset import DataError, Dataset, Split
 from cnn3.data.loading import load
+from cnn3.evaluate import evaluate
 from cnn3.files import OutputError
 from cnn3.kernels import default_block
 from cnn3.nn.network import CNN3
 from cnn3.predict import predict
 from cnn3.runs.fit import fit
+from cnn3.runs.records import read_epochs, read_runs
 from cnn3.runs.result import Result
-from cnn3.training.evaluate import evaluate
 from cnn3.training.optim import Hyperparameters, hyperparameters
 from cnn3.training.state import TrainSpec, TrainState, Weights, init_state, make_train_spec
 from cnn3.training.step import train_epoch, train_step
@@ -61,6 +62,8 @@ __all__ = [
     "make_train_spec",
     "predict",
     "pretrained",
+    "read_epochs",
+    "read_runs",
     "save_weights",
     "train_epoch",
     "train_step",

@@ -1,8 +1,9 @@
 """What all command lines share: parsing into a dataclass, and errors of one line."""
 
 import io
-from collections.abc import Sequence
-from contextlib import redirect_stderr
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from itertools import groupby
 from typing import Literal, TypeVar
 
@@ -52,10 +53,34 @@ def parse(options_type: type[Options], program: str, description: str, args: Seq
         UsageError: the arguments are not valid.
         SystemExit: the arguments ask for help, which has been printed.
     """
+    with _usage_errors(program):
+        return tyro.cli(options_type, prog=program, description=description, args=args)
+
+
+def parse_known(options_type: type[Options], program: str, args: Sequence[str] | None = None) -> Options:
+    """Return the options of a class that a command line has, whatever else it has.
+
+    Args:
+        options_type: as for `parse`.
+        program: the command.
+        args: the arguments; None means those of the process.
+
+    Raises:
+        UsageError: one of these options is not valid.
+    """
+    given = [arg for arg in (sys.argv[1:] if args is None else args) if arg not in ("-h", "--help")]
+    with _usage_errors(program):
+        known, _ = tyro.cli(options_type, prog=program, args=given, return_unknown_args=True)
+        return known
+
+
+@contextmanager
+def _usage_errors(program: str) -> Iterator[None]:
+    """Turn what tyro prints before it exits into a UsageError."""
     stderr = io.StringIO()
     try:
         with redirect_stderr(stderr):
-            return tyro.cli(options_type, prog=program, description=description, args=args)
+            yield
     except SystemExit as stop:
         if not stop.code:
             raise
