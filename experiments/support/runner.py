@@ -14,13 +14,13 @@ from cnn3.runs.fit import check_run
 from cnn3.runs.locks import BusyError
 from cnn3.runs.metadata import read_versions
 from cnn3.runs.reuse import read_finished
+from cnn3.runs.run_name import run_name
 from cnn3.runs.versions import code_mismatch, current_versions
 from cnn3.training.state import Weights, make_train_spec
 from experiments.support.finished_runs import only_finished
 from experiments.support.options import Options
 from experiments.support.placement import placements
 from experiments.support.run import Run, RunSummary
-from experiments.support.run_name import run_name
 from experiments.support.worker import Job
 from experiments.support.worker_pool import train
 

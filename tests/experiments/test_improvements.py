@@ -11,13 +11,13 @@ from PIL import Image
 from cnn3 import VARIANTS, RunConfig
 from cnn3.runs.folder import read_history
 from cnn3.runs.metadata import read_versions
+from cnn3.runs.run_name import run_name
 from experiments.improvements import main, make_figures, notes
 from experiments.support import runner
 from experiments.support.display_names import display_name
 from experiments.support.figures import COMPARABLE
 from experiments.support.options import Options
 from experiments.support.reported import IMPROVEMENTS
-from experiments.support.run_name import run_name
 from experiments.support.runner import Run
 from experiments.support.tables import Row, results_table
 from tests.helpers import fabricated

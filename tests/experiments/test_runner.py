@@ -20,11 +20,11 @@ from cnn3 import (
 )
 from cnn3.cli import UsageError
 from cnn3.runs import versions
+from cnn3.runs.run_name import run_name
 from experiments.support import runner
 from experiments.support.options import Options
 from experiments.support.publish import describe_mismatches, summarise
 from experiments.support.report import Report
-from experiments.support.run_name import run_name
 from experiments.support.runner import run_all
 from experiments.support.tables import Row, mean, results_table, runs_table
 from tests.helpers.users import as_root, nobody
