@@ -7,6 +7,7 @@ cache folder if that cannot be written; reading the cache does not need TFDS, wh
 import logging
 import os
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,7 @@ from cnn3.data.splits import DataError, Source, Split, digest_splits
 
 CIFAR = ("cifar10", "cifar100")
 IMAGES = {"train": 50_000, "test": 10_000}  # in either of them, equally many of each class
+READERS = ("array_record", "tensorflow_datasets")  # not installed on Windows, for which array_record has no wheels
 MAGIC: Mapping[Literal["PNG", "JPEG"], bytes] = {"PNG": b"\x89PNG\r\n\x1a\n", "JPEG": b"\xff\xd8\xff"}
 
 log = logging.getLogger(__name__)
@@ -34,12 +36,13 @@ def read(name: str, data_dir: str | os.PathLike | None) -> Source:
             has not been prepared in it, this is done first, from the archive in TFDS's manual folder or by download.
 
     Raises:
-        DataError: the data cannot be prepared, or it is damaged.
+        DataError: the data cannot be prepared or read here, or it is damaged.
     """
     root = tfds_folder(data_dir)
     _check_readable(root)
     folder = records_folder(root, name)
     if not is_prepared(folder):
+        _check_readers()
         from cnn3.data.cifar_tfds import prepare
 
         prepare(name, root, folder)
@@ -72,8 +75,9 @@ def image_encoding(name: str, data_dir: str | os.PathLike | None) -> Literal["PN
     """Return how the images of prepared records are encoded: as PNG, which is TFDS's default, or as JPEG, with loss.
 
     Raises:
-        DataError: there are no records, or their images are encoded in another way.
+        DataError: there are no records, they cannot be read here, or their images are encoded in another way.
     """
+    _check_readers()
     from array_record.python.array_record_module import ArrayRecordReader
 
     folder = records_folder(tfds_folder(data_dir), name)
@@ -101,6 +105,15 @@ def _check_readable(root: Path) -> None:
         raise DataError(f"cannot read the data folder {root} ({error.strerror}): {DATA_DIR_HINT}") from None
 
 
+def _check_readers() -> None:
+    missing = [name for name in READERS if find_spec(name) is None]
+    if missing:
+        raise DataError(
+            f"CIFAR cannot be read without {' and '.join(missing)}, which come with cnn3 on Linux and on Macs with "
+            "Apple silicon; on Windows, install cnn3 in WSL, or use --dataset digits, which needs neither"
+        )
+
+
 def _list_records(name: str, folder: Path) -> dict[str, list[Path]]:
     return {part: sorted(folder.glob(f"{name}-{part}.array_record-*")) for part in IMAGES}
 
@@ -110,6 +123,7 @@ def _records_state(records: Mapping[str, list[Path]]) -> str:
 
 
 def _decode(name: str, root: Path, part: str, records: list[Path]) -> Split:
+    _check_readers()
     from cnn3.data.cifar_tfds import decode
 
     log.info("decoding %s", records[0])

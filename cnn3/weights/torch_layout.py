@@ -86,6 +86,7 @@ def infer_config(tensors: Tensors) -> ModelConfig:
         channels=(first[0], second[0], third[0]),
         hidden=tuple(shape(f"fc{i}.weight", 2)[0] for i in range(1, linear)),
         classes=shape(f"fc{linear}.weight", 2)[0],
+        kernels=(first[2], second[2], third[2]),
     )
 
 
