@@ -10,12 +10,14 @@ from .config import (
     RunConfig,
     ScheduleConfig,
 )
-from .data.dataset import DataError, Dataset, Split
+from .data.dataset import Dataset
 from .data.loading import load
+from .data.splits import DataError, Split
 from .files import OutputError
 from .kernels import default_block
 from .nn.network import CNN3
 from .runs.fit import fit
+from .runs.records import read_epochs, read_runs
 from .runs.result import Result
 from .training.evaluate import evaluate, predict
 from .training.optim import Hyperparameters, hyperparameters
@@ -60,6 +62,8 @@ __all__ = [
     "make_train_spec",
     "predict",
     "pretrained",
+    "read_epochs",
+    "read_runs",
     "save_weights",
     "train_epoch",
     "train_step",

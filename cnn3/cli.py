@@ -7,8 +7,8 @@ import ast
 import io
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import redirect_stderr
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
@@ -75,12 +75,36 @@ def parse(
         SystemExit: the arguments ask for help, which has been printed.
     """
     program = _as_started(program)
+    with _usage_errors(program, examples):
+        return tyro.cli(options_type, prog=program, description=description, args=args)
+
+
+def parse_known(options_type: type[Options], program: str, args: Sequence[str] | None = None) -> Options:
+    """Return the options of a class that a command line has, whatever else it has.
+
+    Args:
+        options_type: as for `parse`.
+        program: the command.
+        args: the arguments; None means those of the process.
+
+    Raises:
+        UsageError: one of these options is not valid.
+    """
+    given = [arg for arg in (sys.argv[1:] if args is None else args) if arg not in ("-h", "--help")]
+    with _usage_errors(_as_started(program)):
+        known, _ = tyro.cli(options_type, prog=program, args=given, return_unknown_args=True)
+        return known
+
+
+@contextmanager
+def _usage_errors(program: str, examples: Sequence[str] = ()) -> Iterator[None]:
+    """Turn what tyro prints before it exits into a UsageError, and print examples after its help."""
     if os.environ.get("NO_COLOR"):
         tyro._experimental_options["ansi_codes"] = False
     stderr = io.StringIO()
     try:
         with redirect_stderr(stderr):
-            return tyro.cli(options_type, prog=program, description=description, args=args)
+            yield
     except SystemExit as stop:
         if not stop.code:
             if examples:
@@ -149,7 +173,12 @@ def report(error: Exception) -> int:
 
 def one_line(error: Exception) -> str:
     """Return the line that a command prints for an error before it exits."""
-    return f"error: {' '.join(str(error).split())}"
+    return f"error: {printable(' '.join(str(error).split()))}"
+
+
+def printable(text: object) -> str:
+    """Return text in which each character that cannot be printed, or controls the terminal, is an escape sequence."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
 def _first_error(message: str) -> str:

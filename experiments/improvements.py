@@ -42,12 +42,12 @@ def improvements(options: Options) -> Report:
 
 
 def notes(options: Options) -> list[str]:
-    """Return what a reader of the tables must know."""
-    both = " and ".join(f"{accuracy} ({where})" for where, accuracy in BASELINE_TEST_ACCURACY.items())
+    """Return the notes that readers of the tables need."""
+    accuracies = " and ".join(f"{accuracy} ({source})" for source, accuracy in BASELINE_TEST_ACCURACY.items())
     return table_notes(
         options,
         "The original study's numbers are from figures 3, 6, 9 and 12. It gives the baseline's test accuracy twice, "
-        f"with different numbers: {both}.",
+        f"with different numbers: {accuracies}.",
     )
 
 

@@ -114,7 +114,7 @@ def to_json(by_name: ScoresByName) -> list[dict[str, Any]]:
 
 
 def notes(options: Options, space: LatentSpace) -> list[str]:
-    """Return what a reader of tables and figures must know."""
+    """Return the notes that readers of tables and figures need."""
     protocol = space.run.config.protocol
     mode = (
         "Latents of all but the best weights are taken in training mode, in batches of 64, as in the original program."

@@ -62,7 +62,7 @@ EXPERIMENTS = (
 
 
 def reproduce(options: Reproduction) -> list[Path]:
-    """Run every experiment, write the report of all, and return the paths of the files.
+    """Run every experiment, write one report on all of them, and return the paths of the files.
 
     Raises:
         UsageError: there are too few images for the largest batch.
@@ -73,20 +73,20 @@ def reproduce(options: Reproduction) -> list[Path]:
     experiments = experiments_on(options.dataset)
     for number, experiment in enumerate(experiments, 1):
         note(f"\n[{number} of {len(experiments)}] {experiment.name}")
-        own_options = options.options_for(experiment.name)
+        experiment_options = options.options_for(experiment.name)
         try:
-            report = experiment.work(own_options)
+            report = experiment.work(experiment_options)
         except UnfinishedError as error:
             note(error)
             report = unfinished(experiment, error)
         else:
-            paths += publish(own_options, report)
+            paths += publish(experiment_options, report)
         reports[experiment.name] = report
     return [*paths, *write(options, build_report(options, reports))]
 
 
 def experiments_on(dataset: str) -> list[Experiment]:
-    """Return the experiments on a data set; on another than the study's there are no differences to explain."""
+    """Return the experiments on a data set; `differences` needs that of the original study."""
     return [experiment for experiment in EXPERIMENTS if dataset == "cifar10" or experiment.name != differences.NAME]
 
 
@@ -96,7 +96,7 @@ def unfinished(experiment: Experiment, error: UnfinishedError) -> Report:
 
 
 def _check(options: Reproduction) -> None:
-    """Refuse before the first run a limit that would fail in the sweeps."""
+    """Check before the first run that no limit is too small for the sweeps."""
     largest = max(BATCH_SIZES)
     for name, limit in {"limit": options.limit, "sweep-limit": options.sweep_limit}.items():
         if limit is not None and limit < largest:
@@ -106,7 +106,7 @@ def _check(options: Reproduction) -> None:
 def build_report(options: Reproduction, reports: Mapping[str, Report]) -> list[Section]:
     """Return the sections: the answer, each experiment, and the provenance. No paragraph is repeated."""
     main_options, sweep_options = options.options_for(improvements.NAME), options.options_for(hyperparameters.NAME)
-    # differences explains the results of the others
+    # differences comments on the results of the others
     compared = {name: report for name, report in reports.items() if name != differences.NAME}
     sections = [overview(main_options, sweep_options, compared, settings(options))]
     paragraphs = {*sections[0].paragraphs, *sections[0].notes}
@@ -129,7 +129,7 @@ def experiment_section(options: Options, report: Report, experiment: Experiment)
 
 
 def settings(options: Reproduction) -> list[str]:
-    """Return how the runs were made, and those of the sweeps if differently, in sentences."""
+    """Return sentences on how the runs were made, and those of the sweeps if that differs."""
     main_options, sweep_options = options.options_for(improvements.NAME), options.options_for(SWEEPS[0])
     if sweep_options == main_options:
         return [describe_setup(main_options)]
@@ -159,8 +159,8 @@ def provenance_section(reports: Mapping[str, Report]) -> Section:
 def write(options: Reproduction, sections: Sequence[Section]) -> list[Path]:
     """Write the report as HTML and as Markdown, and return the paths of the files."""
     title = TITLES.get(options.dataset) or OTHER_TITLE.format(display_name(options.dataset))
-    made = f"Made by cnn3 {version('cnn3')} with python -m experiments.{NAME}."
-    document = Document(title, made, sections)
+    footer = f"Made by cnn3 {version('cnn3')} with python -m experiments.{NAME}."
+    document = Document(title, footer, sections)
     folder = files.make_folder(options.folder(NAME))
     html, markdown = folder / HTML, options.markdown or folder / MARKDOWN
     files.write(html, html_document(document))

@@ -157,7 +157,7 @@ def to_json(predictions: Predictions, classes: Sequence[str]) -> dict[str, Any]:
 
 
 def notes(options: Options) -> list[str]:
-    """Return what a reader of the tables and figures must know."""
+    """Return the notes that readers of tables and figures need."""
     calibrated = (
         "Confidence is the probability of the predicted class. The expected calibration error is the mean of "
         f"|accuracy - confidence| over {BINS} bins of equal width, weighted by their images (Guo et al., 2017)."

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
@@ -21,7 +21,9 @@ EXAMPLES = ("docs/pictures/cat.png", "*.jpg --top 1 --weights best.safetensors")
 
 _IMAGES_ARG = tyro.conf.arg(metavar="IMAGE...", help_behavior_hint="")
 _WEIGHTS_ARG = tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: those that come with cnn3)")
-_FROM_FILE_ARG = tyro.conf.arg(help_behavior_hint="(default: what the file says)")
+_FROM_FILE = "(default: what the file says)"
+_DATASET_ARG = tyro.conf.arg(metavar="NAME|PATH", help_behavior_hint=_FROM_FILE)
+_PROTOCOL_ARG = tyro.conf.arg(help_behavior_hint=_FROM_FILE)
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,9 @@ class Options:
         images: image files of any size, in any common format.
         weights: a safetensors file, such as best.safetensors in a run's folder. The weights that come with cnn3 are for
             CIFAR-10.
-        top: number of classes to print, the most probable first.
-        dataset: the data set whose classes to name, for weight files that have no class names.
+        top: number of classes to print, the most probable first; all of them if there are fewer.
+        dataset: the data set whose classes to name, for weight files that have no class names: cifar10, cifar100,
+            digits, a .npz file or a folder of class folders.
         protocol: the protocol of the training, for weight files that do not record it: published discards the last
             norm.
     """
@@ -41,8 +44,8 @@ class Options:
     images: Annotated[tuple[Path, ...], tyro.conf.Positional, _IMAGES_ARG]
     weights: Annotated[Path | None, _WEIGHTS_ARG] = None
     top: Annotated[int, INT_OPTION] = 3
-    dataset: Annotated[Literal["cifar10", "digits"] | None, _FROM_FILE_ARG] = None
-    protocol: Annotated[ProtocolName | None, _FROM_FILE_ARG] = None
+    dataset: Annotated[str | None, _DATASET_ARG] = None
+    protocol: Annotated[ProtocolName | None, _PROTOCOL_ARG] = None
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -57,12 +60,13 @@ def main(args: Sequence[str] | None = None) -> int:
     except UsageError as error:
         return cli.report(error)
     # these import JAX, which --help does not need
+    from cnn3.data.splits import DataError
     from cnn3.predict.classify import classify_files
     from cnn3.weights.torch_layout import WeightsError
 
     try:
         return classify_files(options.images, options.weights, options.top, options.dataset, options.protocol)
-    except (ConfigError, WeightsError) as error:
+    except (ConfigError, DataError, WeightsError) as error:
         return cli.report(error)
 
 

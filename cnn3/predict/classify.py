@@ -10,8 +10,8 @@ from jaxtyping import Float, UInt8
 
 from cnn3 import cli
 from cnn3.config import PROTOCOLS, ProtocolName
-from cnn3.data.dataset import CLASS_NAMES
 from cnn3.data.image_files import ImageError, read_image
+from cnn3.data.loading import class_names
 from cnn3.jax_settings import check_jax
 from cnn3.kernels import default_block
 from cnn3.runs.compilation import cache_compilations
@@ -40,15 +40,16 @@ def classify_files(
 
     Raises:
         ConfigError: JAX does not work as cnn3 needs it.
+        DataError: there is no such data set.
         WeightsError: as `open_weights` and `classify`.
     """
     check_jax()
     cache_compilations()
     loaded, classes = open_weights(weights or TUNED, dataset, protocol)
-    images = dict(read_images(paths))
-    for path, probabilities in zip(images, classify(loaded, list(images.values())), strict=True):
-        print(f"{path}: {describe(probabilities, classes, top)}")
-    return 0 if set(images) == set(paths) else 1
+    images = list(read_images(paths))
+    for (path, _), probabilities in zip(images, classify(loaded, [image for _, image in images]), strict=True):
+        print(cli.printable(f"{path}: {describe(probabilities, classes, top)}"))
+    return 0 if len(images) == len(paths) else 1
 
 
 def open_weights(
@@ -58,10 +59,11 @@ def open_weights(
 
     Raises:
         WeightsError: the file cannot be read, or lacks something that the command line does not supply either.
+        DataError: there is no such data set.
     """
     discard = None if protocol is None else PROTOCOLS[protocol].discard_last_norm
     loaded = load_model(path, discard_last_norm=discard, block=default_block())
-    classes = loaded.classes if dataset is None else CLASS_NAMES[dataset]
+    classes = loaded.classes if dataset is None else class_names(dataset)
     if classes is None:
         raise WeightsError(f"{path} does not name its classes; name the --dataset of its training")
     if len(classes) != loaded.model.config.classes:

@@ -12,7 +12,7 @@ import cnn3
 from cnn3 import OPTIMIZERS, PROTOCOLS, VARIANTS, RunConfig, cli
 from cnn3.cli import INT_OPTION, INT_OR_AUTO_OPTION, UsageError
 from cnn3.config import SEED, Precision, ProtocolName
-from experiments.support.interruption import interruptible
+from cnn3.runs.interruption import interruptible
 
 MAX_SEEDS = MAX_JOBS = 1000
 TUNED_SNAPSHOTS = (0, 1, 2, 4, 9, 20, 49, 99)  # 20 is the original study's

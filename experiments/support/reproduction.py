@@ -12,7 +12,8 @@ from experiments.support.options import Options
 MARKDOWN = "report.md"
 SWEEPS = ("hyperparameters", "optimizers", "architecture", "audit")  # the experiments with most of the runs
 
-_AS_ALL = tyro.conf.arg(help_behavior_hint="(default: as all)")
+_SAME_AS_EPOCHS = tyro.conf.arg(help_behavior_hint="(default: as --epochs)")
+_SAME_AS_LIMIT = tyro.conf.arg(help_behavior_hint="(default: as --limit)")
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,13 @@ class Reproduction(Options):
     """The command line of `experiments.reproduce`.
 
     Args:
-        sweep_epochs: the maximum number of epochs of the runs of the sweeps.
+        sweep_epochs: the maximum number of epochs of a run in the sweeps.
         sweep_limit: train the runs of the sweeps on the first N training images only.
-        markdown: the file of the report in Markdown; its links to pictures are relative to this file.
+        markdown: where to write the report in Markdown; its links to pictures are relative to this file.
     """
 
-    sweep_epochs: Annotated[int | None, INT_OPTION, _AS_ALL] = None
-    sweep_limit: Annotated[int | None, INT_OPTION, _AS_ALL] = None
+    sweep_epochs: Annotated[int | None, INT_OPTION, _SAME_AS_EPOCHS] = None
+    sweep_limit: Annotated[int | None, INT_OPTION, _SAME_AS_LIMIT] = None
     markdown: Annotated[
         Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint=f"(default: {MARKDOWN} in the output folder)")
     ] = None

@@ -14,13 +14,13 @@ from cnn3.runs.fit import check_run
 from cnn3.runs.locks import BusyError
 from cnn3.runs.metadata import read_versions
 from cnn3.runs.reuse import read_finished
+from cnn3.runs.run_name import run_name
 from cnn3.runs.versions import code_mismatch, current_versions
 from cnn3.training.state import Weights, make_train_spec
 from experiments.support.finished_runs import only_finished
 from experiments.support.options import Options
 from experiments.support.placement import placements
 from experiments.support.run import Run, RunSummary
-from experiments.support.run_name import run_name
 from experiments.support.worker import Job
 from experiments.support.worker_pool import train
 
@@ -99,7 +99,7 @@ def _check_limit(options: Options, configs: Mapping[str, RunConfig]) -> None:
 
 
 def _print_status(options: Options, runs: Mapping[RunConfig, Run | None]) -> None:
-    """Print how many runs are done, which of them other versions made, and what becomes of runs of other code."""
+    """Print how many runs are done, which other versions made them, and what happens to runs of other code."""
     done = [run for run in runs.values() if run is not None]
     if done:
         note(f"{len(done)} of {len(runs)} runs are done")
@@ -133,7 +133,7 @@ def _train(
 
 
 def _train_in_parallel(options: Options, pending: Mapping[RunConfig, str], prepare: Prepare) -> dict[RunConfig, Run]:
-    """Train runs in processes of their own; `pending` has their labels."""
+    """Train each run in its own process; `pending` has their labels."""
     if not pending:
         return {}
     _load(options, SEED, pending, prepare)  # decodes the images once, before the processes read them
@@ -161,7 +161,7 @@ def _load(options: Options, seed: int, pending: Mapping[RunConfig, str], prepare
 
 
 def _read(options: Options, folder: Path, config: RunConfig) -> Run | None:
-    """Return the run in a folder, None if it has to be trained; `fit` says why."""
+    """Return the run in a folder, None if it has to be trained; `fit` reports why."""
     digest = dataset_digest(config.dataset, options.data_dir, seed=config.seed, limit=config.limit)
     outcome = read_finished(config, folder, options.reuse, digest)
     if outcome is None:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from cnn3.data import cifar10
-from cnn3.data.dataset import DataError
+from cnn3.data import cifar
 from cnn3.data.loading import load
+from cnn3.data.splits import DataError
 from tests.helpers.processes import ROOT
 
-REMEDY = r"CIFAR-10 cannot be read without array_record and tensorflow_datasets, .* WSL, or use --dataset digits"
+REMEDY = r"CIFAR cannot be read without array_record and tensorflow_datasets, .* WSL, or use --dataset digits"
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def without_readers(monkeypatch: pytest.MonkeyPatch) -> None:
     def find(name: str) -> ModuleSpec | None:
         return None if name in {"array_record", "tensorflow_datasets"} else importlib.util.find_spec(name)
 
-    monkeypatch.setattr(cifar10, "find_spec", find)
+    monkeypatch.setattr(cifar, "find_spec", find)
 
 
 @pytest.mark.usefixtures("without_readers")

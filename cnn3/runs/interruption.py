@@ -1,4 +1,4 @@
-"""Let SIGINT and SIGTERM end an experiment at once."""
+"""Let SIGINT and SIGTERM end training at once."""
 
 import os
 import signal
