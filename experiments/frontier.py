@@ -6,22 +6,26 @@ decay of kernels only, crops and flips only. Then wider networks of three convol
 of epochs belongs to the row; --epochs shortens rows that have more.
 """
 
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from statistics import fmean, stdev
-from typing import Annotated, NamedTuple
+if __name__ == "__main__":
+    from experiments.support.entry import run  # before the imports below, which take seconds
 
-import tyro
+    raise SystemExit(run("frontier"))
+
+
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import fmean, stdev
+
 from matplotlib.figure import Figure
 
-from cnn3 import VARIANTS, AugmentConfig, ModelConfig, OptimizerConfig, RunConfig, ScheduleConfig, plots
+from cnn3 import AugmentConfig, OptimizerConfig, RunConfig, ScheduleConfig, plots
 from cnn3.analysis.cost import count_parameters, training_flops
 from cnn3.cli import UsageError
 from experiments.support.display_names import display_title
 from experiments.support.figures import TRAINING_IMAGES
 from experiments.support.options import Options, command
 from experiments.support.publish import publish
+from experiments.support.recipes import RECIPES, FrontierOptions, Recipe
 from experiments.support.report import Report
 from experiments.support.run import metric_values
 from experiments.support.runner import run_all
@@ -29,41 +33,6 @@ from experiments.support.tables import Row, Table, format_mean_std, format_metri
 
 NAME = "frontier"
 TITLE = "How far three convolutions get today"
-ORIGINAL = "original recipe"
-
-STUDY = VARIANTS["batch_norm"]
-WIDE = ModelConfig(
-    batch_norm=True, channels=(256, 512, 1024), hidden=(1024,), dropout=0.2, kernels=(5, 5, 3), pool_window=3
-)
-
-
-class Recipe(NamedTuple):
-    """A row: a network and its training; no epochs are those of the original study's tuned run, recipe included."""
-
-    group: str  # in the figure
-    model: ModelConfig
-    epochs: int | None = None
-    cutout: int = 0
-
-
-RECIPES: Mapping[str, Recipe] = {
-    ORIGINAL: Recipe("Original network, original recipe", STUDY),
-    **{f"one-cycle-{n}": Recipe("Original network, later recipe", STUDY, n) for n in (5, 10, 20, 40)},
-    **{f"wide-{n}": Recipe("Wider network, later recipe", WIDE, n, cutout=8) for n in (20, 60, 120)},
-}
-
-
-@dataclass(frozen=True)
-class FrontierOptions(Options):
-    """The command line.
-
-    Args:
-        rows: names of the rows to train, by default all; the wider networks are for GPUs.
-    """
-
-    rows: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ROW...", help_behavior_hint="(default: all)")] = tuple(
-        RECIPES
-    )
 
 
 def frontier(options: FrontierOptions) -> Report:
@@ -162,7 +131,3 @@ def make_figures(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     return command(FrontierOptions, lambda options: publish(options, frontier(options)), NAME, __doc__ or "", args)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -49,6 +49,14 @@ def test_help_and_mistakes_import_nothing_slow():
     assert [found[" ".join(line)][0] for line in mistakes] == [2] * len(mistakes)
 
 
+def test_help_ends_with_two_examples(capsys):
+    for name in (*experiments(), *own_commands()):
+        with pytest.raises(SystemExit):
+            main([name, "--help"])
+        _, examples = capsys.readouterr().out.split("examples:\n")
+        assert [line.split()[0] for line in examples.splitlines()] == ["python", "python"], name
+
+
 def test_the_library_imports_nothing_slow_until_it_is_used():
     imported = f"print([name for name in {SLOW} if name in sys.modules])"
     script = f"import sys, cnn3; {imported}; cnn3.fit; print('jax' in sys.modules)"

@@ -1,8 +1,6 @@
 """Train one configuration: every field of `cnn3.RunConfig` is an option.
 
-The defaults are the original study's. A starting point replaces some of them, and the other options override it:
-
-python -m cnn3.train --dataset digits --variant batch_norm --optimizer.learning-rate 3e-4 --epochs 3
+The defaults are the original study's. A starting point replaces some of them, and the other options override it.
 
 The command prints where the run lies, its curves and its test accuracy. Given again, it resumes a run that was
 interrupted and reads one that has finished.
@@ -12,10 +10,15 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from cnn3.cli import UsageError, one_line
+from cnn3 import cli
+from cnn3.cli import UsageError
 from cnn3.train.options import TrainOptions, name_option, parse
 
 PROGRAM = "python -m cnn3.train"
+EXAMPLES = (
+    "--dataset digits --variant batch_norm --optimizer.learning-rate 3e-4 --epochs 3",
+    "--config results/digits/runs/NAME/config.json --seed 7",
+)
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -24,11 +27,11 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         the exit status: 0, or 1 if training diverged, or 2 after any other error.
     """
+    cli.tolerate_lost_output()
     try:
-        return _train(parse(PROGRAM, __doc__ or "", args))
+        return _train(parse(PROGRAM, __doc__ or "", args, EXAMPLES))
     except UsageError as error:
-        print(one_line(error), file=sys.stderr)
-        return 2
+        return cli.report(error)
 
 
 def _train(options: TrainOptions) -> int:

@@ -63,20 +63,23 @@ class TrainOptions(NamedTuple):
     files: Files
 
 
-def parse(program: str, description: str, args: Sequence[str] | None = None) -> TrainOptions:
+def parse(
+    program: str, description: str, args: Sequence[str] | None = None, examples: Sequence[str] = ()
+) -> TrainOptions:
     """Return what a command line asks for.
 
     Args:
         program: the command, for `--help` and errors.
         description: the first paragraphs of `--help`.
         args: the arguments; None means those of the process.
+        examples: the arguments of commands to show at the end of `--help`.
 
     Raises:
         UsageError: an option or the file of a starting point is not valid; the message names it.
         SystemExit: the arguments ask for help, which has been printed.
     """
     start = cli.parse_known(StartingPoint, program, args)
-    options: Any = cli.parse(_options_type(starting_config(start)), program, description, args)
+    options: Any = cli.parse(_options_type(starting_config(start)), program, description, args, examples)
     parts = {name: _build(kind, vars(getattr(options, name)), f"{name}.") for name, kind in PART_TYPES.items()}
     return TrainOptions(_build(RunConfig, {**vars(options.run), **parts}), options.files)
 

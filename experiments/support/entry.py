@@ -6,9 +6,11 @@ from importlib import import_module
 from cnn3 import cli
 from cnn3.cli import UsageError
 from experiments.support.options import Options, parse
+from experiments.support.recipes import FrontierOptions
 from experiments.support.reproduction import Reproduction
 
-OPTIONS: dict[str, type[Options]] = {"reproduce": Reproduction}  # the others have Options itself
+# by experiment; the others have `Options` itself
+OPTIONS: dict[str, type[Options]] = {"frontier": FrontierOptions, "reproduce": Reproduction}
 
 
 def run(name: str, args: Sequence[str] | None = None) -> int:

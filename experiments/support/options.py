@@ -20,6 +20,7 @@ USUAL_EXAMPLES = ("--dataset digits --epochs 3", "--seeds 3 --jobs auto")  # at 
 EXAMPLES: Mapping[str, Sequence[str]] = {  # by experiment
     "setup": ("--dataset digits", "--data-dir ~/tensorflow_datasets"),
     "differences": ("--jobs auto", "--runs docs/cifar10/runs --only-finished --reuse any-version"),
+    "frontier": ("--dataset digits --epochs 3 --rows one-cycle-5", "--seeds 3 --jobs auto"),
     "reproduce": ("--dataset digits --epochs 3", "--sweep-epochs 20 --sweep-limit 15000 --markdown RESULTS.md"),
 }
 _DATA_DIR = tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: TFDS_DATA_DIR, else ~/tensorflow_datasets)")

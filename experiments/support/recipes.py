@@ -1,0 +1,46 @@
+"""The rows of `experiments.frontier`, and its command line."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
+
+import tyro
+
+from cnn3 import VARIANTS, ModelConfig
+from experiments.support.options import Options
+
+ORIGINAL = "original recipe"
+
+STUDY = VARIANTS["batch_norm"]
+WIDE = ModelConfig(
+    batch_norm=True, channels=(256, 512, 1024), hidden=(1024,), dropout=0.2, kernels=(5, 5, 3), pool_window=3
+)
+
+
+class Recipe(NamedTuple):
+    """A row: a network and its training; no epochs are those of the original study's tuned run, recipe included."""
+
+    group: str  # in the figure
+    model: ModelConfig
+    epochs: int | None = None
+    cutout: int = 0
+
+
+RECIPES: Mapping[str, Recipe] = {
+    ORIGINAL: Recipe("Original network, original recipe", STUDY),
+    **{f"one-cycle-{n}": Recipe("Original network, later recipe", STUDY, n) for n in (5, 10, 20, 40)},
+    **{f"wide-{n}": Recipe("Wider network, later recipe", WIDE, n, cutout=8) for n in (20, 60, 120)},
+}
+
+
+@dataclass(frozen=True)
+class FrontierOptions(Options):
+    """The command line of `experiments.frontier`.
+
+    Args:
+        rows: names of the rows to train, by default all; the wider networks are for GPUs.
+    """
+
+    rows: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ROW...", help_behavior_hint="(default: all)")] = tuple(
+        RECIPES
+    )
