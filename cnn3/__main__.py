@@ -97,7 +97,7 @@ def overview() -> str:
 
 def summary(module: str) -> str:
     """Return the first line of a module's description, without its last full stop."""
-    return cli.description(module).split("\n", 1)[0].rstrip(".")
+    return cli.docstring(module).split("\n", 1)[0].rstrip(".")
 
 
 if __name__ == "__main__":

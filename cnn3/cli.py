@@ -5,6 +5,7 @@ Results go to standard output; progress, notes and errors to standard error.
 
 import ast
 import io
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
@@ -98,6 +99,8 @@ def parse_known(options_type: type[Options], program: str, args: Sequence[str] |
 @contextmanager
 def _usage_errors(program: str, examples: Sequence[str] = ()) -> Iterator[None]:
     """Turn what tyro prints before it exits into a UsageError, and print examples after its help."""
+    if os.environ.get("NO_COLOR"):
+        tyro._experimental_options["ansi_codes"] = False
     stderr = io.StringIO()
     try:
         with redirect_stderr(stderr):
@@ -110,7 +113,7 @@ def _usage_errors(program: str, examples: Sequence[str] = ()) -> Iterator[None]:
         raise UsageError(f"{_first_error(stderr.getvalue())}; see {program} --help") from None
 
 
-def description(module: str) -> str:
+def docstring(module: str) -> str:
     """Return the docstring of a module, which is not imported.
 
     Args:

@@ -1,5 +1,6 @@
 """The command `cnn3`: its list of commands, what it suggests, and what it does not import or mind."""
 
+import contextlib
 import json
 import os
 import re
@@ -154,3 +155,27 @@ def test_characters_that_a_terminal_lacks_are_replaced(tmp_path: Path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("caf? ?1\nwrote table.md\n")
     assert done.stderr == "caf\\xe9 \\xb11\n"
+
+
+def on_a_terminal(*args: str, **env: str) -> str:
+    """Run Python on a terminal of its own, and return what it shows there."""
+    terminal, own_end = os.openpty()
+    names = {name: value for name, value in os.environ.items() if name != "NO_COLOR"} | {"TERM": "xterm"} | env
+    process = subprocess.Popen([sys.executable, *args], cwd=ROOT, env=names, stdout=own_end, stderr=own_end)
+    os.close(own_end)
+    shown = b""
+    with contextlib.suppress(OSError), process:  # reading ends with an error once the process has
+        while part := os.read(terminal, 2**16):
+            shown += part
+    os.close(terminal)
+    assert process.returncode == 0, shown
+    return shown.decode()
+
+
+def test_colours_are_left_out_on_request():
+    command = ["-m", "cnn3", "improvements", "--help"]
+    colour = re.compile(r"\x1b\[[0-9;]*3\d")
+    assert colour.search(on_a_terminal(*command))
+    plain = on_a_terminal(*command, NO_COLOR="1")
+    assert "--epochs" in plain
+    assert not colour.search(plain)

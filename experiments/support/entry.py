@@ -28,7 +28,7 @@ def run(name: str, args: Sequence[str] | None = None) -> int:
     """
     cli.tolerate_lost_output()
     try:
-        parse(OPTIONS.get(name, Options), name, cli.description(f"experiments.{name}"), args)
+        parse(OPTIONS.get(name, Options), name, cli.docstring(f"experiments.{name}"), args)
     except UsageError as error:
         return cli.report(error)
     return import_module(f"experiments.{name}").main(args)
