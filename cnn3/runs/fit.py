@@ -15,7 +15,7 @@ from cnn3.runs.folder import open_run
 from cnn3.runs.locks import run_lock
 from cnn3.runs.metadata import write_metadata
 from cnn3.runs.progress import ProgressReporter, progress_reporter
-from cnn3.runs.result import Result, load_run_weights
+from cnn3.runs.result import EpochHook, Result, load_run_weights
 from cnn3.runs.reuse import Reuse, read_finished, reuse_or_clear
 from cnn3.runs.versions import MACHINE, SETTINGS, code_mismatch, run_versions, settings_mismatch
 from cnn3.training.optim import UPDATE_RULES
@@ -61,6 +61,7 @@ def fit(
     reuse: Reuse = "same-code",
     reporter: ProgressReporter = progress_reporter,
     optimizer: optax.GradientTransformation | None = None,
+    on_epoch: EpochHook | None = None,
 ) -> Result:
     """Train, stop early, and measure the best epoch's weights once on the test set.
 
@@ -76,6 +77,8 @@ def fit(
         reporter: the progress display.
         optimizer: one of your own, in place of the update rule, learning rate, schedule and weight decay of the
             configuration. The run is known by `config.optimizer.name`, which must not be that of another.
+        on_epoch: called with a copy of each epoch's record, as in `Result.history`, once the epoch is in the folder.
+            What it raises ends the training. It is not called for epochs that were trained before.
 
     Raises:
         ConfigError: there is no such optimizer, the data set does not fit the configuration, or JAX is set as cnn3
@@ -89,7 +92,7 @@ def fit(
         raise ConfigError(f"optimizer.name must be a name for your own optimizer, not {config.optimizer.name}")
     spec = make_train_spec(config, default_block(config.precision), optimizer)
     if folder is None:
-        return loop.train(config, spec, dataset, None, label, reporter)
+        return loop.train(config, spec, dataset, None, label, reporter, on_epoch)
     path, versions = Path(folder), run_versions(config, dataset)
     outcome = read_finished(config, path, reuse, dataset.digest)
     if outcome is None:
@@ -98,7 +101,7 @@ def fit(
             if outcome is None:
                 write_metadata(path, config, versions)
                 with open_run(path, versions) as opened:
-                    return loop.train(config, spec, dataset, opened, label, reporter)
+                    return loop.train(config, spec, dataset, opened, label, reporter, on_epoch)
     mismatches = (
         code_mismatch(outcome.versions, versions),
         settings_mismatch(outcome.versions, versions, SETTINGS + MACHINE),

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import ExitStack
+from copy import deepcopy
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ from cnn3.runs.memory import check_memory, temp_bytes
 from cnn3.runs.progress import ProgressReporter
 from cnn3.runs.result import (
     Divergence,
+    EpochHook,
     History,
     Result,
     kept_snapshots,
@@ -46,6 +48,7 @@ def train(
     folder: RunFolder | None,
     label: str | None,
     reporter: ProgressReporter,
+    on_epoch: EpochHook | None = None,
 ) -> Result:
     """Train from where the folder stands until the run stops, and write the results; arguments as for `fit`."""
     device = to_device(config, dataset)
@@ -93,6 +96,8 @@ def train(
                     checkpoint_due = time.perf_counter() + CHECKPOINT_SECONDS
             if callbacks is not None:
                 callbacks.on_epoch(record)
+            if on_epoch is not None:
+                on_epoch(deepcopy(record))
     test = _test(config, compiled, dataset, weights[BEST]) if history else None
     summary = summarize(config, history, test, divergence)
     if folder is not None:
