@@ -14,6 +14,7 @@ from cnn3.data.dataset import Dataset
 from cnn3.runs.compilation import Executables, compile_run
 from cnn3.runs.device import DeviceArrays, eval_size, pad_split, to_device
 from cnn3.runs.folder import RunFolder
+from cnn3.runs.initial_weights import state_from
 from cnn3.runs.layout import BEST, INITIAL, WEIGHTS, snapshot_name
 from cnn3.runs.memory import check_memory, temp_bytes
 from cnn3.runs.progress import ProgressReporter
@@ -49,10 +50,11 @@ def train(
     label: str | None,
     reporter: ProgressReporter,
     on_epoch: EpochHook | None = None,
+    init: Weights | None = None,
 ) -> Result:
     """Train from where the folder stands until the run stops, and write the results; arguments as for `fit`."""
     device = to_device(config, dataset)
-    state = init_state(spec, device.seed)
+    state = init_state(spec, device.seed) if init is None else state_from(spec, config, init)
     history: History = []
     weights: dict[str, Weights] = {}
 
