@@ -1,4 +1,4 @@
-"""cnn3 as a program to be timed or traced: its epoch and its evaluation, compiled, with the data on the device."""
+"""cnn3 as a program to time or trace: its compiled epoch and evaluation, with the data on the device."""
 
 import time
 from collections.abc import Callable
@@ -16,8 +16,8 @@ from cnn3.training.state import init_state, make_train_spec
 from cnn3.training.step import MetricSums
 
 
-class Compiled(NamedTuple):
-    """A compiled epoch, how long that took, and both passes over the images, which end when the device has."""
+class Program(NamedTuple):
+    """A compiled epoch, the seconds of compiling it, and both passes over the images, which wait for the device."""
 
     seconds: float
     epoch: jax.stages.Compiled
@@ -25,7 +25,7 @@ class Compiled(NamedTuple):
     evaluate: Callable[[], MetricSums]
 
 
-def compile_program(config: RunConfig, train: Split, test: Split) -> Compiled:
+def compile_program(config: RunConfig, train: Split, test: Split) -> Program:
     """Compile the epoch, and put images and initial weights on the device."""
     spec = make_train_spec(config, default_block(config.precision))
     train, test = jax.device_put((train, test))
@@ -40,29 +40,29 @@ def compile_program(config: RunConfig, train: Split, test: Split) -> Compiled:
         states[0], sums = epoch(states[0], hyper, *train, seed, seed)
         return jax.block_until_ready(sums)
 
-    def evaluation() -> MetricSums:
+    def evaluate_test() -> MetricSums:
         sums = evaluate(spec.model, config.batch_size, states[0].weights, *test, len(test.labels))
         return jax.block_until_ready(sums)
 
-    return Compiled(seconds, epoch, train_epoch, evaluation)
+    return Program(seconds, epoch, train_epoch, evaluate_test)
 
 
 def prepare(job: Job) -> Ready:
     """Compile cnn3's epoch and evaluation for a job, and run both once."""
     config = RunConfig(VARIANTS[job.variant], batch_size=job.batch_size, precision=job.precision)
     train, test = splits(job)
-    compiled = compile_program(config, train, test)
+    program = compile_program(config, train, test)
     work = {
-        "train": lambda: _rate(compiled.train, len(train.labels)),
-        "evaluate": lambda: _rate(compiled.evaluate, len(test.labels)),
+        "train": lambda: _rate(program.train, len(train.labels)),
+        "evaluate": lambda: _rate(program.evaluate, len(test.labels)),
     }
     for warm_up in work.values():
         warm_up()
-    return Ready(compiled.seconds, work, peak_memory, _program_memory(compiled.epoch))
+    return Ready(program.seconds, work, peak_memory, _program_memory(program.epoch))
 
 
 def peak_memory() -> int:
-    """Return the most bytes held so far: of the device's memory if JAX counts it, else of the process's."""
+    """Return the peak memory in bytes: of the device if JAX counts it, else of the process."""
     stats: dict[str, Any] | None = jax.local_devices()[0].memory_stats()
     return stats["peak_bytes_in_use"] if stats else process_memory()
 
@@ -72,8 +72,8 @@ def _program_memory(epoch: jax.stages.Compiled) -> int | None:
     sizes: Any = epoch.memory_analysis()
     if sizes is None:
         return None
-    held = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
-    return held + sizes.temp_size_in_bytes
+    arguments_and_results = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
+    return arguments_and_results + sizes.temp_size_in_bytes
 
 
 def _rate(run: Callable[[], MetricSums], images: int) -> float:

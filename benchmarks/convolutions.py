@@ -1,10 +1,9 @@
-"""Other ways to compute a convolution on a CPU, compared with the kernel in use.
+"""Other implementations of convolution on a CPU, compared with the kernel in use.
 
 python -m benchmarks.convolutions
 
 For the network's second and third convolution: milliseconds of the forward pass and both gradients inside `lax.scan`,
-as an epoch runs them, medians of interleaved rounds, and the ratio to the kernel in use. Nothing else should run
-meanwhile.
+as in an epoch, as medians of interleaved rounds, and the ratio to the kernel in use. Nothing else should run meanwhile.
 """
 
 import functools
@@ -30,7 +29,7 @@ Timer = Callable[[], float]
 SHAPES = (((16, 16, 256), 128), ((8, 8, 128), 64))  # of an image and its output's channels (original study, section 2)
 STEPS = 3  # in one compiled loop
 IN_USE = "F(4x4, 3x3), 128 tiles at once: in use"
-DIRECT = "direct, XLA's, the loop unrolled"  # within a loop on a CPU it takes tens of times longer
+DIRECT = "direct, XLA's, the loop unrolled"  # within a loop on a CPU it is tens of times slower
 
 # Lavin and Gray (arXiv 1509.09308), section 4.1, for the interpolation points 0, 1, -1 and infinity.
 F2X2 = {
@@ -44,11 +43,11 @@ F2X2 = {
 
 @dataclass(frozen=True)
 class Options:
-    """What is timed.
+    """Options of the timing.
 
     Args:
-        batch_size: images of a step.
-        rounds: times that each way is timed.
+        batch_size: images per step.
+        rounds: number of timings of each implementation.
     """
 
     batch_size: int = 128
@@ -61,19 +60,19 @@ def direct(x: Array, kernel: Array) -> Array:
 
 
 def shifted(x: Array) -> list[Array]:
-    """Return the image as each of the kernel's nine positions sees it."""
+    """Return the nine shifted images, one for each position of the kernel."""
     height, width = x.shape[1:3]
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     return [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
 
 
 def patches(x: Array, kernel: Array) -> Array:
-    """Convolve by one product with the nine shifted images side by side."""
+    """Convolve by one matrix product with the nine shifted images side by side."""
     return jnp.concatenate(shifted(x), -1) @ kernel.reshape(-1, kernel.shape[-1])
 
 
 def nine_products(x: Array, kernel: Array) -> Array:
-    """Convolve by a product for each of the kernel's positions."""
+    """Convolve by a matrix product for each position of the kernel."""
     products = [image @ k for image, k in zip(shifted(x), kernel.reshape(9, *kernel.shape[2:]), strict=True)]
     return functools.reduce(jnp.add, products)
 
@@ -100,21 +99,21 @@ def bfloat16_product(a: Array, b: Array) -> Array:
     return lax.dot_general(a, b, (((2,), (1,)), ((0,), (0,))), preferred_element_type=jnp.float32)
 
 
-def changed(**constants: Any) -> AbstractContextManager:
-    """Return a context in which the kernel in use has other constants."""
+def patched(**constants: Any) -> AbstractContextManager:
+    """Return a context in which the kernel in use has other constants or functions."""
     return patch.multiple(winograd, **constants)
 
 
-# The function, and what has to hold while it is traced.
-WAYS: Mapping[str, tuple[Convolution, Callable[[], AbstractContextManager]]] = {
+# By name: the function, and the context to trace it in.
+IMPLEMENTATIONS: Mapping[str, tuple[Convolution, Callable[[], AbstractContextManager]]] = {
     IN_USE: (winograd.conv3x3, nullcontext),
     **{
-        f"F(4x4, 3x3), {words} at once": (winograd.conv3x3, lambda tiles=tiles: changed(TILES_AT_ONCE=tiles))
-        for words, tiles in {"32 tiles": 32, "64": 64, "256": 256, "512": 512, "all": 10**9}.items()
+        f"F(4x4, 3x3), {count} at once": (winograd.conv3x3, lambda tiles=tiles: patched(TILES_PER_CHUNK=tiles))
+        for count, tiles in {"32 tiles": 32, "64": 64, "256": 256, "512": 512, "all": 10**9}.items()
     },
-    "F(4x4, 3x3), products in bfloat16": (winograd.conv3x3, lambda: changed(_batch_matmul=bfloat16_product)),
-    "F(2x2, 3x3), 128 tiles at once": (winograd.conv3x3, lambda: changed(**F2X2)),
-    "F(2x2, 3x3), 512 at once": (winograd.conv3x3, lambda: changed(**F2X2, TILES_AT_ONCE=512)),
+    "F(4x4, 3x3), products in bfloat16": (winograd.conv3x3, lambda: patched(_batch_matmul=bfloat16_product)),
+    "F(2x2, 3x3), 128 tiles at once": (winograd.conv3x3, lambda: patched(**F2X2)),
+    "F(2x2, 3x3), 512 at once": (winograd.conv3x3, lambda: patched(**F2X2, TILES_PER_CHUNK=512)),
     "F(4, 3) along rows": (along_rows, nullcontext),
     "one product of patches": (patches, nullcontext),
     "nine products": (nine_products, nullcontext),
@@ -123,39 +122,39 @@ WAYS: Mapping[str, tuple[Convolution, Callable[[], AbstractContextManager]]] = {
 
 
 def timer(convolve: Convolution, x: Array, kernel: Array, unroll: int) -> Timer:
-    """Compile a loop of the forward pass and both gradients; return what times it."""
+    """Compile a loop of the forward pass and both gradients; return a function that times it."""
 
     def step(carry: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], None]:
-        y, pull_back = jax.vjp(convolve, *carry)
-        dx, dkernel = pull_back(y)
+        y, vjp = jax.vjp(convolve, *carry)
+        dx, dkernel = vjp(y)
         return (carry[0] + 1e-6 * dx, carry[1] + 1e-6 * dkernel), None
 
-    jax.clear_caches()  # else a function would keep the constants with which it was first traced
+    jax.clear_caches()  # otherwise a function would keep the constants of its first trace
     steps = jax.jit(lambda x, kernel: lax.scan(step, (x, kernel), None, STEPS, unroll=unroll)[0])
     loop = steps.lower(x, kernel).compile()
     jax.block_until_ready(loop(x, kernel))
 
-    def milliseconds() -> float:
+    def time_ms() -> float:
         start = time.perf_counter()
         jax.block_until_ready(loop(x, kernel))
         return (time.perf_counter() - start) / STEPS * 1e3
 
-    return milliseconds
+    return time_ms
 
 
 def measure(shape: tuple[int, ...], channels: int, rounds: int) -> dict[str, float]:
-    """Return the median time of each way, all of which have to agree."""
+    """Check that all implementations agree, and return the median time of each in milliseconds."""
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=shape), jnp.float32)
     kernel = jnp.asarray(rng.normal(size=(3, 3, shape[-1], channels)) * 0.02, jnp.float32)
     expected, timers = direct(x, kernel), {}
-    for name, (convolve, context) in WAYS.items():
+    for name, (convolve, context) in IMPLEMENTATIONS.items():
         with context():
             error = jnp.abs(convolve(x, kernel) - expected).max() / jnp.abs(expected).max()
             assert error < (0.1 if "bfloat16" in name else 1e-4), (name, error)
             timers[name] = timer(convolve, x, kernel, STEPS if name == DIRECT else 1)
-    seen = [{name: of() for name, of in timers.items()} for _ in range(rounds)]
-    return {name: statistics.median(one[name] for one in seen) for name in timers}
+    times = [{name: time_ms() for name, time_ms in timers.items()} for _ in range(rounds)]
+    return {name: statistics.median(times_of_round[name] for times_of_round in times) for name in timers}
 
 
 def table(times: Mapping[str, float], heading: str) -> Iterator[str]:
@@ -166,7 +165,7 @@ def table(times: Mapping[str, float], heading: str) -> Iterator[str]:
 
 
 def main() -> None:
-    """Time every way, and print a table for each convolution."""
+    """Time every implementation, and print a table for each convolution."""
     options = tyro.cli(Options, description=__doc__)
     for image, channels in SHAPES:
         times = measure((options.batch_size, *image), channels, options.rounds)

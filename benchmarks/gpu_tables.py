@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from cnn3 import VARIANTS, RunConfig, plots
 from cnn3.analysis.cost import training_flops
 
-Measured = dict[str, Any]  # timings, memory and seconds of compiling, or why there are none: `failed`
+Measured = dict[str, Any]  # timings, memory and seconds of compiling, or `failed`: the reason why there are none
 
 COLUMNS = (
     "variant",
@@ -24,32 +24,32 @@ COLUMNS = (
     "compile, s",
 )
 HEADER = (f"| {' | '.join(COLUMNS)} |", f"|{'---|' * 3}{'---:|' * (len(COLUMNS) - 3)}")
-BFLOAT16 = ("bf16", "amp")  # how the names of programs end whose products are in bfloat16
+BFLOAT16_SUFFIXES = ("bf16", "amp")  # of the names of programs that multiply in bfloat16
 
 
 def precision(name: str) -> str:
     """Return the precision of a program's products."""
-    return "bf16" if name.endswith(BFLOAT16) else "fp32"
+    return "bf16" if name.endswith(BFLOAT16_SUFFIXES) else "fp32"
 
 
 def medians(measured: Measured) -> dict[str, float]:
-    """Return the median speeds of training and evaluation; there are none of a program that has failed."""
-    return {what: statistics.median(rates) for what, rates in measured.get("rates", {}).items()}
+    """Return the median speeds of training and evaluation; none for a program that failed."""
+    return {phase: statistics.median(rates) for phase, rates in measured.get("rates", {}).items()}
 
 
 def rows(result: Mapping[str, Any], peaks: Mapping[str, float]) -> Iterator[str]:
     """Yield a line for each program; cnn3 is compared with it in the same precision."""
     programs: Mapping[str, Measured] = result["programs"]
-    own = {precision(name): medians(of) for name, of in programs.items() if name.startswith("cnn3")}
+    cnn3 = {precision(name): medians(measured) for name, measured in programs.items() if name.startswith("cnn3")}
     flops = training_flops(RunConfig(VARIANTS[result["variant"]]))
     for name, measured in programs.items():
         cells = [result["variant"], str(result["batch_size"]), name]
         if "failed" in measured:
             cells += ["failed", *[""] * (len(COLUMNS) - len(cells) - 1)]
         else:
-            compared = {} if name.startswith("cnn3") else own.get(precision(name), {})
-            for what, rate in medians(measured).items():
-                cells += [f"{rate:.0f}", f"{compared[what] / rate:.2f}" if compared else ""]
+            reference = {} if name.startswith("cnn3") else cnn3.get(precision(name), {})
+            for phase, rate in medians(measured).items():
+                cells += [f"{rate:.0f}", f"{reference[phase] / rate:.2f}" if reference else ""]
             limit = peaks[precision(name)] / flops
             cells += [f"{limit:.0f}", f"{measured['memory'] / 1e9:.2f}", f"{measured['compile_seconds']:.1f}"]
         yield f"| {' | '.join(cells)} |"
@@ -66,8 +66,8 @@ def draw(results: Sequence[Mapping[str, Any]]) -> Figure:
         width = 0.84 / len(names)
         for i, (name, color) in enumerate(zip(names, plots.CLASS_COLORS, strict=False)):
             speeds = [medians(group["programs"].get(name, {})).get("train", 0.0) for group in groups]
-            places = [x + width * (i - (len(names) - 1) / 2) for x in range(len(groups))]
-            axes.bar(places, speeds, 0.92 * width, color=color, label=name)
+            positions = [x + width * (i - (len(names) - 1) / 2) for x in range(len(groups))]
+            axes.bar(positions, speeds, 0.92 * width, color=color, label=name)
         axes.set_xticks(range(len(groups)), [f"batch {group['batch_size']}" for group in groups])
         axes.set_title(variant.replace("_", " "), fontsize=11)
         axes.set_ylabel("Training images/s")

@@ -1,8 +1,8 @@
 """Training and evaluation speed on a GPU: cnn3 in float32 and bfloat16, and a PyTorch program in several ways.
 
 All have their images on the GPU from the start. For each batch size and variant, the programs are compiled one after
-another, and then timed in interleaved rounds, each in a process of its own. One that fails is reported, and the others
-go on.
+another, and then timed in interleaved rounds, each in its own process. A program that fails is reported, and the others
+continue.
 """
 
 import json
@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from benchmarks.gpu_tables import HEADER, Measured, draw, rows
 from benchmarks.job import Job
 from benchmarks.peak import peak_flops
-from benchmarks.workers import ON_A_GPU, Worker, WorkerError
+from benchmarks.workers import GPU_ENVIRONMENT, Worker, WorkerError
 from cnn3 import files, plots
 
 CHANNELS_LAST = {"channels_last": True}
@@ -43,8 +43,8 @@ PROGRAMS = CNN3 | PYTORCH
 DEFAULT = ("cnn3", "cnn3-bf16", "pytorch", "pytorch-channels-last", "pytorch-amp")  # quick to compile
 
 IMAGES = 10_240  # of a timing
-PATIENCE = 240.0  # seconds that a worker may take for one answer
-PEAK_SIDE = 8192  # of the matrices whose product gives the peak
+PATIENCE = 240.0  # seconds that a worker may take to answer
+PEAK_SIDE = 8192  # of the square matrices whose product gives the peak
 
 NOTES = (
     "All images are on the GPU; cnn3 augments them, PyTorch does not.",
@@ -52,21 +52,21 @@ NOTES = (
 )
 
 
-class Asked(Protocol):
+class TimedProgram(Protocol):
     """What `measure` needs of a worker."""
 
     def prepare(self) -> dict[str, Any]:
-        """Return what it says of its program."""
+        """Return the seconds of compiling, `compile`, and the `program_memory`."""
         ...
 
-    def ask(self, what: str) -> dict[str, float]:
+    def ask(self, phase: str) -> dict[str, float]:
         """Return the answer to `train` or `evaluate`."""
         ...
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is timed, how often, and how long in all."""
+    """What is timed, how often, and for how long in total."""
 
     data_dir: Path
     pytorch: Path
@@ -82,47 +82,47 @@ class Plan:
 
 
 def jobs(plan: Plan, variant: str, batch_size: int) -> dict[str, Job]:
-    """Return what is timed side by side, by the programs' names."""
-    own = Job(str(plan.data_dir), variant, batch_size, plan.images, dataset=plan.dataset)
-    pytorch = replace(own, program=str(plan.pytorch), device=plan.device)
-    return {name: replace(pytorch if name in PYTORCH else own, **PROGRAMS[name]) for name in plan.programs}
+    """Return the jobs to compare, by the programs' names."""
+    cnn3 = Job(str(plan.data_dir), variant, batch_size, plan.images, dataset=plan.dataset)
+    pytorch = replace(cnn3, program=str(plan.pytorch), device=plan.device)
+    return {name: replace(pytorch if name in PYTORCH else cnn3, **PROGRAMS[name]) for name in plan.programs}
 
 
 @contextmanager
-def started(jobs: Mapping[str, Job]) -> Iterator[dict[str, Worker]]:
-    """Start a worker for each job, all at once, and end them afterwards."""
+def running_workers(jobs: Mapping[str, Job]) -> Iterator[dict[str, Worker]]:
+    """Start a worker for each job, all at once, and stop them afterwards."""
     with ExitStack() as stack:
         yield {name: stack.enter_context(closing(start(job))) for name, job in jobs.items()}
 
 
 def start(job: Job) -> Worker:
-    """Start a worker that shares the GPU; of a PyTorch program's, JAX takes none of it."""
-    return Worker(job, ON_A_GPU | ({} if job.program is None else {"JAX_PLATFORMS": "cpu"}), PATIENCE)
+    """Start a worker that shares the GPU; in a PyTorch worker, JAX stays off it."""
+    return Worker(job, GPU_ENVIRONMENT | ({} if job.program is None else {"JAX_PLATFORMS": "cpu"}), PATIENCE)
 
 
-def measure(workers: Mapping[str, Asked], rounds: int) -> dict[str, Measured]:
-    """Prepare the workers one after another, then time them in turn; return every timing, or why there is none."""
+def measure(workers: Mapping[str, TimedProgram], rounds: int) -> dict[str, Measured]:
+    """Prepare the workers one after another, then time them in turn; return all timings, or why one failed."""
     results: dict[str, Measured] = {}
     for name, worker in workers.items():
-        with _failure_noted(results, name):
-            said = worker.prepare()
+        with _record_failure(results, name):
+            prepared = worker.prepare()
             results[name] = {
-                "compile_seconds": said["compile"],
-                "program_memory": said["program_memory"],
+                "compile_seconds": prepared["compile"],
+                "program_memory": prepared["program_memory"],
                 "rates": {"train": [], "evaluate": []},
                 "memory": 0,
             }
-    for _, what, name in product(range(rounds), ("train", "evaluate"), workers):
+    for _, phase, name in product(range(rounds), ("train", "evaluate"), workers):
         if "failed" not in results[name]:
-            with _failure_noted(results, name):
-                answer = workers[name].ask(what)
-                results[name]["rates"][what].append(answer["images_per_second"])
+            with _record_failure(results, name):
+                answer = workers[name].ask(phase)
+                results[name]["rates"][phase].append(answer["images_per_second"])
                 results[name]["memory"] = answer["peak_memory"]
     return results
 
 
 @contextmanager
-def _failure_noted(results: dict[str, Measured], name: str) -> Iterator[None]:
+def _record_failure(results: dict[str, Measured], name: str) -> Iterator[None]:
     try:
         yield
     except WorkerError as error:
@@ -130,42 +130,42 @@ def _failure_noted(results: dict[str, Measured], name: str) -> Iterator[None]:
 
 
 def run(plan: Plan) -> None:
-    """Time everything, print a line as soon as it is measured, and write the files."""
-    began = time.perf_counter()
+    """Time everything, print each line as soon as it is measured, and write the files."""
+    started = time.perf_counter()
     folder = files.make_folder(plan.output)
     peaks = {"fp32": peak_flops(side=PEAK_SIDE), "bf16": peak_flops(jnp.bfloat16, PEAK_SIDE)}
     print("\n".join((machine(peaks), *NOTES, "", *HEADER)), flush=True)
     content: dict[str, Any] = {"machine": machine(peaks), "peak_flops": peaks, "images": plan.images, "results": []}
-    todo = list(product(plan.batch_sizes, plan.variants))
+    remaining = list(product(plan.batch_sizes, plan.variants))
     longest = 0.0
-    while todo and time.perf_counter() - began + longest < plan.seconds:
+    while remaining and time.perf_counter() - started + longest < plan.seconds:
         start = time.perf_counter()
-        batch_size, variant = todo.pop(0)
-        with started(jobs(plan, variant, batch_size)) as workers:
+        batch_size, variant = remaining.pop(0)
+        with running_workers(jobs(plan, variant, batch_size)) as workers:
             programs = measure(workers, plan.rounds)
         result = {"variant": variant, "batch_size": batch_size, "programs": programs}
         content["results"].append(result)
         report(result, peaks)
         files.write(folder / "throughput.json", json.dumps(content, indent=1) + "\n")
         longest = max(longest, time.perf_counter() - start)
-    if todo:
-        left = ", ".join(f"{variant} {batch_size}" for batch_size, variant in todo)
-        print(f"not measured within {plan.seconds:.0f} seconds: {left}")
+    if remaining:
+        skipped = ", ".join(f"{variant} {batch_size}" for batch_size, variant in remaining)
+        print(f"not measured within {plan.seconds:.0f} seconds: {skipped}")
     plots.save(draw(content["results"]), folder / "throughput.png")
     print(f"wrote {folder / 'throughput.json'}\nwrote {folder / 'throughput.png'}")
 
 
 def report(result: Mapping[str, Any], peaks: Mapping[str, float]) -> None:
-    """Print the lines of a variant and batch size, and to stderr why a program has failed."""
+    """Print the lines of a variant and batch size, and on stderr why a program failed."""
     print("\n".join(rows(result, peaks)), flush=True)
     for name, measured in result["programs"].items():
         if "failed" in measured:
-            words = f"{result['variant']}, batch {result['batch_size']}, {name} failed: {measured['failed']}"
-            print(words, file=sys.stderr, flush=True)
+            message = f"{result['variant']}, batch {result['batch_size']}, {name} failed: {measured['failed']}"
+            print(message, file=sys.stderr, flush=True)
 
 
 def machine(peaks: Mapping[str, float]) -> str:
-    """Return what the timings are of."""
+    """Return a description of the machine and its software."""
     try:
         torch = f", torch {version('torch')}"
     except PackageNotFoundError:

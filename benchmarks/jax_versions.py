@@ -3,8 +3,9 @@
 python -m benchmarks.jax_versions --data-dir DIR --pythons .venv/bin/python other/bin/python
 
 Each Python is that of a virtual environment with cnn3's dependencies and some version of JAX; all run the code in the
-working directory. Times whole training epochs and evaluation of the first images of CIFAR-10, compilation apart and
-without a cache. Prints a table of medians; ratios are to the first Python's. Nothing else should run meanwhile.
+working directory. Times whole training epochs and evaluation of the first images of CIFAR-10, and separately
+compilation, without a cache. Prints a table of medians; ratios are to the first Python's. Nothing else should run
+meanwhile.
 """
 
 import statistics
@@ -20,22 +21,22 @@ from benchmarks.job import Job
 from benchmarks.workers import Worker
 from cnn3 import VARIANTS
 
-WORK = ("train", "evaluate")
+PHASES = ("train", "evaluate")
 NO_CACHE = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
 VERSIONS = "import platform, jax; print(f'jax {jax.__version__}, Python {platform.python_version()}')"
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is timed.
+    """Options of the timing.
 
     Args:
         data_dir: TFDS's folder with CIFAR-10.
-        pythons: interpreters, each of an environment with another version of JAX.
+        pythons: interpreters, each from an environment with another version of JAX.
         variants: of the network.
-        batch_size: images a step.
-        images: how many one timing takes; a multiple of the batch size.
-        rounds: times that each version is timed.
+        batch_size: images per step.
+        images: images of one timing, a multiple of the batch size.
+        rounds: number of timings of each version.
     """
 
     data_dir: Path
@@ -57,22 +58,25 @@ def measure(options: Options, variant: str) -> dict[str, dict[str, float]]:
             for python in options.pythons
         }
         compiled = {name: worker.prepare()["compile"] for name, worker in workers.items()}
-        rates: dict[str, dict[str, list[float]]] = {name: {what: [] for what in WORK} for name in workers}
+        rates: dict[str, dict[str, list[float]]] = {name: {phase: [] for phase in PHASES} for name in workers}
         for _ in range(options.rounds):
-            for what in WORK:
+            for phase in PHASES:
                 for name, worker in workers.items():
-                    rates[name][what].append(worker.ask(what)["images_per_second"])
-    medians = {name: {what: statistics.median(of) for what, of in each.items()} for name, each in rates.items()}
-    return {name: {"compile": compiled[name], **each} for name, each in medians.items()}
+                    rates[name][phase].append(worker.ask(phase)["images_per_second"])
+    return {
+        name: {"compile": compiled[name], **{phase: statistics.median(values) for phase, values in phases.items()}}
+        for name, phases in rates.items()
+    }
 
 
 def table(variant: str, versions: Mapping[str, Mapping[str, float]]) -> Sequence[str]:
     """Return a line for each version, with ratios to the first."""
     first = next(iter(versions.values()))
     return [
-        f"| {variant} | {name} | {of['compile']:.1f} | {of['train']:.0f} | {of['train'] / first['train']:.2f} | "
-        f"{of['evaluate']:.0f} | {of['evaluate'] / first['evaluate']:.2f} |"
-        for name, of in versions.items()
+        f"| {variant} | {name} | {speed['compile']:.1f} | {speed['train']:.0f} | "
+        f"{speed['train'] / first['train']:.2f} | {speed['evaluate']:.0f} | "
+        f"{speed['evaluate'] / first['evaluate']:.2f} |"
+        for name, speed in versions.items()
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a worker is to do, and what it has ready once it can."""
+"""A worker's job, and the program that it makes ready for timing."""
 
 import resource
 from collections.abc import Callable, Mapping
@@ -8,24 +8,24 @@ from typing import NamedTuple
 from cnn3 import Split, load
 from cnn3.config import Precision
 
-Work = Mapping[str, Callable[[], float]]  # by what is asked for, images per second
+Work = Mapping[str, Callable[[], float]]  # by phase, runs it once and returns images per second
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker is to do.
+    """What a worker times.
 
     Args:
         data_dir: TFDS's folder with CIFAR-10.
         variant: one of `cnn3.VARIANTS`.
         batch_size: images a step.
-        images: how many one timing takes, a multiple of the batch size.
+        images: images of one timing, a multiple of the batch size.
         program: the PyTorch program, None for cnn3.
-        channels_last: whether PyTorch keeps images in that layout.
+        channels_last: whether PyTorch uses this memory layout.
         precision: of products and convolutions; PyTorch takes bfloat16 through `torch.autocast`.
-        compile_mode: of `torch.compile`, None to do without it.
-        device: PyTorch's, on which it has all images from the start; None has the program load them as it does.
-        dataset: whose images are taken.
+        compile_mode: of `torch.compile`; None does not compile.
+        device: the PyTorch device that holds all images from the start; None leaves loading to the program.
+        dataset: the data set.
     """
 
     data_dir: str
@@ -43,8 +43,8 @@ class Job:
 class Ready(NamedTuple):
     """A program that can be timed.
 
-    `work` says how, `peak_memory` the most bytes it has held so far. `program_memory` is what the compiler says that
-    an epoch needs, None where there is no such compiler.
+    `work` runs a phase, `peak_memory` returns the peak memory so far in bytes. `program_memory` is the bytes that an
+    epoch needs according to the compiler, None if it does not say.
     """
 
     compile_seconds: float
@@ -54,14 +54,14 @@ class Ready(NamedTuple):
 
 
 def process_memory() -> int:
-    """Return the most bytes that this process has held so far."""
+    """Return the peak memory of this process so far, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def splits(job: Job) -> tuple[Split, Split]:
-    """Return the images to train on, and those to evaluate: as many, but no more than the test set has.
+    """Return the images to train on, and as many to evaluate, or all of the test set if it has fewer.
 
-    They fill whole batches, since of a smaller one some programs would be compiled once more.
+    They fill whole batches, since some programs would compile again for a smaller one.
     """
     dataset = load(job.dataset, job.data_dir, limit=job.images)
     count = min(job.images, len(dataset.test.labels)) // job.batch_size * job.batch_size

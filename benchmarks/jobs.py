@@ -2,8 +2,8 @@
 
 python -m benchmarks.jobs --data-dir DIR
 
-Each run is a process that sleeps while others are timed; one run and several take turns. Images a second are those of
-all runs together, from the start of the first to the end of the last.
+Each run is a process that sleeps while others are timed; one run and several take turns. Images per second are counted
+over all runs together, from the start of the first to the end of the last.
 """
 
 import statistics
@@ -24,16 +24,16 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Options:
-    """What is timed.
+    """Options of the timing.
 
     Args:
         data_dir: TFDS's folder with CIFAR-10.
-        dataset: whose images are taken.
+        dataset: the data set.
         variant: of the network.
         batch_size: images a step.
-        images: how many a run trains on in a round, a multiple of the batch size.
+        images: images that a run trains on in a round, a multiple of the batch size.
         jobs: runs at a time, compared with one.
-        rounds: times that each is timed.
+        rounds: number of timings of each.
     """
 
     data_dir: str = ""
@@ -47,7 +47,7 @@ class Options:
 
 @dataclass
 class Timed:
-    """So many runs at a time."""
+    """Runs that train at the same time, and their timings."""
 
     workers: Sequence[Worker]
     rates: list[float]
@@ -55,7 +55,7 @@ class Timed:
 
 
 def start(options: Options, jobs: int) -> Timed:
-    """Start so many workers, each with its share of the machine."""
+    """Start `jobs` workers, each with its share of the machine."""
     job = Job(options.data_dir, options.variant, options.batch_size, options.images, dataset=options.dataset)
     workers = []
     for place in placements(jobs):
@@ -66,10 +66,10 @@ def start(options: Options, jobs: int) -> Timed:
 
 def train(timed: Timed, images: int) -> None:
     """Let all workers train at the same time, once."""
-    begun = time.perf_counter()
+    started = time.perf_counter()
     with ThreadPoolExecutor(len(timed.workers)) as pool:
         answers = list(pool.map(lambda worker: worker.ask("train"), timed.workers))
-    timed.rates.append(len(answers) * images / (time.perf_counter() - begun))
+    timed.rates.append(len(answers) * images / (time.perf_counter() - started))
     timed.memory = sum(answer["peak_memory"] for answer in answers)
 
 
@@ -77,19 +77,19 @@ def main() -> None:
     """Time everything, and print a table."""
     options = tyro.cli(Options, description=__doc__)
     counts = (1, options.jobs)
-    all_timed = [start(options, jobs) for jobs in counts]
-    for timed in all_timed:
+    groups = [start(options, jobs) for jobs in counts]
+    for timed in groups:
         for worker in timed.workers:
             worker.prepare()
-    for number in range(options.rounds):
-        for timed in all_timed if number % 2 else reversed(all_timed):
+    for round_number in range(options.rounds):
+        for timed in groups if round_number % 2 else reversed(groups):
             train(timed, options.images)
-    one, _ = all_timed
+    baseline, _ = groups
     print("| runs at a time | images/s of all | ratio, median of rounds | memory of all, GiB |\n|---:|---:|---:|---:|")
-    for jobs, timed in zip(counts, all_timed, strict=True):
-        ratio = statistics.median(b / a for a, b in zip(one.rates, timed.rates, strict=True))
+    for jobs, timed in zip(counts, groups, strict=True):
+        ratio = statistics.median(b / a for a, b in zip(baseline.rates, timed.rates, strict=True))
         print(f"| {jobs} | {statistics.median(timed.rates):.0f} | {ratio:.2f} | {timed.memory / GIB:.1f} |")
-    for timed in all_timed:
+    for timed in groups:
         for worker in timed.workers:
             worker.close()
 

@@ -1,9 +1,9 @@
-"""Do the kernels made for CPUs cost accuracy: the same runs with them and with XLA's own convolution.
+"""Do the kernels made for CPUs cost accuracy? The same runs with them and with XLA's own convolution.
 
 python -m benchmarks.kernels_agree --data-dir DIR
 
-Trains the study's default run with batch norm, from the same weights on the same images in the same order, once with
-each kernel, and prints validation accuracy after each epoch, and the mean difference over the seeds. XLA's convolution
+Trains the study's default run with batch norm once with each kernel, from the same weights on the same images in the
+same order. Prints the validation accuracy after each epoch, and the mean difference over the seeds. XLA's convolution
 is slow inside a loop on CPUs, so its steps are called one by one. Finished runs are reused.
 """
 
@@ -34,14 +34,14 @@ EVALUATION_BATCH = 250
 
 @dataclass(frozen=True)
 class Options:
-    """What is compared.
+    """Options of the comparison.
 
     Args:
         data_dir: TFDS's folder with CIFAR-10.
         epochs: of each run.
         seeds: runs with each kernel.
         limit: train on the first N training images only.
-        output: folder for what is done.
+        output: folder for finished runs.
     """
 
     data_dir: Path
@@ -52,32 +52,34 @@ class Options:
 
 
 def accuracies(options: Options, kernel: str, seed: int) -> list[float]:
-    """Return the validation accuracy after each epoch; what was measured before is read."""
+    """Return the validation accuracy after each epoch; a finished run is read from its file."""
     path = files.make_folder(options.output) / f"{kernel}-{options.limit}-{options.epochs}-{seed}.json"
     if path.exists():
         return json.loads(path.read_text())
     config = RunConfig(VARIANTS["batch_norm"], limit=options.limit, epochs=options.epochs, seed=seed)
     dataset = load("cifar10", options.data_dir, seed=seed, limit=options.limit)
-    found = list(trained(config, make_train_spec(config, BLOCKS[kernel]), dataset, f"{kernel}, seed {seed}"))
-    files.write(path, json.dumps(found))
-    return found
+    values = list(
+        validation_accuracies(config, make_train_spec(config, BLOCKS[kernel]), dataset, f"{kernel}, seed {seed}")
+    )
+    files.write(path, json.dumps(values))
+    return values
 
 
-def trained(config: RunConfig, spec: TrainSpec, dataset: Dataset, label: str) -> Iterator[float]:
+def validation_accuracies(config: RunConfig, spec: TrainSpec, dataset: Dataset, label: str) -> Iterator[float]:
     """Train, and yield the validation accuracy after each epoch."""
     hyper = jax.tree.map(jnp.float32, hyperparameters(config))
     state = init_state(spec, jnp.int32(config.seed))
     for epoch in range(config.epochs):
-        state = one_epoch(spec, state, hyper, dataset.train, config.seed, epoch)
-        accuracy = validated(spec, state.weights, dataset)
+        state = train_epoch_by_steps(spec, state, hyper, dataset.train, config.seed, epoch)
+        accuracy = validation_accuracy(spec, state.weights, dataset)
         print(f"{label}, epoch {epoch + 1}: validation accuracy {accuracy:.4f}", flush=True)
         yield accuracy
 
 
-def one_epoch(
+def train_epoch_by_steps(
     spec: TrainSpec, state: TrainState, hyper: Hyperparameters, train: Split, seed: int, epoch: int
 ) -> TrainState:
-    """Return the state after every image once, in the order and with the random numbers of `train_epoch`."""
+    """Train on every image once, in the order and with the random numbers of `train_epoch`, and return the state."""
     key = jax.random.fold_in(jax.random.key(seed), epoch)
     order_key, steps_key = jax.random.split(key)
     count, size = len(train.labels), spec.batch_size
@@ -92,7 +94,7 @@ def one_epoch(
     return state
 
 
-def validated(spec: TrainSpec, weights: Weights, dataset: Dataset) -> float:
+def validation_accuracy(spec: TrainSpec, weights: Weights, dataset: Dataset) -> float:
     """Return the accuracy on the validation images."""
     fast = spec.model.clone(block=BLOCKS["winograd"])  # evaluation is not what is compared
     logits = predict(fast, EVALUATION_BATCH, weights, dataset.validation.images).logits
@@ -100,15 +102,15 @@ def validated(spec: TrainSpec, weights: Weights, dataset: Dataset) -> float:
 
 
 def rows(fast: Sequence[Sequence[float]], plain: Sequence[Sequence[float]]) -> Iterator[str]:
-    """Yield a line of the table for each epoch: accuracy of each seed with either kernel, and the mean difference."""
-    for epoch, of in enumerate(zip(zip(*fast, strict=True), zip(*plain, strict=True), strict=True), 1):
-        cells = [" ".join(f"{value:.4f}" for value in values) for values in of]
-        points = 100 * (statistics.fmean(of[0]) - statistics.fmean(of[1]))
+    """Yield a line for each epoch: the accuracy of each seed with each kernel, and the mean difference."""
+    for epoch, (a, b) in enumerate(zip(zip(*fast, strict=True), zip(*plain, strict=True), strict=True), 1):
+        cells = [" ".join(f"{value:.4f}" for value in values) for values in (a, b)]
+        points = 100 * (statistics.fmean(a) - statistics.fmean(b))
         yield f"| {epoch} | {' | '.join(cells)} | {points:+.2f} |"
 
 
 def main() -> None:
-    """Train what is not yet trained, and print the table."""
+    """Train the missing runs, and print the table."""
     options = tyro.cli(Options, description=__doc__)
     cache_compilations()
     seeds = range(SEED, SEED + options.seeds)

@@ -1,4 +1,4 @@
-"""How much arithmetic the machine can do."""
+"""The machine's peak arithmetic speed."""
 
 import time
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-SIDE = 2048  # of the matrices whose product is timed
+SIDE = 2048  # of the square matrices that are multiplied
 PRODUCTS = 10
 
 
 def peak_flops(dtype: Any = jnp.float32, side: int = SIDE) -> float:
-    """Return floating-point operations a second of the best of some products of large matrices."""
+    """Return the floating-point operations per second of the fastest of ten products of large matrices."""
     a = jnp.ones((side, side), dtype)
     product = jax.jit(jnp.dot)
     jax.block_until_ready(product(a, a))

@@ -1,10 +1,9 @@
-"""Where the time of a training step goes: each part alone, forward and with its gradient, in a compiled loop.
+"""Where the time of a training step goes: each part alone, forward and with its gradient.
 
 python -m benchmarks.profile_step --variant batch_norm --batch-size 128
 
-A part is timed inside a compiled loop, as the epoch runs it, on random values of the shapes that it sees. The table
-gives milliseconds a step, the best of some rounds, and below them those of the whole step, which fuses what is apart
-here.
+Each part is timed inside a compiled loop, as in an epoch, on random values of the right shapes. The table gives
+milliseconds per step, the best of several rounds. Its last line is the whole step, in which XLA fuses these parts.
 """
 
 import time
@@ -33,19 +32,19 @@ ROUNDS = 5
 
 @dataclass(frozen=True)
 class Options:
-    """What is profiled.
+    """Options of the profile.
 
     Args:
         variant: of the network.
-        batch_size: images a step.
+        batch_size: images per step.
     """
 
     variant: str = "batch_norm"
     batch_size: int = 128
 
 
-def milliseconds(step: Callable[[Any], Any], carry: Any) -> float:
-    """Return the time of one `step`, which maps a carry to the next."""
+def time_ms(step: Callable[[Any], Any], carry: Any) -> float:
+    """Return the milliseconds of one `step`, which maps a carry to the next."""
     loop = jax.jit(
         lambda carry: lax.fori_loop(0, STEPS, lambda _, c: step(c), carry), compiler_options=COMPILER_OPTIONS
     )
@@ -58,13 +57,13 @@ def milliseconds(step: Callable[[Any], Any], carry: Any) -> float:
     return min(seconds) / STEPS * 1e3
 
 
-def depend(value: Array, tree: Any) -> Array:
-    """Return `value`, made to look as if it depended on `tree`, so that a loop can't leave the work out."""
+def keep_alive(value: Array, tree: Any) -> Array:
+    """Return `value`, made to depend on `tree` formally, so that XLA cannot remove the work from a loop."""
     return value + 1e-30 * sum(jnp.sum(leaf[..., :1]) for leaf in jax.tree.leaves(tree))
 
 
 def blocks(spec: TrainSpec) -> Iterator[tuple[str, tuple[int, ...], int, Pool, bool]]:
-    """Yield each block's name, input shape, output channels and pooling, and whether its input asks for a gradient."""
+    """Yield each block's name, input shape, output channels and pooling, and whether it needs its input's gradient."""
     config = spec.model.config
     size, cin = 32, 3
     for i, cout in enumerate(config.channels):
@@ -75,9 +74,9 @@ def blocks(spec: TrainSpec) -> Iterator[tuple[str, tuple[int, ...], int, Pool, b
 
 
 def profile_block(
-    block: Block, shape: tuple[int, ...], cout: int, pool: Pool, norm: bool, through: bool
+    block: Block, shape: tuple[int, ...], cout: int, pool: Pool, norm: bool, input_gradient: bool
 ) -> tuple[float, float]:
-    """Return milliseconds of a block forward, and forward and backward; `through` asks for its input's gradient."""
+    """Return milliseconds of a block forward, and forward and backward; `input_gradient` adds that of its input."""
     x = jax.random.normal(jax.random.key(0), shape)
     kernel = jax.random.normal(jax.random.key(1), (3, 3, shape[-1], cout)) * (9 * shape[-1]) ** -0.5
     vectors = (jnp.zeros(cout), jnp.ones(cout), jnp.zeros(cout))
@@ -91,15 +90,15 @@ def profile_block(
     upstream = jnp.ones_like(output(x, kernel, vectors))
 
     def forward(x: Array) -> Array:
-        return depend(x, output(x, kernel, vectors))
+        return keep_alive(x, output(x, kernel, vectors))
 
     def backward(x: Array) -> Array:
-        function = output if through else lambda *args: output(x, *args)
-        arguments = (x, kernel, vectors) if through else (kernel, vectors)
-        _, pull = jax.vjp(function, *arguments)
-        return depend(x, pull(upstream))
+        function = output if input_gradient else lambda *args: output(x, *args)
+        arguments = (x, kernel, vectors) if input_gradient else (kernel, vectors)
+        _, vjp = jax.vjp(function, *arguments)
+        return keep_alive(x, vjp(upstream))
 
-    return milliseconds(forward, x), milliseconds(backward, x)
+    return time_ms(forward, x), time_ms(backward, x)
 
 
 def main() -> None:
@@ -113,14 +112,12 @@ def main() -> None:
     print(f"| {options.variant}, batch {options.batch_size} | forward, ms | with gradient, ms |\n|---|---:|---:|")
 
     key = jax.random.key(0)
-    # Each step's images and key come from the one before, so that no part can be taken out of the loop.
-    augmented = milliseconds(
-        lambda x: augment(jax.random.fold_in(key, jnp.max(x[:, 16, 16])), x, hyper.augment), images
-    )
+    # Each step's images and key depend on the last step, so that nothing can be hoisted out of the loop.
+    augmented = time_ms(lambda x: augment(jax.random.fold_in(key, jnp.max(x[:, 16, 16])), x, hyper.augment), images)
     print(f"| augmentation | {augmented:.1f} | |")
-    for name, shape, cout, pool, through in blocks(spec):
-        forward, whole = profile_block(spec.model.block, shape, cout, pool, config.model.batch_norm, through)
-        print(f"| {name}: {shape[1]}x{shape[2]}x{shape[3]} to {cout} | {forward:.1f} | {whole:.1f} |", flush=True)
+    for name, shape, cout, pool, input_gradient in blocks(spec):
+        forward, backward = profile_block(spec.model.block, shape, cout, pool, config.model.batch_norm, input_gradient)
+        print(f"| {name}: {shape[1]}x{shape[2]}x{shape[3]} to {cout} | {forward:.1f} | {backward:.1f} |", flush=True)
 
     state = init_state(spec, jnp.int32(0))
 
@@ -129,10 +126,10 @@ def main() -> None:
 
     def evaluation(state: TrainState) -> TrainState:
         output = spec.model.apply(state.weights._asdict(), normalize(images), train=False)
-        return jax.tree.map(lambda leaf: leaf if leaf.ndim != 1 else depend(leaf, output), state)
+        return jax.tree.map(lambda leaf: leaf if leaf.ndim != 1 else keep_alive(leaf, output), state)
 
-    print(f"| whole network, inference | {milliseconds(evaluation, state):.1f} | |")
-    print(f"| whole step, with augmentation and optimizer | | {milliseconds(step, state):.1f} |")
+    print(f"| whole network, inference | {time_ms(evaluation, state):.1f} | |")
+    print(f"| whole step, with augmentation and optimizer | | {time_ms(step, state):.1f} |")
 
 
 if __name__ == "__main__":

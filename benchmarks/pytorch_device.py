@@ -1,8 +1,7 @@
-"""A PyTorch program's network and optimizer, trained with all images on the device, so that no loader decides.
+"""A PyTorch program's network and optimizer, trained with all images on the device, so no loader limits the speed.
 
-The images are uint8 there, as cnn3's are. Each epoch's order is drawn there, a batch is taken and normalised there, and
-the metrics are summed there: the host waits once, at the end of an epoch. Unlike cnn3, nothing is augmented, which
-favours PyTorch.
+As in cnn3, the images stay on the device as uint8; order, batches, normalisation and metric sums are computed there,
+and the host waits once, at the end of an epoch. Unlike in cnn3, nothing is augmented, which favours PyTorch.
 """
 
 import math
@@ -19,22 +18,23 @@ from torch.nn.functional import cross_entropy
 from benchmarks.job import Job, Ready, process_memory, splits
 from benchmarks.pytorch_program import load_program_with
 from cnn3 import Dataset, Split
+from cnn3.data.dataset import CLASS_NAMES
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of each channel, as the original study normalises
 
-# (all images, all labels, which are in the batch) -> (mean loss, how many are classified correctly)
+# (all images, all labels, indices of the batch) -> (mean loss, number of correct predictions)
 Forward = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class Metrics(NamedTuple):
-    """Cross entropy and accuracy of a pass over images, and how many they were."""
+    """Cross entropy and accuracy over a number of images."""
 
     loss: float
     accuracy: float
     images: int
 
 
-class Placed(NamedTuple):
+class DeviceData(NamedTuple):
     """Images and labels on the device; the images are NHWC for a network in channels_last, else NCHW."""
 
     images: Tensor
@@ -43,7 +43,7 @@ class Placed(NamedTuple):
 
 @dataclass(frozen=True)
 class Trainer:
-    """A network on the device, its optimizer, and what computes loss and hits of a batch."""
+    """A network on the device, its optimizer, and the function that computes loss and correct predictions."""
 
     model: nn.Module
     tx: torch.optim.Optimizer
@@ -51,11 +51,11 @@ class Trainer:
     batch_size: int
 
 
-def place(split: Split, device: torch.device, *, channels_last: bool) -> Placed:
-    """Put images and labels on the device, in the layout in which batches are taken from them."""
+def place(split: Split, device: torch.device, *, channels_last: bool) -> DeviceData:
+    """Put images and labels on the device, in the layout that the network uses."""
     images = torch.from_numpy(split.images)
     images = images if channels_last else images.permute(0, 3, 1, 2).contiguous()
-    return Placed(images.to(device), torch.from_numpy(split.labels).long().to(device))
+    return DeviceData(images.to(device), torch.from_numpy(split.labels).long().to(device))
 
 
 def make_forward(
@@ -66,7 +66,7 @@ def make_forward(
     amp: bool = False,
     compile_mode: str | None = None,
 ) -> Forward:
-    """Return what takes a batch from all images, normalises it and applies the network; compiled if a mode is given."""
+    """Return a function that selects a batch, normalises it and applies the network; compiled if a mode is given."""
     mean, std = (255 * torch.tensor(values, device=device)[:, None, None] for values in (MEAN, STD))
 
     def forward(images: Tensor, labels: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,13 +82,13 @@ def make_forward(
 
 
 def make_trainer(job: Job, dataset: Dataset) -> Trainer:
-    """Return the program's own network, on the job's device, with the program's own optimizer."""
+    """Return the program's own network and optimizer, on the job's device."""
     assert job.program is not None
     program = load_program_with(
         dataset, Path(job.program), job.variant, job.batch_size, channels_last=job.channels_last
     )
     device = torch.device(job.device or "cpu")
-    model = program["model"].to(device)  # in place: the optimizer keeps its parameters
+    model = program["model"].to(device)  # in place, so the optimizer still holds its parameters
     forward = make_forward(
         model,
         device,
@@ -99,23 +99,23 @@ def make_trainer(job: Job, dataset: Dataset) -> Trainer:
     return Trainer(model, program["tx"], forward, job.batch_size)
 
 
-def train_step(trainer: Trainer, data: Placed, batch: Tensor) -> tuple[Tensor, Tensor]:
-    """Take one step; return loss and hits of the batch before it."""
+def train_step(trainer: Trainer, data: DeviceData, batch: Tensor) -> tuple[Tensor, Tensor]:
+    """Take one step; return loss and correct predictions of the batch before it."""
     trainer.tx.zero_grad()
-    loss, hits = trainer.forward(*data, batch)
+    loss, correct = trainer.forward(*data, batch)
     loss.backward()
     trainer.tx.step()
-    return loss.detach(), hits
+    return loss.detach(), correct
 
 
-def train_epoch(trainer: Trainer, data: Placed) -> Metrics:
+def train_epoch(trainer: Trainer, data: DeviceData) -> Metrics:
     """Train on every image once, in an order drawn on the device."""
     trainer.model.train()
     order = torch.randperm(len(data.labels), device=data.labels.device)
     return _fold(trainer, order, lambda batch: train_step(trainer, data, batch))
 
 
-def evaluate(trainer: Trainer, data: Placed) -> Metrics:
+def evaluate(trainer: Trainer, data: DeviceData) -> Metrics:
     """Measure every image once, in inference mode."""
     trainer.model.eval()
     order = torch.arange(len(data.labels), device=data.labels.device)
@@ -125,31 +125,31 @@ def evaluate(trainer: Trainer, data: Placed) -> Metrics:
 
 def _fold(trainer: Trainer, order: Tensor, step: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Metrics:
     loss = torch.zeros((), device=order.device)
-    correct = torch.zeros((), dtype=torch.long, device=order.device)
+    total_correct = torch.zeros((), dtype=torch.long, device=order.device)
     for batch in order.split(trainer.batch_size):
-        mean, hits = step(batch)
+        mean, correct = step(batch)
         loss.add_(mean, alpha=len(batch))
-        correct.add_(hits)
+        total_correct.add_(correct)
     count = len(order)
-    return Metrics(loss.item() / count, correct.item() / count, count)  # the only wait for the device
+    return Metrics(loss.item() / count, total_correct.item() / count, count)  # the only synchronisation
 
 
 def prepare(job: Job) -> Ready:
     """Load the program for a job, take a first step, and run an epoch and an evaluation."""
     train, test = splits(job)
-    dataset = Dataset(job.dataset, (), train, test, test)
+    dataset = Dataset(job.dataset, CLASS_NAMES[job.dataset], train, test, test)
     trainer = make_trainer(job, dataset)
     device = torch.device(job.device or "cpu")
     if device.type == "cuda":
-        as_fast_as_xla()
-    trained, evaluated = (place(split, device, channels_last=job.channels_last) for split in (train, test))
+        match_xla_defaults()
+    train_data, test_data = (place(split, device, channels_last=job.channels_last) for split in (train, test))
     start = time.perf_counter()
     trainer.model.train()
-    train_step(trainer, trained, torch.arange(job.batch_size, device=device))[0].item()
+    train_step(trainer, train_data, torch.arange(job.batch_size, device=device))[0].item()
     seconds = time.perf_counter() - start
     work = {
-        "train": lambda: _rate(lambda: train_epoch(trainer, trained)),
-        "evaluate": lambda: _rate(lambda: evaluate(trainer, evaluated)),
+        "train": lambda: _rate(lambda: train_epoch(trainer, train_data)),
+        "evaluate": lambda: _rate(lambda: evaluate(trainer, test_data)),
     }
     for warm_up in work.values():
         warm_up()
@@ -157,8 +157,8 @@ def prepare(job: Job) -> Ready:
     return Ready(seconds, work, torch.cuda.max_memory_allocated if on_gpu else process_memory)
 
 
-def as_fast_as_xla() -> None:
-    """Let float32 products and convolutions use TF32, and time kernels to choose among them: XLA does both itself."""
+def match_xla_defaults() -> None:
+    """Allow TF32 in float32 products and convolutions, and choose kernels by timing them, as XLA does by default."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = True
 

@@ -3,9 +3,9 @@
 python -m benchmarks.throughput --data-dir DIR --pytorch pytorch_program.py
 
 Training is whole epochs over the first images of CIFAR-10's training set: augmentation, metrics and optimizer included,
-compilation left out. Evaluation is in inference mode. The PyTorch program, of which `benchmarks.pytorch_program` says
-what it has to define, is run as it is and with --channels-last. Nothing else should run meanwhile. Prints a table of
-medians, and writes throughput.json and throughput.png.
+compilation excluded. Evaluation is in inference mode. The PyTorch program runs as written and with --channels-last;
+`benchmarks.pytorch_program` says what it must define. Nothing else should run meanwhile. Prints a table of medians, and
+writes throughput.json and throughput.png.
 
 On a GPU, cnn3 is also timed in bfloat16, and the PyTorch program's network with its images on the GPU, in float32 and
 in mixed precision, with and without `torch.compile`: see `benchmarks.gpu_throughput`.
@@ -33,27 +33,27 @@ from benchmarks.workers import Worker
 from cnn3 import VARIANTS, RunConfig, files, plots
 from cnn3.analysis.cost import training_flops
 
-CNN3, AS_IS, CHANNELS_LAST = "cnn3", "PyTorch", "PyTorch, channels_last"
-WORK = ("train", "evaluate")
+CNN3, PYTORCH, CHANNELS_LAST = "cnn3", "PyTorch", "PyTorch, channels_last"
+PHASES = ("train", "evaluate")
 IMAGES = 2560  # of a timing
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is timed.
+    """Options of the timing.
 
     Args:
         data_dir: TFDS's folder with CIFAR-10.
         pytorch: the PyTorch program.
         variants: of the network.
-        batch_sizes: images a step.
-        rounds: times that each program is timed.
-        images: how many one timing takes, a multiple of the batch sizes; None is 2,560, on a GPU 10,240.
+        batch_sizes: images per step.
+        rounds: number of timings of each program.
+        images: images of one timing, a multiple of the batch sizes; default 2,560, on a GPU 10,240.
         output: folder for the results.
-        programs: what is timed on a GPU, of cnn3, cnn3-bf16, pytorch, pytorch-channels-last, pytorch-amp,
-            pytorch-compile, pytorch-compile-amp, pytorch-graphs and pytorch-graphs-amp, the last four of which take up
-            to a minute to compile; none named is the first five.
-        seconds: on a GPU, begin with no other batch size or variant that would not end within so many.
+        programs: programs to time on a GPU, from cnn3, cnn3-bf16, pytorch, pytorch-channels-last, pytorch-amp,
+            pytorch-compile, pytorch-compile-amp, pytorch-graphs and pytorch-graphs-amp; default the first five. The
+            last four take up to a minute to compile.
+        seconds: on a GPU, start no batch size or variant that would not end within this time.
     """
 
     data_dir: Path
@@ -68,51 +68,52 @@ class Options:
 
 
 def jobs(options: Options, variant: str, batch_size: int) -> dict[str, Job]:
-    """Return what is timed side by side."""
-    own = Job(str(options.data_dir), variant, batch_size, options.images or IMAGES)
+    """Return the jobs to compare, by the programs' names."""
+    cnn3 = Job(str(options.data_dir), variant, batch_size, options.images or IMAGES)
     program = str(options.pytorch)
     return {
-        CNN3: own,
-        AS_IS: Job(**{**vars(own), "program": program}),
-        CHANNELS_LAST: Job(**{**vars(own), "program": program, "channels_last": True}),
+        CNN3: cnn3,
+        PYTORCH: Job(**{**vars(cnn3), "program": program}),
+        CHANNELS_LAST: Job(**{**vars(cnn3), "program": program, "channels_last": True}),
     }
 
 
 def measure(options: Options, variant: str, batch_size: int) -> dict[str, Any]:
-    """Time all programs in turn, and return every timing."""
+    """Time all programs in turn, and return all timings."""
     with ExitStack() as stack:
-        workers, said = {}, {}
+        workers, prepared = {}, {}
         for name, job in jobs(options, variant, batch_size).items():
             workers[name] = stack.enter_context(closing(Worker(job)))
-            said[name] = workers[name].prepare()
-        answers: dict[str, dict[str, list[dict[str, float]]]] = {name: {what: [] for what in WORK} for name in workers}
+            prepared[name] = workers[name].prepare()
+        answers: dict[str, dict[str, list[dict[str, float]]]] = {
+            name: {phase: [] for phase in PHASES} for name in workers
+        }
         for _ in range(options.rounds):
-            for what in WORK:
+            for phase in PHASES:
                 for name, worker in workers.items():
-                    answers[name][what].append(worker.ask(what))
+                    answers[name][phase].append(worker.ask(phase))
     rates = {
-        name: {what: [a["images_per_second"] for a in asked] for what, asked in of.items()}
-        for name, of in answers.items()
+        name: {phase: [answer["images_per_second"] for answer in phases[phase]] for phase in PHASES}
+        for name, phases in answers.items()
     }
-    compiled = said[CNN3]["compile"]
-    memory = {name: of[WORK[0]][-1]["peak_memory"] for name, of in answers.items()}
+    compiled = prepared[CNN3]["compile"]
+    memory = {name: phases["train"][-1]["peak_memory"] for name, phases in answers.items()}
     return {"variant": variant, "batch_size": batch_size, "rates": rates, "memory": memory, "compile_seconds": compiled}
 
 
 def table(results: Sequence[Mapping[str, Any]], peak: float) -> Iterator[str]:
     """Yield the lines of the table of medians."""
-    header = ["variant", "batch", "", CNN3, AS_IS, "ratio", "channels_last", "ratio", "limit", "GB", "compile, s"]
+    header = ["variant", "batch", "", CNN3, PYTORCH, "ratio", "channels_last", "ratio", "limit", "GB", "compile, s"]
     yield f"| {' | '.join(header)} |"
     yield f"|{'---|' * len(header)}"
     for result in results:
         limit = peak / training_flops(RunConfig(VARIANTS[result["variant"]]))
-        for what in WORK:
-            rates = {name: statistics.median(of[what]) for name, of in result["rates"].items()}
-            own = rates[CNN3]
-            cells = [result["variant"], str(result["batch_size"]), what, f"{own:.0f}"]
-            for name in (AS_IS, CHANNELS_LAST):
-                cells += [f"{rates[name]:.0f}", f"{own / rates[name]:.2f}"]
-            training = what == "train"
+        for phase in PHASES:
+            rates = {name: statistics.median(phases[phase]) for name, phases in result["rates"].items()}
+            cells = [result["variant"], str(result["batch_size"]), phase, f"{rates[CNN3]:.0f}"]
+            for name in (PYTORCH, CHANNELS_LAST):
+                cells += [f"{rates[name]:.0f}", f"{rates[CNN3] / rates[name]:.2f}"]
+            training = phase == "train"
             cells += [f"{limit:.0f}"] if training else [""]
             cells += (
                 [f"{result['memory'][CNN3] / 1e9:.2f}", f"{result['compile_seconds']:.0f}"] if training else ["", ""]
@@ -124,7 +125,7 @@ def draw(results: Sequence[Mapping[str, Any]], peak: float) -> Figure:
     """Draw the training speeds, a group of bars for each variant and batch size."""
     figure = Figure(figsize=(max(4.8, 1.2 + 0.9 * len(results)), 4.4), layout="constrained")
     axes = figure.add_subplot()
-    names = [CNN3, AS_IS, CHANNELS_LAST]
+    names = [CNN3, PYTORCH, CHANNELS_LAST]
     for i, (name, color) in enumerate(zip(names, plots.COLORS, strict=False)):
         rates = [statistics.median(result["rates"][name]["train"]) for result in results]
         axes.bar([x + 0.27 * (i - 1) for x in range(len(results))], rates, 0.25, color=color, label=name)
@@ -159,7 +160,7 @@ def measure_all(options: Options) -> None:
         for batch_size in options.batch_sizes:
             results.append(measure(options, variant, batch_size))
             lines = list(table(results, peak))
-            print("\n".join(lines if len(results) == 1 else lines[-len(WORK) :]), flush=True)
+            print("\n".join(lines if len(results) == 1 else lines[-len(PHASES) :]), flush=True)
             images = options.images or IMAGES
             content = {"machine": machine, "peak_flops": peak, "images": images, "results": results}
             files.write(folder / "throughput.json", json.dumps(content, indent=1) + "\n")
@@ -171,7 +172,7 @@ def gpu_plan(options: Options) -> gpu_throughput.Plan:
     """Return what is timed on a GPU.
 
     Raises:
-        ValueError: a program that is none, or images that do not fill the batches.
+        ValueError: an unknown program, or images that do not fill the batches.
     """
     if unknown := [name for name in options.programs if name not in gpu_throughput.PROGRAMS]:
         raise ValueError(f"there is no program {unknown[0]}: choose of {', '.join(gpu_throughput.PROGRAMS)}")

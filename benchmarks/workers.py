@@ -1,9 +1,9 @@
-"""What is timed, each in a process of its own that does one thing when asked and otherwise sleeps.
+"""Workers: processes that each run one program when asked, and otherwise sleep.
 
-A worker reads lines and answers each with a line of JSON. To `prepare` it says how long it took to `compile`, and
-`program_memory`, what the compiler says that an epoch needs; to `train` or `evaluate`, `images_per_second` and
-`peak_memory`, the most bytes held so far, of the GPU's memory if it works there, else of the process's. If it fails it
-says why: `failed`.
+A worker reads lines and answers each with a line of JSON: `prepare` with the seconds to `compile` and `program_memory`,
+the bytes that an epoch needs according to the compiler; `train` and `evaluate` with `images_per_second` and
+`peak_memory`, the peak so far in bytes, of the GPU if it works there, else of the process. A failure is answered with
+its reason: `failed`.
 """
 
 import importlib
@@ -19,17 +19,16 @@ from typing import Any
 
 from benchmarks.job import Job, Ready, process_memory
 
-# Several processes share the GPU, so none may take all of its memory; and compiling is timed, so nothing compiled is
-# taken from a cache.
-ON_A_GPU = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "JAX_ENABLE_COMPILATION_CACHE": "false"}
+# Several processes share the GPU, so none may take all of its memory. Compiling is timed, so there is no cache.
+GPU_ENVIRONMENT = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "JAX_ENABLE_COMPILATION_CACHE": "false"}
 
 
 class WorkerError(RuntimeError):
-    """A worker that has ended before it was to; the message says why."""
+    """A worker that ended early; the message says why."""
 
 
 class Worker:
-    """A worker's process, seen from outside."""
+    """A worker's process, seen from its parent."""
 
     def __init__(
         self,
@@ -38,43 +37,43 @@ class Worker:
         seconds: float | None = None,
         python: str | Path = sys.executable,
     ) -> None:
-        """Start it, with these variables added to the environment; an answer that takes more seconds ends it."""
+        """Start it with `env` added to the environment; it is killed if an answer takes more than `seconds`."""
         command = [str(python), "-m", "benchmarks.workers", json.dumps(vars(job))]
-        self._seconds, self._late = seconds, Event()
-        self._folder = tempfile.TemporaryDirectory(prefix="cnn3-worker-")  # for what torch.compile keeps
+        self._seconds, self._timed_out = seconds, Event()
+        self._folder = tempfile.TemporaryDirectory(prefix="cnn3-worker-")  # for the cache of torch.compile
         environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": self._folder.name, **(env or {})}
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
 
     def prepare(self) -> dict[str, Any]:
-        """Wait until it can work, and return what it says of its program."""
+        """Wait until it is ready, and return its answer."""
         return self._ask("prepare")
 
-    def ask(self, what: str) -> dict[str, float]:
-        """Let it `train` or `evaluate` once, and return the answer.
+    def ask(self, phase: str) -> dict[str, float]:
+        """Let it `train` or `evaluate` once, and return its answer.
 
         Raises:
             WorkerError: it ended.
         """
-        return self._ask(what)
+        return self._ask(phase)
 
     def close(self) -> None:
         """End it."""
         self._process.communicate()
         self._folder.cleanup()
 
-    def _ask(self, what: str) -> dict[str, Any]:
+    def _ask(self, request: str) -> dict[str, Any]:
         assert self._process.stdin is not None
         timer = Timer(self._seconds, self._kill) if self._seconds else None
         if timer:
             timer.start()
         try:
-            self._process.stdin.write(f"{what}\n")
+            self._process.stdin.write(f"{request}\n")
             self._process.stdin.flush()
             return self._read()
         except BrokenPipeError:
-            return self._read()  # it may have said why
+            return self._read()  # the reason may be there
         finally:
             if timer:
                 timer.cancel()
@@ -87,16 +86,16 @@ class Worker:
                 if "failed" in answer:
                     raise WorkerError(answer["failed"])
                 return answer
-        late = self._late.is_set() and f"no answer within {self._seconds:.0f} seconds"
-        raise WorkerError(late or f"the process ended with status {self._process.wait()}")
+        timeout = self._timed_out.is_set() and f"no answer within {self._seconds:.0f} seconds"
+        raise WorkerError(timeout or f"the process ended with status {self._process.wait()}")
 
     def _kill(self) -> None:
-        self._late.set()
+        self._timed_out.set()
         self._process.kill()
 
 
 def pytorch_on_cpu(job: Job) -> Ready:
-    """Load the PyTorch program; return how to time its own loop, whose first step it leaves out."""
+    """Load the PyTorch program, and time its own loop, which leaves out its first step."""
     from benchmarks.pytorch_program import load_program
 
     assert job.program is not None
@@ -110,11 +109,11 @@ def pytorch_on_cpu(job: Job) -> Ready:
         program["model"].train()
         return program["run"](program["train"], True)["images_per_second"]
 
-    def evaluation() -> float:
+    def evaluate() -> float:
         program["model"].eval()
         return program["run"](test, False)["images_per_second"]
 
-    work = {"train": train, "evaluate": evaluation}
+    work = {"train": train, "evaluate": evaluate}
     for warm_up in work.values():
         warm_up()
     return Ready(0.0, work, process_memory)
@@ -128,9 +127,9 @@ def prepare(job: Job) -> Ready:
     return importlib.import_module(module).prepare(job)
 
 
-def answer(job: Job) -> None:
-    """Answer each line that is read, until there are no more."""
-    importlib.import_module("jax" if job.program is None else "torch")  # meanwhile others may be at work
+def serve(job: Job) -> None:
+    """Answer each line until the input ends."""
+    importlib.import_module("jax" if job.program is None else "torch")  # while other workers start
     if not sys.stdin.readline():
         return
     ready = prepare(job)
@@ -141,9 +140,9 @@ def answer(job: Job) -> None:
 
 
 def main() -> None:
-    """Work until there is nothing more to read."""
+    """Serve the job on the command line."""
     try:
-        answer(Job(**json.loads(sys.argv[1])))
+        serve(Job(**json.loads(sys.argv[1])))
     except Exception as error:
         reason = str(error).strip().split("\n")[0]
         print(json.dumps({"failed": f"{type(error).__name__}: {reason}"}), flush=True)

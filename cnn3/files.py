@@ -1,4 +1,4 @@
-"""Durable files: written whole or not at all, and known by their checksums."""
+"""Durable files: atomic writes, and checksums that show damage."""
 
 import hashlib
 import os
@@ -22,14 +22,14 @@ class DamagedError(Exception):
 
 
 def make_folder(folder: Path, option: str = "--output") -> Path:
-    """Make `folder` if it is not there, and make sure that files can be written to it.
+    """Create `folder` if it does not exist, and check that files can be written to it.
 
     Args:
-        folder: to make.
-        option: of the command line that names another.
+        folder: the folder.
+        option: the command-line option that names another folder, for the error message.
 
     Raises:
-        OutputError: it cannot be made or written, or is no folder but an address such as gs://bucket.
+        OutputError: it cannot be created or written to, or is an address such as gs://bucket.
     """
     if is_address(folder):
         raise OutputError(f"{folder} is an address, not a folder of this machine; name a folder with {option}")
@@ -43,17 +43,17 @@ def make_folder(folder: Path, option: str = "--output") -> Path:
 
 
 def is_address(path: Path) -> bool:
-    """Whether a path is, or has in it, an address such as gs://bucket, which libraries take for a place elsewhere."""
-    return any(re.fullmatch(r"[A-Za-z][\w+.-]+:", part) for part in path.parts)  # a drive of Windows is one letter
+    """Whether a path is or contains an address such as gs://bucket, which libraries read as remote storage."""
+    return any(re.fullmatch(r"[A-Za-z][\w+.-]+:", part) for part in path.parts)  # one letter is a Windows drive
 
 
 def write(path: Path, content: bytes | str) -> None:
-    """Write a file so that whoever reads it sees the old content or the new, never a part.
+    """Write a file atomically: a reader sees the old content or the new, never a part of it.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")  # no two writers share it, be they on two machines
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")  # unique, even among writers on different machines
     try:
         with open(temporary, "xb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
@@ -63,20 +63,20 @@ def write(path: Path, content: bytes | str) -> None:
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from None
     finally:
-        with suppress(OSError):  # it is not there if all went well
+        with suppress(OSError):  # if all went well, it has been renamed
             temporary.unlink()
 
 
 def stale_temp_files(folder: Path) -> list[Path]:
-    """Return what is left in a folder of writes that were cut off."""
+    """Return the temporary files that interrupted writes have left in a folder."""
     return [file for file in folder.glob(".*.tmp") if re.fullmatch(r"\..+\.[0-9a-f]{32}\.tmp", file.name)]
 
 
 def read(path: Path) -> bytes:
-    """Return what a file holds that this process has written.
+    """Return the content of a file that this process has written.
 
     Raises:
-        OutputError: it cannot be read.
+        OutputError: the file cannot be read.
     """
     try:
         return path.read_bytes()
@@ -85,36 +85,36 @@ def read(path: Path) -> bytes:
 
 
 def read_shared(folder: Path, name: str) -> bytes:
-    """Return what a file in a folder holds, which another process, and another user, may have written.
+    """Return the content of a file that another process, even another user's, may have written.
 
     Raises:
-        DamagedError: it is missing.
-        OutputError: it cannot be read, so that nobody knows whether it is damaged.
+        DamagedError: the file is missing.
+        OutputError: it cannot be read, so it may or may not be damaged.
     """
     try:
         return (folder / name).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise DamagedError(f"{name} is missing") from None
     except OSError as error:
-        raise _refused("read", folder / name, error) from None
+        raise _access_error("read", folder / name, error) from None
 
 
 def list_names(folder: Path) -> list[str]:
-    """Return the names in a folder, none if it is missing.
+    """Return the sorted names in a folder, none if it is missing.
 
     Raises:
-        OutputError: it cannot be read.
+        OutputError: the folder cannot be read.
     """
     try:
         return sorted(os.listdir(folder))
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise _refused("read", folder, error) from None
+        raise _access_error("read", folder, error) from None
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder with all that is in it; it may be missing.
+    """Remove a file, or a folder and everything in it; do nothing if it is missing.
 
     Raises:
         OutputError: it cannot be removed.
@@ -125,51 +125,51 @@ def remove(path: Path) -> None:
         else:
             path.unlink(missing_ok=True)
     except OSError as error:
-        raise _refused("remove", path, error) from None
+        raise _access_error("remove", path, error) from None
 
 
-def _refused(what: str, path: Path, error: OSError) -> OutputError:
+def _access_error(action: str, path: Path, error: OSError) -> OutputError:
     ask = "ask its owner for permission, or " if isinstance(error, PermissionError) else ""
-    return OutputError(f"cannot {what} {path}: {error.strerror}; {ask}{RUN_ELSEWHERE}")
+    return OutputError(f"cannot {action} {path}: {error.strerror}; {ask}{RUN_ELSEWHERE}")
 
 
 def checksums(folder: Path, names: Iterable[str]) -> str:
-    """Return what `sha256sum` prints, in the folder, of files in it.
+    """Return what `sha256sum NAMES` prints when run in the folder.
 
     Raises:
-        OutputError: one cannot be read.
+        OutputError: a file cannot be read.
     """
     return "".join(f"{digest(read(folder / name))}  {name}\n" for name in sorted(names))
 
 
 def read_checksums(path: Path) -> dict[str, str]:
-    """Return the SHA-256 of each name in a file of checksums.
+    """Return the SHA-256 by file name, as a file of checksums lists them.
 
     Raises:
-        DamagedError: it is missing or malformed.
+        DamagedError: the file is missing or malformed.
         OutputError: it cannot be read.
     """
-    *lines, rest = read_shared(path.parent, path.name).decode(errors="replace").split("\n")
+    *lines, incomplete = read_shared(path.parent, path.name).decode(errors="replace").split("\n")
     matches = [re.fullmatch(r"([0-9a-f]{64})  ([\w./-]+)", line, re.ASCII) for line in lines]
-    if rest or not lines or not all(matches):
+    if incomplete or not lines or not all(matches):
         raise DamagedError(f"{path.name} is malformed")
     return {match[2]: match[1] for match in matches if match}
 
 
 def verify(folder: Path, sums: Path) -> set[str]:
-    """Return the names in a file of checksums, once the folder's files are known to have them.
+    """Check a folder's files against a file of checksums, and return their names.
 
     Raises:
         DamagedError: a file is missing or has another checksum, or the checksums are damaged.
         OutputError: a file cannot be read.
     """
     expected = read_checksums(sums)
-    for name, wanted in expected.items():
-        if digest(read_shared(folder, name)) != wanted:
+    for name, checksum in expected.items():
+        if digest(read_shared(folder, name)) != checksum:
             raise DamagedError(f"{name} is damaged: its checksum is not that in {sums.name}")
     return set(expected)
 
 
 def digest(content: bytes) -> str:
-    """Return the SHA-256 of what a file holds."""
+    """Return the SHA-256 of a file's content, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()

@@ -8,7 +8,12 @@ straight to the 128 units of the last hidden layer; with 4 the widths are halved
 128.
 """
 
-import sys
+if __name__ == "__main__":
+    from experiments.support.entry import run  # before the imports below, which take seconds
+
+    raise SystemExit(run("architecture"))
+
+
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -66,7 +71,7 @@ def rows_by_group(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def cost(options: Options, runs: Sequence[Run]) -> dict[str, float]:
-    """Return the cost of a network for `summary.json`: its parameters and the arithmetic of training on an image.
+    """Return the cost of a network for `summary.json`: its parameters and the operations of training on an image.
 
     It is cached, since XLA's count takes a second or two.
     """
@@ -82,7 +87,7 @@ def cost(options: Options, runs: Sequence[Run]) -> dict[str, float]:
 
 
 def notes(options: Options) -> list[str]:
-    """Return what a reader of the tables must know."""
+    """Return the notes that readers of the tables need."""
     return [
         "GFLOP an image is the arithmetic of a training step (forward, backward and update) divided by its images. It "
         "is XLA's count for the plain convolution, without products with the zeros of the padding. Images a second "
@@ -131,7 +136,7 @@ def group_table(group: Group, rows: Sequence[Row]) -> Table:
 
 
 def epoch_seconds(run: Run) -> float | None:
-    """Return the median time of an epoch in seconds, None if no epoch ended."""
+    """Return the median time of an epoch in seconds, None if no epoch has finished."""
     return median(record["seconds"] for record in run.history) if run.history else None
 
 
@@ -173,7 +178,3 @@ def _points(rows: Sequence[Row], measure: str, unit: float) -> dict[str, plots.P
 
 EXPERIMENT = Experiment(NAME, TITLE, __doc__ or "", architecture)
 main = EXPERIMENT.main
-
-
-if __name__ == "__main__":
-    sys.exit(main())

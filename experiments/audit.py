@@ -5,7 +5,12 @@ the same split, and compares the reported numbers with those of the run without 
 these have an experiment of their own.
 """
 
-import sys
+if __name__ == "__main__":
+    from experiments.support.entry import run  # before the imports below, which take seconds
+
+    raise SystemExit(run("audit"))
+
+
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
@@ -64,15 +69,15 @@ def audit(options: Options) -> Report:
 
 
 def differences(runs: Sequence[Run], reference: Sequence[Run], split: str, metric: str) -> list[float | None]:
-    """Return by how much a metric exceeds that of the run without defects, for each seed; accuracies in points."""
+    """Return a metric minus that of the run without defects, for each seed; accuracies in percentage points."""
     scale = 100 if metric == "accuracy" else 1
     pairs = zip(runs, reference, strict=True)
     values = [(run.summary.metric(split, metric), other.summary.metric(split, metric)) for run, other in pairs]
-    return [None if ours is None or other is None else scale * (ours - other) for ours, other in values]
+    return [None if a is None or b is None else scale * (a - b) for a, b in values]
 
 
 def differences_table(runs: Mapping[str, Sequence[Run]]) -> Table:
-    """Return how much each defect changes each number; accuracies in percentage points ("points")."""
+    """Return the change that each defect causes in each number; accuracies in percentage points."""
     columns = [(split, metric) for metric in reversed(METRICS) for split in SPLITS]
     header = ["defect", *(f"{split} {'loss' if metric == 'loss' else 'points'}" for split, metric in columns)]
     lines = [
@@ -89,7 +94,7 @@ def _format_change(values: Sequence[float | None], metric: str) -> str:
 
 
 def optimism(runs: Sequence[Run]) -> list[float | None]:
-    """Return for each seed by how many points validation accuracy, which selects the epoch, exceeds test accuracy."""
+    """Return validation accuracy, which selects the epoch, minus test accuracy, in points for each seed."""
     summaries = [run.summary for run in runs]
     return [
         100 * (summary.validation.accuracy - summary.test.accuracy) if summary.validation and summary.test else None
@@ -98,7 +103,7 @@ def optimism(runs: Sequence[Run]) -> list[float | None]:
 
 
 def notes(options: Options, runs: Mapping[str, Sequence[Run]]) -> list[str]:
-    """Return what a reader of the tables must know, and what follows from them."""
+    """Return the notes that readers of the tables need, and the conclusions."""
     change = _format_change(differences(runs[ALL], runs[NONE], "test", "accuracy"), "accuracy")
     return [
         "Each row has a protocol of its own. Points are percentage points of accuracy. All runs of a seed share split, "
@@ -113,7 +118,7 @@ def notes(options: Options, runs: Mapping[str, Sequence[Run]]) -> list[str]:
 
 
 def make_figures(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
-    """Return the figure by file name: how much each defect changes each accuracy.
+    """Return the figure by file name: the change that each defect causes in each accuracy.
 
     There are no curves of the runs: they differ by less than the width of a line.
     """
@@ -131,7 +136,3 @@ def make_figures(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
 
 EXPERIMENT = Experiment(NAME, TITLE, __doc__ or "", audit)
 main = EXPERIMENT.main
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,12 +1,17 @@
-"""Where results differ from the original study's, and what can explain it.
+"""Where results differ from the original study's, and what may explain the differences.
 
 Changes one thing at a time: the learning rate of the dense block, images that pass through JPEG, and the mode of
 validation. New runs have five epochs only: the learning rate is constant, so they can be compared with the first five
 epochs of longer runs.
 """
 
+if __name__ == "__main__":
+    from experiments.support.entry import run  # before the imports below, which take seconds
+
+    raise SystemExit(run("differences"))
+
+
 import io
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,7 +23,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from cnn3 import OPTIMIZERS, VARIANTS, Dataset, RunConfig, Split, evaluate, load, pretrained
-from cnn3.cli import UsageError
+from cnn3.cli import UsageError, note
 from cnn3.config import SEED
 from cnn3.data.loading import describe_source
 from cnn3.training.evaluate import EVALUATION_BATCH, evaluate_in_training_mode
@@ -36,9 +41,9 @@ from experiments.support.tables import MISSING, Row, Table, format_mean_std
 
 NAME = "differences"
 TITLE = "Where it differs"
-SHORT = 5  # epochs of the new runs
-TABLE_EPOCHS = (1, 2, 3, 4, SHORT)
-AVERAGED = 2  # last epochs of the short runs, whose accuracies are averaged
+SHORT_EPOCHS = 5  # of the new runs
+TABLE_EPOCHS = (1, 2, 3, 4, SHORT_EPOCHS)
+AVERAGED_EPOCHS = 2  # at the end of the short runs
 QUALITY, SUBSAMPLING = 75, "4:2:0"
 SHIFT = 4  # pixels, half a block
 DENSE, DENSE_SLOWER = "dense block, learning rate 0.001", "dense block, learning rate 0.0001"
@@ -60,11 +65,11 @@ def differences(options: Options) -> Report:
         NAME,
         {
             DENSE: options.config(model=VARIANTS["dense"]),
-            DENSE_SLOWER: short(options.config(model=VARIANTS["dense"], optimizer=OPTIMIZERS["adam"])),
+            DENSE_SLOWER: first_epochs(options.config(model=VARIANTS["dense"], optimizer=OPTIMIZERS["adam"])),
             TUNED: options.tuned(),
         },
     )
-    compressed = {THROUGH_JPEG: short(options.tuned(dataset="cifar10_jpeg"))}
+    compressed = {THROUGH_JPEG: first_epochs(options.tuned(dataset="cifar10_jpeg"))}
     with suppress(UnfinishedError):  # the other results do not need it
         runs |= run_all(options, NAME, compressed, prepare=shifted_jpeg)
     source = describe_source(options.dataset, options.data_dir)
@@ -74,22 +79,22 @@ def differences(options: Options) -> Report:
     return Report(NAME, TITLE, rows, notes(runs, measured, source), tables, {})
 
 
-def short(config: RunConfig) -> RunConfig:
+def first_epochs(config: RunConfig) -> RunConfig:
     """Return the configuration of a run's first epochs."""
-    return replace(config, epochs=min(config.epochs, SHORT), snapshots=())
+    return replace(config, epochs=min(config.epochs, SHORT_EPOCHS), snapshots=())
 
 
 def shifted_jpeg(dataset: Dataset) -> Dataset:
-    """Return a data set whose images have passed through JPEG with shifted blocks."""
+    """Return a data set with its images encoded as JPEG, with shifted blocks, and decoded."""
     train, validation, test = (
-        Split(through_jpeg(split.images, SHIFT), split.labels)
+        Split(apply_jpeg(split.images, SHIFT), split.labels)
         for split in (dataset.train, dataset.validation, dataset.test)
     )
     return Dataset("cifar10_jpeg", dataset.classes, train, validation, test)
 
 
-def through_jpeg(images: Images, shift: int) -> Images:
-    """Return images after a pass through JPEG, with blocks that start `shift` pixels before the image.
+def apply_jpeg(images: Images, shift: int) -> Images:
+    """Return images encoded as JPEG and decoded, with blocks that start `shift` pixels before the image.
 
     A second pass with the same blocks changes hardly anything, since it rounds values that are already rounded.
     """
@@ -108,7 +113,7 @@ Measured = Mapping[str, float]
 
 
 def measure(options: Options, source: str) -> Measured:
-    """Return accuracies of the weights that come with cnn3, with and without JPEG and in each mode of validation.
+    """Return the accuracy of the weights that come with cnn3, with and without JPEG and in each validation mode.
 
     Args:
         options: the command line.
@@ -117,14 +122,14 @@ def measure(options: Options, source: str) -> Measured:
 
     def compute() -> dict[str, np.ndarray]:
         dataset = load("cifar10", options.data_dir)
-        print("the tuned model's weights on images through JPEG, and in training mode")
+        note("the tuned model's weights on images through JPEG, and in training mode")
         model, weights, _ = pretrained()
 
         def accuracy(images: Images, labels: np.ndarray) -> float:
             return int(evaluate(model, EVALUATION_BATCH, weights, images, labels, len(labels)).correct) / len(labels)
 
         test, validation = dataset.test, dataset.validation
-        same_grid, other_grid = (through_jpeg(test.images, shift) for shift in (0, SHIFT))
+        same_grid, other_grid = (apply_jpeg(test.images, shift) for shift in (0, SHIFT))
         _, training = evaluate_in_training_mode(model, 64, weights, *validation, jnp.int32(SEED), jnp.int32(0))
         values = {
             "as they are": accuracy(*test),
@@ -160,9 +165,11 @@ def _accuracy_at(runs: Sequence[Run], split: str, epoch: int) -> str:
 
 
 def late_accuracy(runs: Sequence[Run]) -> float:
-    """Return the mean validation accuracy of the last epochs of a short run, or of as many epochs of longer ones."""
+    """Return the mean validation accuracy over the last epochs of short runs, or the same epochs of longer runs."""
     accuracies = [run.validation_accuracies() for run in runs]
-    return fmean(value for values in accuracies for value in values[SHORT - AVERAGED : SHORT] or values)
+    return fmean(
+        value for values in accuracies for value in values[SHORT_EPOCHS - AVERAGED_EPOCHS : SHORT_EPOCHS] or values
+    )
 
 
 def weights_table(measured: Measured) -> Table:
@@ -182,11 +189,11 @@ def weights_table(measured: Measured) -> Table:
 
 
 def notes(runs: Mapping[str, Sequence[Run]], measured: Measured, source: str) -> list[str]:
-    """Return what follows from the tables, cause by cause; `source` says where the images come from."""
+    """Return the conclusions from the tables, cause by cause; `source` says where the images come from."""
     dense, slower = late_accuracy(runs[DENSE]), late_accuracy(runs[DENSE_SLOWER])
     jpeg_change = measured["other grid"] - measured["as they are"]
     mode_change = measured["training"] - measured["inference"]
-    last = f"On average over epochs {SHORT - AVERAGED + 1} and {SHORT}"
+    last = f"On average over epochs {SHORT_EPOCHS - AVERAGED_EPOCHS + 1} and {SHORT_EPOCHS}"
     target = IMPROVEMENTS["dense"].comparable("validation")
     passed = (
         "have, once. A second pass with the same blocks rounds values that are already rounded, and so says nothing "
@@ -221,7 +228,3 @@ def notes(runs: Mapping[str, Sequence[Run]], measured: Measured, source: str) ->
 
 EXPERIMENT = Experiment(NAME, TITLE, __doc__ or "", differences)
 main = EXPERIMENT.main
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,7 +5,12 @@ Trains the batch norm model with Adam (L2 penalty 0.0003) at learning rates 0.01
 plays no part in the selection.
 """
 
-import sys
+if __name__ == "__main__":
+    from experiments.support.entry import run  # before the imports below, which take seconds
+
+    raise SystemExit(run("hyperparameters"))
+
+
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from statistics import fmean
@@ -96,7 +101,7 @@ def select(grid: Mapping[Setting, Sequence[Run]]) -> Setting | None:
 
 
 def notes(options: Options) -> list[str]:
-    """Return what a reader of the tables must know."""
+    """Return the notes that readers of the tables need."""
     return table_notes(options, "The original study's numbers are from figure 15 and from the text of section 5.")
 
 
@@ -123,7 +128,7 @@ def selected_table(options: Options, grid: Mapping[Setting, Sequence[Run]], best
     def line(label: str, setting: Setting, numbers: Iterable[str]) -> list[str]:
         return [label, f"{setting[0]:g}", str(setting[1]), *numbers]
 
-    def ours(label: str, setting: Setting) -> list[str]:
+    def measured_line(label: str, setting: Setting) -> list[str]:
         return line(label, setting, (format_metric(grid[setting], *metric) for metric in metrics))
 
     lines = []
@@ -133,8 +138,10 @@ def selected_table(options: Options, grid: Mapping[Setting, Sequence[Run]], best
         comparables = [str(TUNED.comparable(split)) for split in ("validation", "test")]
         lines.append(line("original study, made comparable", TUNED_SETTING, [*comparables, MISSING]))
         if best != TUNED_SETTING:
-            lines.append(ours("the original study's selection, trained here", TUNED_SETTING))
-    lines.append(ours("selected here", best) if best else ["selected here: none, all diverged", *[MISSING] * 5])
+            lines.append(measured_line("the original study's selection, trained here", TUNED_SETTING))
+    lines.append(
+        measured_line("selected here", best) if best else ["selected here: none, all diverged", *[MISSING] * 5]
+    )
     return Table(header, lines, 1)
 
 
@@ -153,8 +160,8 @@ def make_figures(options: Options, grid: Mapping[Setting, Sequence[Run]], best: 
     columns = plots.Ticks("Batch size", [str(size) for size in BATCH_SIZES])
     mean = " Means over the seeds." if options.seeds > 1 else ""
     title = f"Validation accuracy by learning rate and batch size on {display_title(options.dataset)}"
-    words = plots.HeatmapText("Validation accuracy", "selected: the highest of the grid", "Here minus original study")
-    heatmap = {"heatmap.png": plots.heatmap(panels, rows, columns, words, title, f"{figures.subtitle(options)}{mean}")}
+    text = plots.HeatmapText("Validation accuracy", "selected: the highest of the grid", "Here minus original study")
+    heatmap = {"heatmap.png": plots.heatmap(panels, rows, columns, text, title, f"{figures.subtitle(options)}{mean}")}
     if best is None:
         return heatmap
     name = setting_name(*best)
@@ -168,7 +175,3 @@ def _matrix(values: Mapping[Setting, float | None]) -> np.ndarray:
 
 EXPERIMENT = Experiment(NAME, TITLE, __doc__ or "", hyperparameters)
 main = EXPERIMENT.main
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,7 +6,12 @@ the original program; AdamW decays the weights by as much, apart from the gradie
 other experiments.
 """
 
-import sys
+if __name__ == "__main__":
+    from experiments.support.entry import run  # before the imports below, which take seconds
+
+    raise SystemExit(run("optimizers"))
+
+
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
@@ -57,7 +62,7 @@ def optimizers(options: Options) -> Report:
 
 
 def notes(options: Options) -> list[str]:
-    """Return what a reader of the tables must know."""
+    """Return the notes that readers of the tables need."""
     return [
         "An accuracy is reached in the first epoch, counted from 1, with a validation accuracy at least as high. "
         "Training time is the time of the epochs with validation and without compilation, on the machine of each run.",
@@ -70,7 +75,7 @@ def notes(options: Options) -> list[str]:
 
 
 def convergence_table(rows: Sequence[Row]) -> Table:
-    """Return how far and how fast each optimizer came, and why it ended."""
+    """Return the accuracy and the speed of convergence of each optimizer, and why its runs ended."""
     levels = [f"epochs to {accuracy:g}" for accuracy in ACCURACIES]
     header = ["optimizer", "ended", "epochs", "best validation accuracy", "test accuracy", *levels]
     lines = []
@@ -83,19 +88,15 @@ def convergence_table(rows: Sequence[Row]) -> Table:
 
 
 def make_figures(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
-    """Return the figures by file name: all by epoch and by time, and each that the original study shows alone."""
+    """Return the figures by file name: all by epoch and by time, and those that the original study shows separately."""
     original = {**figures.original_numbers(rows), **reported_for(options, APPROXIMATE)}
-    alone = [row for row in rows if row.name in WITH_OWN_FIGURES]
+    separate = [row for row in rows if row.name in WITH_OWN_FIGURES]
     return {
         **figures.comparison(options, rows, "comparison_epochs.png", TITLE, original=original),
         **figures.comparison(options, rows, "comparison_time.png", TITLE, x_axis="time", original=original),
-        **figures.curves_of_rows(options, alone, {row.name: original[row.name] for row in alone}),
+        **figures.curves_of_rows(options, separate, {row.name: original[row.name] for row in separate}),
     }
 
 
 EXPERIMENT = Experiment(NAME, TITLE, __doc__ or "", optimizers)
 main = EXPERIMENT.main
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,18 +6,19 @@ Markdown: a verdict on every claim of the original study, and each of its number
 (hyperparameters, optimizers, architecture, audit) have most of the runs, so their runs can be shortened separately.
 """
 
-import sys
+if __name__ == "__main__":
+    from experiments.support.entry import run  # before the imports below, which take seconds
+
+    raise SystemExit(run("reproduce"))
+
+
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from cnn3 import files
-from cnn3.cli import INT_OPTION, UsageError
+from cnn3.cli import UsageError, note
 from experiments import (
     architecture,
     audit,
@@ -39,13 +40,14 @@ from experiments.support.options import Options, command
 from experiments.support.overview import overview
 from experiments.support.publish import Experiment, describe_setup, publish, section
 from experiments.support.report import Report, distinct_runs
+from experiments.support.reproduction import MARKDOWN, SWEEPS, Reproduction
 from experiments.support.study import BATCH_SIZES
 from experiments.support.tables import Table
 
 NAME = "reproduce"
 TITLES = {"cifar10": "Three convolutions on CIFAR-10: is the original study reproduced?"}
 OTHER_TITLE = "Three convolutions on {}"
-HTML, MARKDOWN = "report.html", "report.md"
+HTML = "report.html"
 EXPERIMENTS = (
     setup.EXPERIMENT,
     improvements.EXPERIMENT,
@@ -57,39 +59,10 @@ EXPERIMENTS = (
     audit.EXPERIMENT,
     differences.EXPERIMENT,
 )
-SWEEPS = (hyperparameters.NAME, optimizers.NAME, architecture.NAME, audit.NAME)
-
-_AS_ALL = tyro.conf.arg(help_behavior_hint="(default: as all)")
-
-
-@dataclass(frozen=True)
-class Reproduction(Options):
-    """The command line.
-
-    Args:
-        sweep_epochs: the maximum number of epochs of the runs of the sweeps.
-        sweep_limit: train the runs of the sweeps on the first N training images only.
-        markdown: the file of the report in Markdown; its links to pictures are relative to this file.
-    """
-
-    sweep_epochs: Annotated[int | None, INT_OPTION, _AS_ALL] = None
-    sweep_limit: Annotated[int | None, INT_OPTION, _AS_ALL] = None
-    markdown: Annotated[
-        Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint=f"(default: {MARKDOWN} in the output folder)")
-    ] = None
-
-    def options_for(self, experiment: str) -> Options:
-        """Return the options of an experiment."""
-        options = Options(**{name: getattr(self, name) for name in Options.__dataclass_fields__})
-        if experiment == audit.NAME:
-            options = replace(options, protocol="corrected")  # the audit runs both protocols
-        if experiment not in SWEEPS:
-            return options
-        return replace(options, epochs=self.sweep_epochs or self.epochs, limit=self.sweep_limit or self.limit)
 
 
 def reproduce(options: Reproduction) -> list[Path]:
-    """Run every experiment, write the report of all, and return the paths of the files.
+    """Run every experiment, write one report on all of them, and return the paths of the files.
 
     Raises:
         UsageError: there are too few images for the largest batch.
@@ -99,21 +72,21 @@ def reproduce(options: Reproduction) -> list[Path]:
     reports: dict[str, Report] = {}
     experiments = experiments_on(options.dataset)
     for number, experiment in enumerate(experiments, 1):
-        print(f"\n[{number} of {len(experiments)}] {experiment.name}")
-        own_options = options.options_for(experiment.name)
+        note(f"\n[{number} of {len(experiments)}] {experiment.name}")
+        experiment_options = options.options_for(experiment.name)
         try:
-            report = experiment.work(own_options)
+            report = experiment.work(experiment_options)
         except UnfinishedError as error:
-            print(error)
+            note(error)
             report = unfinished(experiment, error)
         else:
-            paths += publish(own_options, report)
+            paths += publish(experiment_options, report)
         reports[experiment.name] = report
     return [*paths, *write(options, build_report(options, reports))]
 
 
 def experiments_on(dataset: str) -> list[Experiment]:
-    """Return the experiments on a data set; on another than the study's there are no differences to explain."""
+    """Return the experiments on a data set; `differences` needs that of the original study."""
     return [experiment for experiment in EXPERIMENTS if dataset == "cifar10" or experiment.name != differences.NAME]
 
 
@@ -123,7 +96,7 @@ def unfinished(experiment: Experiment, error: UnfinishedError) -> Report:
 
 
 def _check(options: Reproduction) -> None:
-    """Refuse before the first run a limit that would fail in the sweeps."""
+    """Check before the first run that no limit is too small for the sweeps."""
     largest = max(BATCH_SIZES)
     for name, limit in {"limit": options.limit, "sweep-limit": options.sweep_limit}.items():
         if limit is not None and limit < largest:
@@ -133,7 +106,7 @@ def _check(options: Reproduction) -> None:
 def build_report(options: Reproduction, reports: Mapping[str, Report]) -> list[Section]:
     """Return the sections: the answer, each experiment, and the provenance. No paragraph is repeated."""
     main_options, sweep_options = options.options_for(improvements.NAME), options.options_for(hyperparameters.NAME)
-    # differences explains the results of the others
+    # differences comments on the results of the others
     compared = {name: report for name, report in reports.items() if name != differences.NAME}
     sections = [overview(main_options, sweep_options, compared, settings(options))]
     paragraphs = {*sections[0].paragraphs, *sections[0].notes}
@@ -156,7 +129,7 @@ def experiment_section(options: Options, report: Report, experiment: Experiment)
 
 
 def settings(options: Reproduction) -> list[str]:
-    """Return how the runs were made, and those of the sweeps if differently, in sentences."""
+    """Return sentences on how the runs were made, and those of the sweeps if that differs."""
     main_options, sweep_options = options.options_for(improvements.NAME), options.options_for(SWEEPS[0])
     if sweep_options == main_options:
         return [describe_setup(main_options)]
@@ -186,8 +159,8 @@ def provenance_section(reports: Mapping[str, Report]) -> Section:
 def write(options: Reproduction, sections: Sequence[Section]) -> list[Path]:
     """Write the report as HTML and as Markdown, and return the paths of the files."""
     title = TITLES.get(options.dataset) or OTHER_TITLE.format(display_name(options.dataset))
-    made = f"Made by cnn3 {version('cnn3')} with python -m experiments.{NAME}."
-    document = Document(title, made, sections)
+    footer = f"Made by cnn3 {version('cnn3')} with python -m experiments.{NAME}."
+    document = Document(title, footer, sections)
     folder = files.make_folder(options.folder(NAME))
     html, markdown = folder / HTML, options.markdown or folder / MARKDOWN
     files.write(html, html_document(document))
@@ -198,7 +171,3 @@ def write(options: Reproduction, sections: Sequence[Section]) -> list[Path]:
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     return command(Reproduction, reproduce, NAME, __doc__ or "", args)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,11 @@
 """The tuned run on the test set (original study, section 5): its mistakes and its calibration."""
 
-import sys
+if __name__ == "__main__":
+    from experiments.support.entry import run  # before the imports below, which take seconds
+
+    raise SystemExit(run("tuned"))
+
+
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -152,7 +157,7 @@ def to_json(predictions: Predictions, classes: Sequence[str]) -> dict[str, Any]:
 
 
 def notes(options: Options) -> list[str]:
-    """Return what a reader of the tables and figures must know."""
+    """Return the notes that readers of tables and figures need."""
     calibrated = (
         "Confidence is the probability of the predicted class. The expected calibration error is the mean of "
         f"|accuracy - confidence| over {BINS} bins of equal width, weighted by their images (Guo et al., 2017)."
@@ -196,7 +201,3 @@ def mistakes_shown(predictions: Predictions, classes: Sequence[str]) -> list[plo
 
 EXPERIMENT = Experiment(NAME, TITLE, __doc__ or "", tuned)
 main = EXPERIMENT.main
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -30,6 +30,8 @@ models = st.builds(
     hidden=st.lists(st.integers(1, 1024), max_size=2).map(lambda widths: (*widths, 128)),
     pool=st.sampled_from(["max", "average"]),
     classes=st.sampled_from([2, 10, 100]),
+    kernels=st.sampled_from([(3, 3, 3), (5, 4, 3)]),
+    pool_window=st.sampled_from([2, 3]),
 )
 optimizers = st.sampled_from(
     [
@@ -180,9 +182,12 @@ def test_impossible_runs_are_refused_by_name(field: str, value: Any) -> None:
         ("channels", (1, 2)),
         ("channels", (0, 1, 2)),
         ("hidden", ()),
-        ("hidden", (512, 64)),
         ("hidden", (1, 2, 3, 128)),
         ("pool", "min"),
+        ("pool_window", 4),
+        ("kernels", (3, 3)),
+        ("kernels", (3, 3, 9)),
+        ("classes", 1),
         ("batch_norm", 1),
     ],
 )

@@ -1,4 +1,4 @@
-"""What predictions say about a classifier beyond its accuracy: which classes it confuses, and how calibrated it is."""
+"""A classifier beyond its accuracy: which classes it confuses, and how well its confidence is calibrated."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ Labels = Int[np.ndarray, " n"]
 
 
 class Reliability(NamedTuple):
-    """How often predictions of similar confidence, the probability of the predicted class, are correct, by bin."""
+    """How often predictions of similar confidence (the probability of the predicted class) are correct, by bin."""
 
     images: Int[np.ndarray, " bins"]
     confidence: Float[np.ndarray, " bins"]  # the mean; NaN where a bin is empty

@@ -1,4 +1,4 @@
-"""The cost of a configuration, known before it runs: its parameters and its arithmetic."""
+"""The cost of a configuration, known before it runs: its parameters and floating-point operations."""
 
 from functools import cache
 from typing import Any

@@ -27,7 +27,7 @@ Labels = Int[np.ndarray, " n"]
 
 
 class Separability(NamedTuple):
-    """How well a latent space separates the classes: the best value of each measure is 1.
+    """How well a latent space separates the classes: 1 is the best value of each measure.
 
     Args:
         neighbours: accuracy of classifying each point by a vote of its `NEIGHBORS` nearest neighbours.
@@ -54,12 +54,14 @@ def compute_latents(
             all but the best weights (eval.py, lines 80 to 98).
     """
     if training_mode:
-        return np.asarray(_in_training_mode(model, weights, images))
+        return np.asarray(_latents_in_training_mode(model, weights, images))
     return np.asarray(predict(model, EVALUATION_BATCH, weights, images).latent)
 
 
 @partial(jax.jit, static_argnums=0, compiler_options=COMPILER_OPTIONS)
-def _in_training_mode(model: CNN3, weights: Weights, images: UInt8[Array, "n 32 32 3"]) -> Float[Array, "n latent"]:
+def _latents_in_training_mode(
+    model: CNN3, weights: Weights, images: UInt8[Array, "n 32 32 3"]
+) -> Float[Array, "n latent"]:
     """Return the latents of batches in order; padding of the last one is masked out."""
     count = len(images)
     batches = -(-count // EVALUATION_BATCH)

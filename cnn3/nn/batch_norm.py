@@ -46,7 +46,7 @@ def batch_norm(
 def batch_moments(x: Float[Array, "batch *pixels channels"], sample_weights: SampleWeights) -> Moments:
     """Return the moments of a batch of weighted images.
 
-    Each image is summed separately: a float32 sum over all pixels of a batch at once loses ten times as much.
+    Each image is summed separately: a float32 sum over all pixels of a batch at once has ten times the error.
     """
 
     def average(a: Float[Array, "batch *pixels channels"]) -> Float[Array, " channels"]:

@@ -16,8 +16,8 @@ from jaxtyping import Array, Float, Int8, Shaped
 from cnn3.nn.batch_norm import EPSILON, BatchNormInputs, Moments, SampleWeights
 
 Pool = Literal["max", "average", "none"]
-# Sums over images and pixels, where each image may have a weight. Each image is summed separately: a float32 sum over
-# all pixels of a batch at once loses thirty times as much.
+# Sums over images and pixels; each image may have a weight. Each image is summed separately: a float32 sum over
+# all pixels of a batch at once has thirty times the error.
 SumFn = Callable[[Float[Array, "batch pixels channels"], SampleWeights | None], Float[Array, " channels"]]
 
 
@@ -28,9 +28,9 @@ def norm_relu_pool(
     pool: Pool,
     sum_fn: SumFn,
 ) -> tuple[Float[Array, "batch rows columns cout"], Moments | None]:
-    """Return the activations of a block from the output of its convolution, to which `bias` is still to be added.
+    """Return the activations of a block, given the output of its convolution before `bias` is added.
 
-    The batch's moments are returned too if `norm` asks for them. Height and width must be even unless `pool` is "none".
+    Also return the batch's moments if `norm` asks for them. Height and width must be even unless `pool` is "none".
     """
     if norm is None:
         return _relu_pool(pool, sum_fn, y, jnp.zeros_like(bias), jnp.ones_like(bias), bias), None
@@ -39,20 +39,20 @@ def norm_relu_pool(
         mean, var = statistics.mean - bias, statistics.var
         moments = None
     else:
-        without_bias: Any = batch_moments(sum_fn, y, statistics)
-        mean, var = without_bias
+        y_moments: Any = batch_moments(sum_fn, y, statistics)
+        mean, var = y_moments
         moments = Moments(mean + bias, var)
     return _relu_pool(pool, sum_fn, y, mean, scale * lax.rsqrt(var + EPSILON), shift), moments
 
 
 def sum_by_products(pixels: Float[Array, "batch pixels channels"], sample_weights: SampleWeights | None) -> Array:
-    """Compute a `SumFn` by matrix products: XLA's reduction on CPUs is several times slower."""
+    """Compute a `SumFn` by matrix products: on CPUs, XLA's reduction is several times slower."""
     image_sums = batch_dot(jnp.ones(pixels.shape[:2], pixels.dtype), pixels)
     return jnp.sum(image_sums, 0) if sample_weights is None else sample_weights @ image_sums
 
 
 def sum_by_reduction(pixels: Float[Array, "batch pixels channels"], sample_weights: SampleWeights | None) -> Array:
-    """Compute a `SumFn` by XLA's reduction: on GPUs products may round their inputs to TF32, and sums must not."""
+    """Compute a `SumFn` by XLA's reduction: on GPUs, products may round their inputs to TF32."""
     image_sums = jnp.sum(pixels, 1)
     return jnp.sum(image_sums if sample_weights is None else sample_weights[:, None] * image_sums, 0)
 

@@ -9,9 +9,10 @@ summed over input channels, which turns the element-wise product into 36 matrix 
 in k, so the gradients are of the same form; both are written out here, because those that automatic
 differentiation derives from slices are several times slower.
 
-Sums are ordered by position within a tile, so outputs that tie under exact arithmetic may differ by rounding: a pooling
-behind may see another pixel win than after a direct convolution. The gradient's total is the same. In float32, a block
-of 256 inputs with batch norm came within 7e-6 of the largest value, outputs and gradients alike, of one in float64.
+Sums are ordered by position within a tile, so outputs that tie under exact arithmetic may differ by rounding, and
+max-pooling may pick another pixel than it would after a direct convolution. The gradient's total is the same. In
+float32, the outputs and gradients of a block with 256 input channels and batch norm differed from those in float64 by
+less than 7e-6 of the largest value.
 """
 
 import math
@@ -25,7 +26,7 @@ from jaxtyping import Array, Float
 
 TILE = 4  # outputs of a tile along each axis; it reads TILE + 2 inputs
 POINTS = TILE + 2
-TILES_AT_ONCE = 128  # what is transformed and multiplied in one go has to stay in the cache
+TILES_PER_CHUNK = 128  # a chunk has to stay in the cache while it is transformed and multiplied
 
 # Lavin and Gray, section 4.1, for the interpolation points 0, 1, -1, 2, -2 and infinity.
 INPUT = np.array(
@@ -42,26 +43,26 @@ KERNEL = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], 
 OUTPUT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
 
 
-def _chunks(arrays: Sequence[Array], at_once: int) -> list[Array]:
-    """Split batches into chunks of equal size, about `at_once`; zeros fill the last one up."""
+def _chunks(arrays: Sequence[Array], chunk_size: int) -> list[Array]:
+    """Split batches into chunks of equal size, about `chunk_size`; the last one is padded with zeros."""
     batch = len(arrays[0])
-    chunks = math.ceil(batch / at_once)
+    chunks = math.ceil(batch / chunk_size)
     size = math.ceil(batch / chunks)
-    missing = chunks * size - batch
-    filled = [jnp.pad(a, ((0, missing),) + ((0, 0),) * (a.ndim - 1)) if missing else a for a in arrays]
-    return [a.reshape(chunks, size, *a.shape[1:]) for a in filled]
+    padding = chunks * size - batch
+    padded = [jnp.pad(a, ((0, padding),) + ((0, 0),) * (a.ndim - 1)) if padding else a for a in arrays]
+    return [a.reshape(chunks, size, *a.shape[1:]) for a in padded]
 
 
-def map_images(function: Callable[..., Array], arrays: Sequence[Array], at_once: int) -> Array:
-    """Apply `function` to about `at_once` images at a time and join the results; it has to treat images one by one."""
-    chunks = _chunks(arrays, at_once)
+def map_images(function: Callable[..., Array], arrays: Sequence[Array], chunk_size: int) -> Array:
+    """Apply `function` to chunks of images and join the results; it must treat each image independently."""
+    chunks = _chunks(arrays, chunk_size)
     joined = lax.map(lambda chunk: function(*chunk), chunks)
     return joined.reshape(-1, *joined.shape[2:])[: len(arrays[0])]
 
 
-def sum_images(function: Callable[..., Array], arrays: Sequence[Array], at_once: int) -> Array:
-    """Sum `function` of about `at_once` images at a time; images of zeros, which may be put in, must add nothing."""
-    chunks = _chunks(arrays, at_once)
+def sum_images(function: Callable[..., Array], arrays: Sequence[Array], chunk_size: int) -> Array:
+    """Sum `function` over chunks of images; images of zeros, which may pad the last chunk, must add nothing."""
+    chunks = _chunks(arrays, chunk_size)
     shape = jax.eval_shape(function, *(a[0] for a in chunks))
     total, _ = lax.scan(lambda total, chunk: (total + function(*chunk), None), jnp.zeros_like(shape), chunks)
     return total
@@ -71,8 +72,8 @@ def _tiles(size: int) -> int:
     return math.ceil(size / TILE)
 
 
-def _images_at_once(x: Array) -> int:
-    return max(1, TILES_AT_ONCE // (_tiles(x.shape[1]) * _tiles(x.shape[2])))
+def _images_per_chunk(x: Array) -> int:
+    return max(1, TILES_PER_CHUNK // (_tiles(x.shape[1]) * _tiles(x.shape[2])))
 
 
 def _combine(coefficients: np.ndarray, terms: Sequence[Array]) -> Array:
@@ -86,22 +87,22 @@ def _combine(coefficients: np.ndarray, terms: Sequence[Array]) -> Array:
 def _transform(
     matrix: np.ndarray, before: int, x: Float[Array, "batch height width channels"]
 ) -> list[Float[Array, "6 tiles channels"]]:
-    """Apply `matrix` to all tiles, down the columns and along the rows, by sums of slices.
+    """Apply `matrix` to all tiles, down the columns and along the rows, as sums of slices.
 
-    Tiles begin every 4 pixels, at `before` pixels outside the image, and are as wide as the matrix. The list is over
+    Tiles start every 4 pixels, at `before` pixels outside the image, and are as wide as the matrix. The list is over
     the six points along a row, the first axis over those down a column.
     """
     _, height, width, channels = x.shape
-    down, across = _tiles(height), _tiles(width)
+    tile_rows, tile_columns = _tiles(height), _tiles(width)
     size = matrix.shape[1]
 
     def margins(pixels: int, tiles: int) -> tuple[int, int]:
         return before, TILE * (tiles - 1) + size - before - pixels
 
-    x = jnp.pad(x, ((0, 0), margins(height, down), margins(width, across), (0, 0)))
-    rows = [x[:, i : i + TILE * (down - 1) + 1 : TILE] for i in range(size)]
+    x = jnp.pad(x, ((0, 0), margins(height, tile_rows), margins(width, tile_columns), (0, 0)))
+    rows = [x[:, i : i + TILE * (tile_rows - 1) + 1 : TILE] for i in range(size)]
     z = jnp.stack([_combine(coefficients, rows) for coefficients in matrix])
-    columns = [z[:, :, :, i : i + TILE * (across - 1) + 1 : TILE] for i in range(size)]
+    columns = [z[:, :, :, i : i + TILE * (tile_columns - 1) + 1 : TILE] for i in range(size)]
     return [_combine(coefficients, columns).reshape(POINTS, -1, channels) for coefficients in matrix]
 
 
@@ -112,13 +113,13 @@ def _transform_input(x: Float[Array, "batch height width channels"]) -> list[Flo
 def _transform_output(
     products: Sequence[Float[Array, "6 tiles channels"]], batch: int, height: int, width: int
 ) -> Float[Array, "batch height width channels"]:
-    """Turn the products at the 36 points into outputs of the given size, along the rows' points by a matrix product."""
-    down, across = _tiles(height), _tiles(width)
+    """Transform the products at the 36 points into outputs of the given size; down the columns by a matrix product."""
+    tile_rows, tile_columns = _tiles(height), _tiles(width)
     channels = products[0].shape[-1]
     matrix = jnp.asarray(OUTPUT, products[0].dtype)
-    rows = [(matrix @ p.reshape(POINTS, -1)).reshape(TILE, batch, down, across, channels) for p in products]
+    rows = [(matrix @ p.reshape(POINTS, -1)).reshape(TILE, batch, tile_rows, tile_columns, channels) for p in products]
     z = jnp.stack([_combine(row, rows) for row in OUTPUT], 4)
-    y = z.transpose(1, 2, 0, 3, 4, 5).reshape(batch, TILE * down, TILE * across, channels)
+    y = z.transpose(1, 2, 0, 3, 4, 5).reshape(batch, TILE * tile_rows, TILE * tile_columns, channels)
     return y[:, :height, :width]
 
 
@@ -130,8 +131,8 @@ def _transform_kernel(kernel: Float[Array, "3 3 cin cout"]) -> list[Float[Array,
     return [_combine(coefficients, columns) for coefficients in KERNEL]
 
 
-def _transform_kernel_back(points: Float[Array, "6 6 cout cin"]) -> Float[Array, "3 3 cin cout"]:
-    """Return the gradient of a kernel from that of its transform, whose first axis is along a row."""
+def _transform_kernel_transposed(points: Float[Array, "6 6 cout cin"]) -> Float[Array, "3 3 cin cout"]:
+    """Return the gradient of a kernel, given that of its transform, whose first axis is along a row."""
     matrix = jnp.asarray(KERNEL.T, points.dtype)
     z = (matrix @ points.reshape(POINTS, -1)).reshape(3, *points.shape[1:])
     rows = [z[:, r] for r in range(POINTS)]
@@ -143,12 +144,12 @@ def _convolve(
 ) -> Float[Array, "batch height width cout"]:
     points = _transform_kernel(kernel)
 
-    def convolve(images: Float[Array, "some height width cin"]) -> Float[Array, "some height width cout"]:
+    def convolve(images: Float[Array, "chunk height width cin"]) -> Float[Array, "chunk height width cout"]:
         inputs = _transform_input(images)
         products = [_batch_matmul(v, u) for v, u in zip(inputs, points, strict=True)]
         return _transform_output(products, *images.shape[:3])
 
-    return map_images(convolve, (x,), _images_at_once(x))
+    return map_images(convolve, (x,), _images_per_chunk(x))
 
 
 def _batch_matmul(a: Float[Array, "b m k"], b: Float[Array, "b k n"]) -> Float[Array, "b m n"]:
@@ -159,7 +160,7 @@ def _kernel_gradient(
     x: Float[Array, "batch height width cin"], dy: Float[Array, "batch height width cout"]
 ) -> Float[Array, "3 3 cin cout"]:
     def gradient(
-        images: Float[Array, "some height width cin"], gradients: Float[Array, "some height width cout"]
+        images: Float[Array, "chunk height width cin"], gradients: Float[Array, "chunk height width cout"]
     ) -> Float[Array, "6 6 cout cin"]:
         inputs = _transform_input(images)
         outputs = _transform(OUTPUT.T, 0, gradients)
@@ -167,7 +168,7 @@ def _kernel_gradient(
             [lax.dot_general(m, v, (((1,), (1,)), ((0,), (0,)))) for v, m in zip(inputs, outputs, strict=True)]
         )
 
-    return _transform_kernel_back(sum_images(gradient, (x, dy), 2 * _images_at_once(x)))
+    return _transform_kernel_transposed(sum_images(gradient, (x, dy), 2 * _images_per_chunk(x)))
 
 
 @jax.custom_vjp

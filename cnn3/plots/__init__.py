@@ -1,4 +1,4 @@
-"""Figures; nothing outside this package draws.
+"""Figures; only this package uses matplotlib.
 
 Each function returns a new `matplotlib.figure.Figure`, `latent_animation` a GIF; none touches matplotlib's
 global state. Every figure has a title and, if given, a subtitle that says what was trained, on what and for how long.

@@ -14,7 +14,7 @@ from cnn3.analysis.calibration import Reliability, calibration_error
 from cnn3.plots.style import COLORS, add_title, style_axes
 
 DIAGONAL = "0.9"
-MIN_IMAGES = 10  # the accuracy of a bin of fewer says little
+MIN_IMAGES = 10  # of a bin; the accuracy of fewer says little
 
 
 class Mistake(NamedTuple):
@@ -66,23 +66,27 @@ def reliability_diagram(bins: Reliability, title: str, subtitle: str = "") -> Fi
     figure = Figure(figsize=(6.4, 5.8), layout="constrained")
     upper, lower = figure.subplots(2, sharex=True, height_ratios=(3, 1))
     edges = np.linspace(0, 1, len(bins.images) + 1)
-    few = (bins.images > 0) & (bins.images < MIN_IMAGES)
+    small_bins = (bins.images > 0) & (bins.images < MIN_IMAGES)
     bar_style = {"width": edges[1], "align": "edge", "edgecolor": "white", "linewidth": 0.8}
     heights = upper.bar(
         edges[:-1], np.nan_to_num(bins.accuracy), color=COLORS[0], label="accuracy of a bin", **bar_style
     )
-    for bar, pale in zip(heights, few, strict=True):
+    for bar, pale in zip(heights, small_bins, strict=True):
         bar.set_alpha(0.35 if pale else 1)
     upper.plot([0, 1], [0, 1], "--", color="0.3", linewidth=1.2, label="perfectly calibrated")
     dot_style = {"color": COLORS[1], "markersize": 5.5, "linestyle": "none", "clip_on": False, "zorder": 5}
-    many = (bins.images > 0) & ~few
+    large_bins = (bins.images > 0) & ~small_bins
     upper.plot(
-        bins.confidence[many], bins.accuracy[many], "o", label="a bin's mean confidence and accuracy", **dot_style
+        bins.confidence[large_bins],
+        bins.accuracy[large_bins],
+        "o",
+        label="a bin's mean confidence and accuracy",
+        **dot_style,
     )
-    if few.any():
+    if small_bins.any():
         dot_style |= {"markerfacecolor": "white", "markeredgewidth": 1.4}
         label = f"the same, bin of fewer than {MIN_IMAGES} images"
-        upper.plot(bins.confidence[few], bins.accuracy[few], "o", label=label, **dot_style)
+        upper.plot(bins.confidence[small_bins], bins.accuracy[small_bins], "o", label=label, **dot_style)
     upper.set(xlim=(0, 1), ylim=(0, 1.02))
     note = f"expected calibration error {calibration_error(bins):.4f}"
     upper.text(0.97, 0.04, note, transform=upper.transAxes, ha="right", fontsize=10, backgroundcolor="white")

@@ -36,7 +36,7 @@ HEADINGS: Mapping[SplitName, str] = {
 # A curve shows through the gaps of the next one, or next to it, so that curves that coincide do not hide each other.
 LINES: tuple[LineStyleType, ...] = ("-", (0, (5, 1)), (0, (12, 0.5)), (0, (3, 2)), (0, (1, 1.5)))
 WIDTHS = (2.0, 2.0, 2.8, 2.0, 1.5)
-KEPT = "kept epoch (highest validation accuracy)"
+KEPT_LABEL = "kept epoch (highest validation accuracy)"
 
 
 def comparison(
@@ -48,15 +48,14 @@ def comparison(
     x_axis: XAxis = "epochs",
     reported: Mapping[str, ReportedNumbers] | None = None,
 ) -> Figure:
-    """Return a panel for each split and metric, with a curve for each name; several runs are drawn as in `curves`.
+    """Return a panel for each split and metric, with a curve for each name; several seeds are drawn as in `curves`.
 
     Args:
         histories: of each name's runs.
         metrics: one column of panels each.
         title: of the figure.
         subtitle: what was trained, on what and how long.
-        x_axis: against time, each point is where its epoch ended: at the seconds elapsed since the start of training,
-            the mean over the runs.
+        x_axis: "time" puts each epoch at its end, as the time since the start of training, averaged over the runs.
         reported: numbers of the original study, by name: a level is drawn from the end of the curve to the right
             edge, a number at an epoch as a mark, against epochs only.
     """
@@ -93,7 +92,7 @@ def _panel(
 ) -> None:
     """Draw the curves of one split and metric."""
     for i, (name, histories, color) in enumerate(zip(runs, runs.values(), cycle(CLASS_COLORS), strict=False)):
-        label = name if histories else f"{name} (no epoch ended)"
+        label = name if histories else f"{name} (no epoch finished)"
         line = (i + i // len(CLASS_COLORS)) % len(LINES)  # another style when the colours start over
         style = {"linestyle": LINES[line], "linewidth": WIDTHS[line]}
         draw_metric(axes, histories, split, metric, positions, color=color, label=label, **style)
@@ -134,7 +133,7 @@ def _legend(figure: Figure, axes: Axes, panels: Sequence[Axes]) -> None:
     handles, _ = axes.get_legend_handles_labels()
     if any(line.get_label() == "_kept" for line in axes.lines):
         style = {"markersize": 7, "markeredgecolor": "white", "linestyle": "none"}
-        handles.append(Line2D([], [], marker="o", color="0.4", label=KEPT, **style))
+        handles.append(Line2D([], [], marker="o", color="0.4", label=KEPT_LABEL, **style))
     reported = [line for panel in panels for line in panel.lines if str(line.get_label()).startswith(f"_{ORIGINAL}")]
     marks = [line.get_marker() == "D" for line in reported]
     handles += [original_line()] if not all(marks) else []

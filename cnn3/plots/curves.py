@@ -69,7 +69,7 @@ def curves(
         if runs:
             mark_kept(axes, runs, metric, color=VALIDATION, label=_kept_label(runs))
         else:
-            axes.text(0.5, 0.5, "no epoch ended", transform=axes.transAxes, ha="center", va="center", fontsize=11)
+            axes.text(0.5, 0.5, "no epoch finished", transform=axes.transAxes, ha="center", va="center", fontsize=11)
             axes.set_yticks([])
         _draw_reported(axes, reported, metric)
     _legend(figure, reported)
@@ -78,7 +78,7 @@ def curves(
 
 
 def epoch_axis(axes: Axes, histories: Sequence[History]) -> None:
-    """Let the horizontal axis show all epochs, counted from 1."""
+    """Fit the horizontal axis to all epochs, counted from 1."""
     epochs = max(map(len, histories), default=1)
     margin = 0.5 if epochs == 1 else min(0.03 * (epochs - 1), 0.9)
     axes.set_xlim(1 - margin, epochs + margin)

@@ -1,4 +1,4 @@
-"""Differences that causes make to quantities: a row for each cause, a marker for each quantity."""
+"""How much each cause changes each quantity: a row for each cause, a marker for each quantity."""
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev

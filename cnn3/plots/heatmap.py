@@ -14,10 +14,10 @@ from matplotlib.patches import Patch, Rectangle
 
 from cnn3.plots.style import COLORS, add_title
 
-COLORMAP = colormaps["cividis"]  # made so that colour-blind readers see what others see
-DIVERGING = colormaps["RdBu"]  # blue is more
+COLORMAP = colormaps["cividis"]  # designed to look the same to colour-blind readers
+DIVERGING = colormaps["RdBu"]  # blue is higher
 BEST = COLORS[1]
-MIN_RANGE = 2.0  # percentage points that the colours of differences cover at least, so that small ones look small
+MIN_RANGE = 2.0  # percentage points; the least that the colours of differences span, so that small ones look small
 DARK = 0.18  # relative luminance below which white text has more contrast than black
 
 Grid = Float[np.ndarray, "rows columns"]
@@ -31,7 +31,7 @@ class Ticks(NamedTuple):
 
 
 class HeatmapText(NamedTuple):
-    """Labels of a heat map's colour bar, framed cells, and panel of differences, which None leaves out."""
+    """Labels of a heat map's colour bar, framed cells, and panel of differences; None leaves that panel out."""
 
     numbers: str
     frame: str
@@ -124,5 +124,5 @@ def _frame_highest(axes: Axes, grid: Grid) -> None:
 
 def _luminance(color: Sequence[float]) -> float:
     """Return the relative luminance of a colour, as WCAG defines it."""
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in color[:3]]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color[:3]]
     return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))

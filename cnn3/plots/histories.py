@@ -24,12 +24,12 @@ METRICS: tuple[Metric, ...] = ("accuracy", "loss")
 SPLITS: tuple[SplitName, ...] = ("train", "validation")
 LABELS: Mapping[Metric, str] = {"accuracy": "Accuracy", "loss": "Cross entropy (nats)"}
 MARGIN = 0.04  # above and below the range of values, as a fraction of it
-MIN_POINTS_FOR_LINE = 4  # a line of fewer is hard to see, so its points are marked
+MIN_POINTS_FOR_LINE = 4  # a shorter line is hard to see, so its points are marked
 TIME_UNITS = {"h": 3600, "min": 60, "s": 1}  # in seconds
 
 
 class ReportedNumber(NamedTuple):
-    """A number that the original study reports; `epoch`, counted from 1, is given if it is for about that epoch."""
+    """A number that the original study reports; `epoch`, counted from 1, is set if it holds for about that epoch."""
 
     value: float
     epoch: int | None = None

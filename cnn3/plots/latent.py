@@ -18,20 +18,20 @@ from PIL import Image
 from cnn3.plots.label_placement import repel
 from cnn3.plots.style import CLASS_COLORS, COLORS, add_title, balanced_columns, round_ticks, style_axes
 
-Map = Float[np.ndarray, "n 2"]
+Embedding = Float[np.ndarray, "n 2"]
 
-WIDTH = 12.0  # inches, of a row of maps; three of 10,000 dots are then a file of less than 300 kB
+WIDTH = 12.0  # inches, of a row of maps; three maps of 10,000 dots then make a file of less than 300 kB
 FONT_SIZE = 9.0  # points, of a class's name
-KEPT = "kept epoch (highest validation accuracy)"
+KEPT_LABEL = "kept epoch (highest validation accuracy)"
 NAMES_NOTE = "A class's name stands at the median of its points, moved where names would overlap."
 TWEENS = 4  # frames between two maps
-STILL_MS, MOVING_MS = 1200, 60  # milliseconds that a frame is shown
+HOLD_MS, TWEEN_MS = 1200, 60  # milliseconds that a frame is shown
 ANIMATION_INCHES, ANIMATION_DPI = 4.0, 100
 MAX_ANIMATED_POINTS, MAX_ANIMATED_COLORS = 1000, 32  # keep the GIF small
 
 
 def latent_maps(
-    maps: Mapping[str, Map],
+    maps: Mapping[str, Embedding],
     labels: Int[np.ndarray, " images"],
     classes: Sequence[str],
     title: str,
@@ -89,7 +89,7 @@ def separability_curves(
             if seeds > 1:
                 axes.errorbar(x, mean[order], _std(values)[order], fmt="none", color=color, alpha=0.5, capsize=3)
         if best is not None:
-            axes.axvline(epochs[best], color="0.4", linestyle="--", linewidth=1.2, zorder=1, label=KEPT)
+            axes.axvline(epochs[best], color="0.4", linestyle="--", linewidth=1.2, zorder=1, label=KEPT_LABEL)
         axes.set_xscale("symlog", linthresh=1, linscale=0.5)
         axes.xaxis.set_major_locator(FixedLocator(_tick_epochs(x)))
         axes.xaxis.set_minor_locator(NullLocator())
@@ -98,7 +98,7 @@ def separability_curves(
         round_ticks(axes.yaxis)
         style_axes(axes, "Epochs trained (logarithmic from 1 on; 0 is before training)", heading)
     handles = {str(line.get_label()): line for axes in figure.axes for line in axes.get_legend_handles_labels()[0]}
-    handles |= {KEPT: handles.pop(KEPT)} if KEPT in handles else {}  # put it last
+    handles |= {KEPT_LABEL: handles.pop(KEPT_LABEL)} if KEPT_LABEL in handles else {}  # put it last
     figure.legend(handles=handles.values(), loc="outside lower center", ncols=4, frameon=False, fontsize=10)
     note = f" Mean ± standard deviation of {seeds} seeds." if seeds > 1 else ""
     add_title(figure, title, f"{subtitle}{note}")
@@ -106,7 +106,7 @@ def separability_curves(
 
 
 def latent_animation(
-    maps: Mapping[str, Map],
+    maps: Mapping[str, Embedding],
     labels: Int[np.ndarray, " images"],
     classes: Sequence[str],
     title: str,
@@ -114,7 +114,7 @@ def latent_animation(
 ) -> bytes:
     """Return an animated GIF, in a loop, in which points move straight from each map to the next.
 
-    All maps are drawn at one size; each is shown still for a while, with its heading. The first `MAX_ANIMATED_POINTS`
+    All maps are drawn at one size; each is held for a while, with its heading. The first `MAX_ANIMATED_POINTS`
     points are shown.
     """
     stages = {heading: _centre(points)[:MAX_ANIMATED_POINTS] for heading, points in maps.items()}
@@ -130,18 +130,18 @@ def latent_animation(
     canvas.draw()
     figure.set_layout_engine("none")  # so that the panel stays in place whatever its heading
 
-    def draw_frame(heading: str, points: Map) -> Image.Image:
+    def draw_frame(heading: str, points: Embedding) -> Image.Image:
         axes.set_title(heading, fontsize=12)
         dots.set_offsets(points)
         canvas.draw()
         return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
-    frames, milliseconds = [draw_frame(headings[0], positions[0])], [STILL_MS]
+    frames, milliseconds = [draw_frame(headings[0], positions[0])], [HOLD_MS]
     for before, after, heading in zip(positions, positions[1:], headings[1:], strict=False):
         for t in np.linspace(0, 1, TWEENS + 2)[1:]:
             eased = t * t * (3 - 2 * t)
             frames.append(draw_frame(heading, (1 - eased) * before + eased * after))
-            milliseconds.append(STILL_MS if t == 1 else MOVING_MS)
+            milliseconds.append(HOLD_MS if t == 1 else TWEEN_MS)
     palette = frames[0].quantize(
         MAX_ANIMATED_COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
     )  # each frame has all colours
@@ -154,19 +154,19 @@ def latent_animation(
 
 
 def _draw(
-    axes: Axes, points: Map, labels: Int[np.ndarray, " n"], title: str, *, size: float, smooth: bool = True
+    axes: Axes, points: Embedding, labels: Int[np.ndarray, " n"], title: str, *, size: float, smooth: bool = True
 ) -> PathCollection:
     """Draw the points, of `size` square points each, in the order of the data set, so that no class hides another."""
     colors = np.array(CLASS_COLORS)[labels]
     dots = axes.scatter(*points.T, s=size, c=colors, linewidths=0, antialiaseds=smooth)
     axes.set_title(title, fontsize=11)
-    axes.set(xticks=[], yticks=[])  # t-SNE's units mean nothing
+    axes.set(xticks=[], yticks=[])  # t-SNE's units have no meaning
     axes.set_aspect("equal", adjustable="box")
     axes.spines[:].set_color("0.8")
     return dots
 
 
-def _set_limits(axes: Axes, points: Map, ratio: float) -> None:
+def _set_limits(axes: Axes, points: Embedding, ratio: float) -> None:
     """Set limits that just contain all points, with a height of `ratio` times the width."""
     low, high = points.min(0), points.max(0)
     width = 1.06 * max(high[0] - low[0], (high[1] - low[1]) / ratio)
@@ -175,8 +175,10 @@ def _set_limits(axes: Axes, points: Map, ratio: float) -> None:
     axes.set(xlim=(left, right), ylim=(bottom, top))
 
 
-def _write_names(axes: Axes, points: Map, labels: Int[np.ndarray, " n"], classes: Sequence[str], inches: float) -> None:
-    """Write each class's name at the median of its points, or as near as others allow, in a panel `inches` wide."""
+def _write_names(
+    axes: Axes, points: Embedding, labels: Int[np.ndarray, " n"], classes: Sequence[str], inches: float
+) -> None:
+    """Write each class's name at the median of its points, or as near as possible, in a panel `inches` wide."""
     present: list[int] = np.unique(labels).tolist()
     medians = np.array([np.median(points[labels == label], 0) for label in present])
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
@@ -207,7 +209,7 @@ def _legend(figure: Figure, classes: Sequence[str], *, ncols: int) -> None:
     figure.legend(handles=dots, loc="outside lower center", ncols=ncols, **style)
 
 
-def _centre(points: Map) -> Map:
+def _centre(points: Embedding) -> Embedding:
     """Return the points moved and scaled into [-1, 1], about the middle of their bounds."""
     low, high = points.min(0), points.max(0)
     return (points - (low + high) / 2) / (max(high - low) / 2)

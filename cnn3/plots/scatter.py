@@ -1,4 +1,4 @@
-"""Named points: what a network gains for what it costs."""
+"""Named points, such as the accuracy of networks by their cost."""
 
 from collections.abc import Mapping
 from itertools import cycle

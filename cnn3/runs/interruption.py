@@ -2,10 +2,9 @@
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -39,6 +38,7 @@ def _end_on_signal(read: int) -> None:
     with open(read, "rb", buffering=0) as numbers:
         while number := numbers.read(1):
             if number[0] in SIGNALS:
-                show_cursor = b"\x1b[?25h" if sys.stdout.isatty() else b""  # a progress bar hides it
-                os.write(2, show_cursor + b"\ninterrupted; run the same command to resume\n")
+                show_cursor = b"\x1b[?25h" if os.isatty(2) else b""  # a progress bar hides it
+                with suppress(OSError):  # nobody reads it
+                    os.write(2, show_cursor + b"\ninterrupted; run the same command to resume\n")
                 os._exit(128 + number[0])

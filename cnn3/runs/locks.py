@@ -1,7 +1,7 @@
 """The lock of a run's folder.
 
-The system releases it when the process ends, however that happens. Some shared file systems grant a lock to all who
-ask. Therefore the process that holds the lock names itself in a file of the folder, and touches it as a heartbeat.
+The system releases it when the process ends, however that happens. Some shared file systems grant one lock to several
+processes, so the process that holds it also names itself in a file of the folder and touches that file as a heartbeat.
 """
 
 import logging
@@ -21,7 +21,7 @@ from cnn3.runs.periodic import call_periodically
 
 LOCK, HOLDER = ".lock", ".process"
 POLL_SECONDS = 0.2  # while waiting for a lock or a heartbeat
-HEARTBEAT_SECONDS, DEAD_AFTER_SECONDS = 2.0, 7.0  # a process without a heartbeat for so long is taken for dead
+HEARTBEAT_SECONDS, DEAD_AFTER_SECONDS = 2.0, 7.0  # without a heartbeat for so long, a process is presumed dead
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def run_lock(folder: Path, wait: bool) -> Iterator[None]:
     """Keep other processes out of a folder.
 
     Args:
-        folder: which exists.
+        folder: an existing folder.
         wait: whether to wait, with a warning, while another process holds the lock.
 
     Raises:
@@ -87,7 +87,7 @@ def _write_holder(folder: Path) -> None:
             file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
     except FileExistsError:
         raise OutputError(
-            f"{folder} is being trained by {holder}, and its file system keeps nobody out: "
+            f"{folder} is being trained by {holder}, and its file system does not enforce locks: "
             f"{RUN_ELSEWHERE}, or delete {path} once that process has ended"
         ) from None
     except OSError as error:
@@ -96,7 +96,7 @@ def _write_holder(folder: Path) -> None:
 
 @contextmanager
 def _heartbeat(path: Path) -> Iterator[None]:
-    """Touch a file regularly, and remove it in the end."""
+    """Touch a file regularly, and remove it at the end."""
 
     def touch() -> float:
         with suppress(OSError):
@@ -112,7 +112,7 @@ def _heartbeat(path: Path) -> Iterator[None]:
 
 
 def _is_alive(path: Path, holder: str) -> bool:
-    """Whether the process named in a file touches it; one on this machine that has ended is known at once."""
+    """Whether the process named in a file still touches it; a local process that has ended is recognised at once."""
     local = re.fullmatch(rf"process (\d+) on {re.escape(socket.gethostname())}", holder)
     if local and _has_ended(int(local[1])):
         return False
@@ -138,5 +138,5 @@ def _has_ended(pid: int) -> bool:
 def _read_holder(path: Path) -> str:
     try:
         return path.read_text(errors="replace").strip() or "another process"
-    except OSError:  # its process has just started, is about to end, or denies others to read
+    except OSError:  # its process has just started, is about to end, or does not let others read it
         return "another process"

@@ -1,4 +1,4 @@
-"""A function that a thread calls periodically while something else runs."""
+"""Calls a function periodically in a thread while something else runs."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,17 +7,17 @@ from threading import Event, Thread
 
 @contextmanager
 def call_periodically(function: Callable[[], float], delay: float) -> Iterator[None]:
-    """Call a function in a thread until the end of the block.
+    """Call a function periodically in a thread until the block ends.
 
     Args:
         function: returns the seconds to wait before its next call.
         delay: seconds to wait before its first call.
     """
-    ended = Event()
+    stop = Event()
 
     def loop() -> None:
         seconds = delay
-        while not ended.wait(seconds):
+        while not stop.wait(seconds):
             seconds = function()
 
     thread = Thread(target=loop, daemon=True)
@@ -25,5 +25,5 @@ def call_periodically(function: Callable[[], float], delay: float) -> Iterator[N
     try:
         yield
     finally:
-        ended.set()
+        stop.set()
         thread.join()

@@ -1,4 +1,4 @@
-"""The progress display of a run: bars on a terminal, a line for each epoch in a log file."""
+"""The progress display of a run, on standard error: bars on a terminal, a line for each epoch in a log file."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -53,7 +53,7 @@ def progress_reporter(
 @contextmanager
 def progress_display(console: Console | None = None, total: int | None = None) -> Iterator[ProgressDisplay]:
     """Yield a display of several runs at a time; it counts those that have ended if their total is given."""
-    console = console or Console()
+    console = console or Console(stderr=True)
     if not console.is_terminal:
         yield ProgressDisplay(partial(_lines, console), lambda: None, False)
         return

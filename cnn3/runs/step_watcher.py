@@ -1,7 +1,7 @@
 """Watches the steps of an epoch on a CPU while one compiled call trains it.
 
-The call updates the state in place, so a thread can see each step in the state's memory: the program, its bits and its
-place in the cache of compiled programs stay as they are. If XLA worked elsewhere, no step would be seen.
+The call updates the state in place, so a thread can see each step in the state's memory: the compiled program, its
+results and its cache entry stay the same. If XLA updated a copy instead, no steps would be reported.
 """
 
 import time
@@ -14,10 +14,10 @@ import jax
 from cnn3.runs.periodic import call_periodically
 from cnn3.training.state import TrainState
 
-POLLS_PER_STEP = 6  # so that none is missed
-MIN_POLL_SECONDS, MAX_POLL_SECONDS = 0.01, 0.25  # shorter steps are missed, but then an epoch is short, too
+POLLS_PER_STEP = 6  # so that no step is missed
+MIN_POLL_SECONDS, MAX_POLL_SECONDS = 0.01, 0.25  # shorter steps may be missed, but then the epoch is short, too
 
-StepCallback = Callable[[int, int], None]  # takes the number of steps done, and of all steps
+StepCallback = Callable[[int, int], None]  # called with the number of steps done and the total
 
 
 @contextmanager
@@ -25,10 +25,10 @@ def watch_steps(state: TrainState, total: int, on_step: StepCallback | None) -> 
     """Report each step of an epoch.
 
     Args:
-        state: on the CPU, which the epoch in the block takes.
-        total: the number of the epoch's steps.
-        on_step: called in another thread after each step, and in this one before the first and after the last; None
-            does nothing.
+        state: the state, on the CPU, that the epoch in the block updates.
+        total: the number of steps in the epoch.
+        on_step: called in another thread after each step, and in this one before the first and after the last; if
+            None, nothing is watched.
     """
     if on_step is None:
         yield
@@ -55,7 +55,7 @@ def watch_steps(state: TrainState, total: int, on_step: StepCallback | None) -> 
 def _changing_array(state: TrainState) -> jax.Array:
     """Return an array whose first number each step writes once: the optimizer's state for the last layer's bias.
 
-    The gradient of a class's bias is never exactly zero, and XLA keeps nothing else in this memory meanwhile, as it
-    does in the memory of parameters.
+    The gradient of a class's bias is never exactly zero, and XLA does not reuse this memory during the epoch, as it
+    does that of parameters.
     """
     return [leaf for leaf in jax.tree.leaves(state.opt_state) if leaf.ndim == 1][-1]

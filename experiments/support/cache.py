@@ -1,4 +1,4 @@
-"""A cache on disk for arrays that take long to compute."""
+"""A cache on disk for arrays that are slow to compute."""
 
 import hashlib
 import io
@@ -27,7 +27,7 @@ def cached(folder: Path, name: str, key: Mapping[str, Any], compute: Callable[[]
 
     Args:
         folder: the folder of the cache; the file is `<name>-<digest of the key>.npz`.
-        name: the name of the arrays.
+        name: a name for the arrays.
         key: everything that the arrays depend on, as JSON.
         compute: computes the arrays.
 
@@ -56,10 +56,10 @@ def _read(path: Path) -> Arrays:
         DamagedError: the file was changed after it was written.
     """
     try:
-        sealed = path.read_bytes()
+        stored = path.read_bytes()
     except OSError as error:
         raise DamagedError(error.strerror) from None
-    content, digest = sealed[:-DIGEST], sealed[-DIGEST:]
+    content, digest = stored[:-DIGEST], stored[-DIGEST:]
     if hashlib.sha256(content).digest() != digest:
         raise DamagedError("its checksum is wrong")
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:

@@ -12,10 +12,10 @@ from PIL import Image
 from experiments.support.tables import Table
 
 TEMPLATE = Path(__file__).with_name("report.html")
-TYPES = {".png": "image/png", ".gif": "image/gif"}
-WIDE = 1.6  # ratio of width to height above which a picture has a line of its own
+MEDIA_TYPES = {".png": "image/png", ".gif": "image/gif"}
+WIDE_RATIO = 1.6  # ratio of width to height above which a picture has a line of its own
 COMPARISON = "comparison"  # prefix of pictures with several panels, which also have a line of their own
-FOLDED = ("Runs",)  # headings of tables that few readers want
+FOLDED = ("Runs",)  # headings of tables that are folded at first
 MARKS = {"holds": "holds", "does not hold": "fails"}  # CSS class of a cell by its verdict
 
 
@@ -28,7 +28,7 @@ class Picture(NamedTuple):
     @property
     def uri(self) -> str:
         """Return a data URI with the whole file."""
-        return f"data:{TYPES[self.path.suffix]};base64,{base64.b64encode(self.path.read_bytes()).decode()}"
+        return f"data:{MEDIA_TYPES[self.path.suffix]};base64,{base64.b64encode(self.path.read_bytes()).decode()}"
 
     @property
     def size(self) -> tuple[int, int]:
@@ -40,7 +40,7 @@ class Picture(NamedTuple):
     def wide(self) -> bool:
         """Whether it needs a line of its own."""
         width, height = self.size
-        return width > WIDE * height or self.path.name.startswith(COMPARISON)
+        return width > WIDE_RATIO * height or self.path.name.startswith(COMPARISON)
 
 
 class Section(NamedTuple):
@@ -60,10 +60,10 @@ class Section(NamedTuple):
 
 
 class Document(NamedTuple):
-    """A title, a line on how the document was made, and its sections; the first is the answer."""
+    """A title, a footer, and the sections; the first is the answer."""
 
     title: str
-    made: str
+    footer: str
     sections: Sequence[Section]
 
 
@@ -95,7 +95,7 @@ def markdown_document(document: Document, folder: Path) -> str:
     contents = "\n".join(f"- [{section.title}](#{_github_anchor(section.title)})" for section in sections)
     opening = [f"# {document.title}", *_markdown_body(answer, folder, 2), "## Contents", contents]
     rest = [markdown(section, folder, 2).rstrip() for section in sections]
-    return "\n\n".join([*opening, *rest, document.made]) + "\n"
+    return "\n\n".join([*opening, *rest, document.footer]) + "\n"
 
 
 def html_document(document: Document) -> str:

@@ -32,7 +32,7 @@ from experiments.support.uncertainty import (
 
 MARGIN = MARGINS["accuracy"]
 NO_SEED = Finding(Outcome.UNDECIDED, "no seed has both results")
-MAX_LISTED = 3  # of more comparisons of one row, only the closest is listed
+MAX_LISTED = 3  # comparisons of one row; of more, only the closest is listed
 Rows = Mapping[str, Row]
 
 
@@ -60,14 +60,14 @@ def evaluate(rule: rules.Rule, rows: Rows) -> Finding:  # noqa: PLR0911
             return _printed(rule, rows[rule.row])
         case rules.Higher():
             pairs = product(rule.splits, rule.rows, rule.than)
-            compared = [(rows[row], rows[other], split) for split, row, other in pairs]
-            return _all_compared(compared, lambda difference: decide_above(difference, rule.by))
+            comparisons = [(rows[row], rows[other], split) for split, row, other in pairs]
+            return _decide_all(comparisons, lambda difference: decide_above(difference, rule.by))
         case rules.NoHigher():
-            compared = [(rows[name], rows[rule.than], rule.split) for name in rule.rows]
-            return _all_compared(compared, lambda difference: decide_not_above(difference, MARGIN))
+            comparisons = [(rows[name], rows[rule.than], rule.split) for name in rule.rows]
+            return _decide_all(comparisons, lambda difference: decide_not_above(difference, MARGIN))
         case rules.Alike():
-            compared = [(rows[rule.row], rows[rule.other], rule.split)]
-            return _all_compared(compared, lambda difference: decide_within(difference, MARGIN))
+            comparisons = [(rows[rule.row], rows[rule.other], rule.split)]
+            return _decide_all(comparisons, lambda difference: decide_within(difference, MARGIN))
         case rules.Sooner():
             return _sooner([rows[name] for name in rule.rows], rows[rule.than], rule.accuracy)
         case rules.Fewer():
@@ -85,7 +85,7 @@ def evaluate(rule: rules.Rule, rows: Rows) -> Finding:  # noqa: PLR0911
 
 
 class Comparison(NamedTuple):
-    """The accuracies of two rows on a split: their means over the seeds that both have, and the difference."""
+    """The accuracies of two rows on a split: their means over the common seeds, and the difference."""
 
     row: Row
     other: Row
@@ -95,7 +95,7 @@ class Comparison(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Return for a reader how the first row compares with the other."""
+        """Return how the first row compares with the other, in words."""
         return f"{format_points(self.difference.value)} {display_name(self.other.name)} ({self.means[1]:.4f})"
 
 
@@ -106,16 +106,16 @@ def _accuracies(row: Row, split: str) -> dict[int, float]:
 
 
 def _compare(row: Row, other: Row, split: str) -> Comparison | None:
-    ours, theirs = _accuracies(row, split), _accuracies(other, split)
-    pairs = [(ours[seed], theirs[seed]) for seed in ours if seed in theirs]
+    first, second = _accuracies(row, split), _accuracies(other, split)
+    pairs = [(first[seed], second[seed]) for seed in first if seed in second]
     if not pairs:
         return None
     means = fmean(value for value, _ in pairs), fmean(value for _, value in pairs)
     return Comparison(row, other, split, means, paired_difference(pairs, split, "accuracy"))
 
 
-def _all_compared(pairs: Sequence[tuple[Row, Row, str]], decide: Callable[[Difference], Outcome]) -> Finding:
-    """Return whether a decision holds for the difference of each pair, and the accuracies for a reader."""
+def _decide_all(pairs: Sequence[tuple[Row, Row, str]], decide: Callable[[Difference], Outcome]) -> Finding:
+    """Return whether a decision holds for the difference of every pair, with the accuracies."""
     comparisons = [comparison for pair in pairs if (comparison := _compare(*pair)) is not None]
     if len(comparisons) < len(pairs):
         return NO_SEED
@@ -125,7 +125,7 @@ def _all_compared(pairs: Sequence[tuple[Row, Row, str]], decide: Callable[[Diffe
 
 
 def _describe(comparisons: Iterable[Comparison]) -> str:
-    """Return comparisons for a reader, grouped by split and row; of many in a group, only the closest."""
+    """Return comparisons in words, grouped by split and row; of a large group only the closest."""
     parts = []
     for (split, name), members in groupby(comparisons, lambda comparison: (comparison.split, comparison.row.name)):
         group = list(members)
@@ -162,9 +162,9 @@ def _epochs_to(row: Row, accuracy: float) -> dict[int, EpochsTo]:
     return {seed: EpochsTo(reached or total, reached is not None) for seed, (reached, total) in epochs.items()}
 
 
-def _decide_fewer_epochs(ours: Mapping[int, int], theirs: Mapping[int, int]) -> Outcome:
+def _decide_fewer_epochs(first: Mapping[int, int], second: Mapping[int, int]) -> Outcome:
     """Return whether the first take fewer epochs than the second, seed by seed."""
-    ratios = [log(theirs[seed] / ours[seed]) for seed in ours if seed in theirs]
+    ratios = [log(second[seed] / first[seed]) for seed in first if seed in second]
     if not ratios:
         return Outcome.UNDECIDED
     half_width = mean_half_width(ratios) if len(ratios) >= MIN_SEEDS else log(EPOCHS_FACTOR)
@@ -172,19 +172,21 @@ def _decide_fewer_epochs(ours: Mapping[int, int], theirs: Mapping[int, int]) -> 
 
 
 def _sooner(rows: Sequence[Row], other: Row, accuracy: float) -> Finding:
-    *ours, theirs = [_epochs_to(row, accuracy) for row in (*rows, other)]
-    outcome = combine_outcomes([_decide_sooner(epochs, theirs) for epochs in ours])
-    texts = [_describe_epochs(row, epochs) for row, epochs in zip((*rows, other), (*ours, theirs), strict=True)]
+    *first, second = [_epochs_to(row, accuracy) for row in (*rows, other)]
+    outcome = combine_outcomes([_decide_sooner(epochs, second) for epochs in first])
+    texts = [_describe_epochs(row, epochs) for row, epochs in zip((*rows, other), (*first, second), strict=True)]
     return Finding(outcome, f"epochs to {accuracy:g}: {', '.join(texts)}")
 
 
-def _decide_sooner(ours: Mapping[int, EpochsTo], theirs: Mapping[int, EpochsTo]) -> Outcome:
+def _decide_sooner(first: Mapping[int, EpochsTo], second: Mapping[int, EpochsTo]) -> Outcome:
     """Return whether the first reach an accuracy sooner; runs that never do count with all of their epochs."""
-    we_reach, they_reach = (all(seed.reached for seed in seeds.values()) for seeds in (ours, theirs))
-    if not we_reach:
-        return Outcome.FAILS if they_reach else Outcome.UNDECIDED
-    outcome = _decide_fewer_epochs(*({seed: value.epochs for seed, value in seeds.items()} for seeds in (ours, theirs)))
-    return Outcome.UNDECIDED if outcome is Outcome.FAILS and not they_reach else outcome
+    first_reached, second_reached = (all(seed.reached for seed in seeds.values()) for seeds in (first, second))
+    if not first_reached:
+        return Outcome.FAILS if second_reached else Outcome.UNDECIDED
+    outcome = _decide_fewer_epochs(
+        *({seed: value.epochs for seed, value in seeds.items()} for seeds in (first, second))
+    )
+    return Outcome.UNDECIDED if outcome is Outcome.FAILS and not second_reached else outcome
 
 
 def _describe_epochs(row: Row, seeds: Mapping[int, EpochsTo]) -> str:
@@ -200,14 +202,14 @@ def _best_epochs(row: Row) -> dict[int, int]:
 
 
 def _fewer(row: Row, other: Row) -> Finding:
-    ours, theirs = _best_epochs(row), _best_epochs(other)
-    if not ours or not theirs:
+    first, second = _best_epochs(row), _best_epochs(other)
+    if not first or not second:
         return NO_SEED
-    means = fmean(ours.values()), fmean(theirs.values())
+    means = fmean(first.values()), fmean(second.values())
     text = f"best epoch: {display_name(row.name)} {means[0]:.0f}, {display_name(other.name)} {means[1]:.0f}"
     factor = f"two single runs must differ by a factor of {EPOCHS_FACTOR:g}"
-    enough = len(ours.keys() & theirs.keys()) >= MIN_SEEDS
-    return Finding(_decide_fewer_epochs(ours, theirs), text if enough else f"{text}; {factor}")
+    enough = len(first.keys() & second.keys()) >= MIN_SEEDS
+    return Finding(_decide_fewer_epochs(first, second), text if enough else f"{text}; {factor}")
 
 
 def _at_epoch(rule: rules.AtEpoch, row: Row) -> Finding:
@@ -237,8 +239,10 @@ def _stops(rule: rules.Stops, row: Row) -> Finding:
 
 
 def _same_course(row: Row, other: Row) -> Finding:
-    ours, theirs = ({run.config.seed: run.validation_accuracies() for run in rows.runs} for rows in (row, other))
-    distances = [_mean_distance(curve, theirs[seed]) for seed, curve in ours.items() if seed in theirs]
+    curves, other_curves = (
+        {run.config.seed: run.validation_accuracies() for run in rows.runs} for rows in (row, other)
+    )
+    distances = [_mean_distance(curve, other_curves[seed]) for seed, curve in curves.items() if seed in other_curves]
     if not distances:
         return NO_SEED
     mean = fmean(distances)
@@ -246,8 +250,8 @@ def _same_course(row: Row, other: Row) -> Finding:
     return Finding(outcome, f"{100 * mean:.2f} points apart on average over the epochs of both")
 
 
-def _mean_distance(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    pairs = list(zip(ours, theirs, strict=False))
+def _mean_distance(first: Sequence[float], second: Sequence[float]) -> float:
+    pairs = list(zip(first, second, strict=False))
     return fmean(abs(a - b) for a, b in pairs) if pairs else 1.0
 
 
@@ -259,7 +263,7 @@ def _loss_below(rows: Sequence[Row]) -> Finding:
 
 
 def _share_below(run: Run) -> float:
-    """Return the share of epochs whose validation loss is below the training loss."""
+    """Return the fraction of epochs with a validation loss below the training loss."""
     if not run.history:
         return 0.0
     return fmean(record["validation"]["loss"] < record["train"]["loss"] for record in run.history)

@@ -1,4 +1,4 @@
-"""The figures that experiments share: the curves of each row, and of all rows in one."""
+"""Figures that experiments share: the curves of each row, and of all rows in one figure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -19,10 +19,10 @@ OriginalNumbers = Mapping[str, plots.ReportedNumbers]  # by name of the row
 
 
 def subtitle(options: Options) -> str:
-    """Return the subtitle of a figure: the training images, the epochs, the seeds and what differs from the default."""
+    """Return the subtitle of a figure: the training images, the epochs, the seeds and non-default settings."""
     images = TRAINING_IMAGES[options.dataset] if options.limit is None else options.limit
     patience = options.config().patience
-    if options.epochs > patience:
+    if patience is not None and options.epochs > patience:
         epochs = f"at most {options.epochs} epochs (early stopping with patience {patience})"
     else:
         epochs = "1 epoch" if options.epochs == 1 else f"{options.epochs} epochs"

@@ -43,7 +43,7 @@ def decide_above(difference: Difference, bound: float = 0.0) -> Outcome:
 
 
 def decide_not_above(difference: Difference, margin: float) -> Outcome:
-    """Return whether there is no gain: one as large as the margin is ruled out, and a smaller one is not shown."""
+    """Return whether there is no gain: none is shown, and one as large as the margin is ruled out."""
     if difference.exceeds():
         return Outcome.FAILS
     return Outcome.HOLDS if difference.stays_below(margin) else Outcome.UNDECIDED

@@ -1,4 +1,4 @@
-"""The devices and versions that the runs of a table were made with, in sentences."""
+"""Sentences on the devices and versions that the runs of a table were made with."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""The first section of the report: the answer, the verdicts, and one picture."""
+"""The first section of the report: the answer, the verdicts and one picture."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -39,7 +39,7 @@ def overview(main: Options, sweeps: Options, reports: Mapping[str, Report], sett
         main: how the improvements and the tuned run were trained.
         sweeps: how the sweeps were trained.
         reports: the results by experiment.
-        settings: both in sentences.
+        settings: how both were made, in sentences.
     """
     path = files.make_folder(main.folder(FOLDER)) / PICTURE
     if main.dataset == "cifar10":

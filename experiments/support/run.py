@@ -1,4 +1,4 @@
-"""A finished run, as tables, figures and verdicts use it."""
+"""Finished runs, as tables, figures and verdicts use them."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,15 +17,15 @@ class RunSummary(NamedTuple):
     """The outcome of a run, as `cnn3.fit` summarises it.
 
     Args:
-        epochs: the number of epochs that ended.
-        best_epoch: the index of the epoch of highest validation accuracy. Like the metrics and the speed it is None if
-            the run diverged in its first epoch.
+        epochs: the number of finished epochs.
+        best_epoch: the index of the epoch with the highest validation accuracy. Like the metrics and the speed, it is
+            None if the run diverged in its first epoch.
         train: the training metrics of the best epoch.
         validation: the validation metrics of the best epoch.
         test: the test metrics of the best epoch's weights.
         images_per_second: the training speed, the median over the epochs.
         stopped: why the run ended.
-        diverged: where a loss was first not finite, None if nowhere.
+        diverged: where a loss was first not finite, None if all were finite.
     """
 
     epochs: int
@@ -65,7 +65,7 @@ class Run(NamedTuple):
         folder: the folder with its files.
         history: a record for each epoch, as `cnn3.fit` returns it.
         summary: its outcome.
-        record: the code, data, versions, settings and device that it was made with.
+        versions: the code, data, versions, settings and device that it was made with.
     """
 
     config: RunConfig

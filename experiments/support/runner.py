@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cnn3 import ConfigError, Dataset, OutputError, RunConfig, default_block, files, fit, load, load_weights
-from cnn3.cli import UsageError
+from cnn3.cli import UsageError, note
 from cnn3.config import SEED
 from cnn3.data.loading import dataset_digest
 from cnn3.nn.network import CNN3
@@ -99,18 +99,18 @@ def _check_limit(options: Options, configs: Mapping[str, RunConfig]) -> None:
 
 
 def _print_status(options: Options, runs: Mapping[RunConfig, Run | None]) -> None:
-    """Print how many runs are done, which of them other versions made, and what becomes of runs of other code."""
+    """Print how many runs are done, which other versions made them, and what happens to runs of other code."""
     done = [run for run in runs.values() if run is not None]
     if done:
-        print(f"{len(done)} of {len(runs)} runs are done")
+        note(f"{len(done)} of {len(runs)} runs are done")
     for mismatch, count in Counter(run.version_mismatch() for run in done).items():
         if mismatch is not None:
-            print(f"{count} of {len(runs)} runs were made with {mismatch}; they are used as they are")
+            note(f"{count} of {len(runs)} runs were made with {mismatch}; they are used as they are")
     consequence = "left out" if options.only_finished else "trained again"
     for config in (config for config, run in runs.items() if run is None):
         outcome = read_finished(config, _run_folder(options, config), "any-version")
         if outcome is not None and (code := code_mismatch(outcome.versions, current_versions(config))) is not None:
-            print(f"{run_name(config)} was made with {code}: it is {consequence}; --reuse any-version uses it as it is")
+            note(f"{run_name(config)} was made with {code}: it is {consequence}; --reuse any-version uses it as it is")
 
 
 def _train(
@@ -133,7 +133,7 @@ def _train(
 
 
 def _train_in_parallel(options: Options, pending: Mapping[RunConfig, str], prepare: Prepare) -> dict[RunConfig, Run]:
-    """Train runs in processes of their own; `pending` has their labels."""
+    """Train each run in its own process; `pending` has their labels."""
     if not pending:
         return {}
     _load(options, SEED, pending, prepare)  # decodes the images once, before the processes read them
@@ -161,7 +161,7 @@ def _load(options: Options, seed: int, pending: Mapping[RunConfig, str], prepare
 
 
 def _read(options: Options, folder: Path, config: RunConfig) -> Run | None:
-    """Return the run in a folder, None if it has to be trained; `fit` says why."""
+    """Return the run in a folder, None if it has to be trained; `fit` reports why."""
     digest = dataset_digest(config.dataset, options.data_dir, seed=config.seed, limit=config.limit)
     outcome = read_finished(config, folder, options.reuse, digest)
     if outcome is None:

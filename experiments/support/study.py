@@ -1,4 +1,4 @@
-"""The settings that the original study compares, as far as more than one experiment uses them."""
+"""The settings that the original study compares and several experiments use."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from cnn3 import VARIANTS, ModelConfig
 
 LEARNING_RATES, BATCH_SIZES = (0.01, 0.001, 0.0001), (64, 128, 256)
-MIDDLE_EPOCH = 20  # index of the epoch of the latent space in the middle of training
+MIDDLE_EPOCH = 20  # index of the epoch that shows the latent space in the middle of training
 BASELINE = "baseline"
 BATCH_NORM_DENSE = replace(VARIANTS["dense"], batch_norm=True)
 

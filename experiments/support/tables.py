@@ -11,7 +11,7 @@ from experiments.support.options import Options
 from experiments.support.reported import Reported, comparable_note
 from experiments.support.run import METRICS, SPLITS, Run, RunSummary, metric_values
 
-MISSING = "-"  # where there is no number
+MISSING = "-"  # in place of a missing number
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -24,7 +24,7 @@ class Row(NamedTuple):
         name: the name of the configuration.
         runs: its runs.
         reported: the original study's numbers, None if it has none.
-        extra: what else its row of `summary.json` holds.
+        extra: further entries of its row in `summary.json`.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Table(NamedTuple):
     Args:
         header: the names of the columns.
         rows: the cells.
-        labels: how many of the first columns are text; the others are numbers.
+        labels: the number of leading columns with text; the others have numbers.
         cards: whether each row is shown as a card on a narrow screen, since its cells hold sentences.
     """
 
@@ -62,7 +62,7 @@ def reported_for(options: Options, reported: Mapping[Key, Value]) -> Mapping[Key
 
 
 def table_notes(options: Options, *reported: str) -> list[str]:
-    """Return what a reader of tables must know; `reported` says it about the original study's numbers."""
+    """Return the notes that readers of tables need; `reported` are those about the original study's numbers."""
     measured = (
         "Train and validation are those of the best epoch, the first of highest validation accuracy. Test is measured "
         "once, with that epoch's weights. Loss is the mean cross entropy in nats."
@@ -127,7 +127,7 @@ def _compared(row: Row, split: str) -> tuple[str, str, str]:
 
 
 def target_accuracy(row: Row, split: str) -> float | None:
-    """Return the original accuracy to compare a row with: as printed if its runs divide likewise, else comparable."""
+    """Return the original accuracy to compare a row with: as printed if its runs divide as the original program."""
     numbers = row.reported and getattr(row.reported, split)
     if row.reported is None or numbers is None:
         return None
@@ -143,17 +143,17 @@ def format_metric(runs: Sequence[Run], split: str, metric: str) -> str:
 
 
 def format_mean_std(values: Sequence[float | None], digits: int = 4) -> str:
-    """Return the mean of the values that are not None, their standard deviation, and how many of all they are."""
+    """Return the mean of the values that are not None, their standard deviation, and their number if some are None."""
     present = [value for value in values if value is not None]
     if not present:
         return MISSING
     std = f" ± {stdev(present):.{digits}f}" if len(present) > 1 else ""
-    share = f" ({len(present)} of {len(values)})" if len(present) < len(values) else ""
-    return f"{fmean(present):.{digits}f}{std}{share}"
+    count = f" ({len(present)} of {len(values)})" if len(present) < len(values) else ""
+    return f"{fmean(present):.{digits}f}{std}{count}"
 
 
 def format_count(values: Sequence[int | None]) -> str:
-    """Return integers as `format_mean_std` does, a single one without a fraction."""
+    """Return integers as `format_mean_std` does, without a fraction if there is only one."""
     return format_mean_std(values, 0 if len(values) == 1 else 1)
 
 
@@ -163,7 +163,7 @@ def _reported(row: Row, split: str, metric: str) -> str:
 
 
 def runs_table(rows: Sequence[Row], name: str) -> Table:
-    """Return for each run why it ended, its epochs, counted from 1, and its speed."""
+    """Return a line for each run: why it ended, its best epoch, counted from 1, its number of epochs and its speed."""
     header = [name, "seed", "ended", "best epoch", "epochs", "images/s"]
     lines = [[display_name(row.name), str(run.config.seed), *_run_cells(run)] for row in rows for run in row.runs]
     return Table(header, lines, 3)
@@ -188,7 +188,7 @@ def stop_reasons(runs: Sequence[Run]) -> str:
 
 
 def stop_reason(run: Run) -> str:
-    """Return why a run ended, for a reader; epochs and steps count from 1."""
+    """Return why a run ended, in words; epochs and steps count from 1."""
     diverged = run.summary.diverged
     if diverged is not None:
         return f"diverged at epoch {diverged.epoch + 1}, {diverged.during} step {diverged.step + 1}"

@@ -1,4 +1,4 @@
-"""How far chance, another seed or other images, could move a result.
+"""How far chance (another seed, other images) could move a result.
 
 With at least three seeds on both sides, the spread is measured over the seeds. With fewer it is assumed: no
 configuration has been trained to the end often enough to measure it.
@@ -13,7 +13,7 @@ from scipy.stats import t as student
 from experiments.support.reported import IMAGES
 
 LEVEL = 0.95
-MIN_SEEDS = 3  # from which the spread over the seeds is used
+MIN_SEEDS = 3  # with fewer, the spread over the seeds is assumed
 MARGINS: Mapping[str, float] = {  # two results that differ by no more count as the same
     "accuracy": 0.02,
     "loss": 0.06,  # in the five test results of the original study, a point of accuracy comes with 0.03 nats
@@ -54,7 +54,7 @@ class Difference:
 
 def paired_difference(pairs: Sequence[tuple[float, float]], split: str, metric: str) -> Difference:
     """Return by how much the first values of pairs exceed the second on average; each pair is of one seed."""
-    values = [ours - theirs for ours, theirs in pairs]
+    values = [first - second for first, second in pairs]
     if len(values) >= MIN_SEEDS:
         return Difference(fmean(values), mean_half_width(values))
     sampling = sum(_image_variance(fmean(side), split, metric) for side in zip(*pairs, strict=True))

@@ -1,4 +1,4 @@
-"""The verdicts for a reader: in sentences, counted, and one by one."""
+"""The verdicts in words: as sentences, counted, and one by one."""
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
@@ -26,7 +26,7 @@ OUTCOMES = {Outcome.HOLDS: "hold", Outcome.FAILS: "do not hold", Outcome.UNDECID
 def headline(verdicts: Sequence[Verdict]) -> list[str]:
     """Return in a sentence how many claims hold, whether the study is reproduced, and how many are not judged."""
     judged = [verdict for verdict in verdicts if verdict.outcome is not None]
-    rest = len(verdicts) - len(judged)
+    unjudged = len(verdicts) - len(judged)
     if not judged:
         return [
             f"None of the original study's {len(verdicts)} claims can be judged here: that takes runs at full length, "
@@ -37,11 +37,9 @@ def headline(verdicts: Sequence[Verdict]) -> list[str]:
     holds, does = "holds" if hold == 1 else "hold", "does" if fail == 1 else "do"
     claims = pluralize(len(judged), "claim")
     sentence = f"Of {claims}, {hold} {holds}, {fail} {does} not, and {_are(undecided)} undecided."
-    their = "its" if rest == 1 else "their"
-    left_out = (
-        f" Another {_are(rest)} not judged, since {their} runs have not been made at full length." if rest else ""
-    )
-    return [f"{sentence} {_answer(hold, fail)}{left_out}"]
+    possessive = "its" if unjudged == 1 else "their"
+    remark = f" Another {_are(unjudged)} not judged, since {possessive} runs have not been made at full length."
+    return [f"{sentence} {_answer(hold, fail)}{remark if unjudged else ''}"]
 
 
 def _are(count: int) -> str:
@@ -119,17 +117,17 @@ def _number_line(verdict: Verdict, rule: Printed, rows: Sequence[Row]) -> list[s
     judged = verdict.outcome is not None
     values = sample(rows, rule) if judged else []
     padded = judged and next(row for row in rows if row.name == rule.row).runs[0].config.protocol.pad_accuracy
-    ours = [MISSING] * 4
+    measured = [MISSING] * 4
     if values:
         bounds = interval(values)
         difference = fmean(values) - (rule.printed if padded else rule.target)
-        ours = [
+        measured = [
             f"{fmean(values):.4f}",
             f"{100 * difference:+.2f}" if accuracy else f"{difference:+.4f}",
             f"{bounds[0]:.4f} to {bounds[1]:.4f}" if bounds else MISSING,
             str(len(values)) if len(values) > 1 else MISSING,
         ]
-    return [verdict.claim.text, f"{rule.printed:.4f}", stands_for, *ours, str(verdict), verdict.claim.where]
+    return [verdict.claim.text, f"{rule.printed:.4f}", stands_for, *measured, str(verdict), verdict.claim.where]
 
 
 def sample(rows: Sequence[Row], rule: Printed) -> list[float]:

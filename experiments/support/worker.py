@@ -1,4 +1,4 @@
-"""Train a run in a process of its own, which reports to its parent and ends with it."""
+"""Train a run in its own process, which reports to its parent and ends with it."""
 
 import logging
 import os
@@ -25,7 +25,7 @@ class Job(NamedTuple):
         folder: its folder.
         label: its name in the progress display.
         dataset, data_dir, limit: arguments of `cnn3.load`.
-        prepare: makes the run's data set from the loaded one; a function of a module.
+        prepare: makes the run's data set from the loaded one; must be picklable, so a function of a module.
         reuse: as for `cnn3.fit`.
         wait: whether to wait while another process trains the run.
         steps: whether to report the steps of an epoch.
@@ -46,14 +46,14 @@ class Job(NamedTuple):
 
 
 class RunStarted(NamedTuple):
-    """Training starts; so many of the run's epochs are done already."""
+    """Training starts, with `done` of the run's `epochs` already done."""
 
     done: int
     epochs: int
 
 
 class StepDone(NamedTuple):
-    """So many of the steps of an epoch are done."""
+    """`done` of an epoch's `steps` are done."""
 
     done: int
     steps: int

@@ -1,7 +1,7 @@
-"""Train several runs at a time, each in a process of its own, since one small run does not fill a machine.
+"""Train several runs at a time, each in its own process, since one small run does not use a whole machine.
 
-A pool of the standard library or of joblib gives up all its work when one of its processes is killed. Here only the
-run of that process is started again.
+A pool of the standard library or of joblib abandons all its work when one of its processes is killed. Here only the
+run of that process is restarted.
 """
 
 import logging
@@ -55,7 +55,7 @@ def train(jobs: Sequence[Job], placements: Sequence[Placement]) -> Iterator[Job]
         RuntimeError: a process failed with an unexpected error, which it has printed.
     """
     waiting, free, killed = deque(jobs), list(placements), list[str]()
-    workers: dict[Any, Worker] = {}  # by what connects to them
+    workers: dict[Any, Worker] = {}  # by connection
     with progress_display(total=len(jobs)) as display, ExitStack() as stack:
         stack.callback(_kill, workers)
         while waiting or workers:
@@ -86,12 +86,12 @@ def train(jobs: Sequence[Job], placements: Sequence[Placement]) -> Iterator[Job]
 
 
 def _start(job: Job, placement: Placement) -> Worker:
-    own_end, worker_end = SPAWN.Pipe()
+    parent_end, worker_end = SPAWN.Pipe()
     process = SPAWN.Process(target=work, args=(job, worker_end), daemon=True)
     with inherit_placement(placement):
         process.start()
-    worker_end.close()  # so that reading our end fails when the process has ended
-    return Worker(job, placement, process, own_end)
+    worker_end.close()  # so that reading the parent's end fails once the process has ended
+    return Worker(job, placement, process, parent_end)
 
 
 def _receive(worker: Worker, display: ProgressDisplay) -> bool:
@@ -118,7 +118,7 @@ def _receive(worker: Worker, display: ProgressDisplay) -> bool:
 
 
 def _job_to_repeat(worker: Worker) -> Job | None:
-    """Return the job that a process leaves to be repeated, None if its run has ended.
+    """Return the job of an ended process if it must be repeated, None if its run has ended.
 
     Raises:
         ConfigError, DataError, OutputError, WeightsError: the run is impossible.

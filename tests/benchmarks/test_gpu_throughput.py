@@ -1,4 +1,4 @@
-"""Speeds on a GPU: the table and figure are what was measured, and a program that fails leaves the others alone."""
+"""Speeds on a GPU: table and figure show what was measured, and a program that fails does not stop the others."""
 
 import json
 from itertools import pairwise
@@ -42,27 +42,25 @@ def cells(line: str) -> list[str]:
 
 
 def test_the_table_compares_medians_in_the_same_precision():
-    of = {cells(line)[2]: cells(line) for line in rows(result(), PEAKS)}
-    assert {len(line) for line in of.values()} == {len(cells(HEADER[0]))}
-    assert list(of) == list(result()["programs"])
-    assert of["cnn3"][:7] == ["baseline", "64", "cnn3", "80000", "", "300000", ""]
-    assert of["pytorch"][3:7] == ["40000", "2.00", "200000", "1.50"]
-    assert of["pytorch-amp"][3:7] == ["60000", "2.00", "250000", "2.00"]  # with cnn3 in bfloat16
-    assert of["pytorch-compile"][3:] == ["failed"] + [""] * 6
-    assert of["pytorch"][8:] == ["1.23", "12.3"]
-    # By hand: multiply-adds of the baseline's forward pass, which training does three times, the first layer's twice.
+    table_rows = {cells(line)[2]: cells(line) for line in rows(result(), PEAKS)}
+    assert {len(line) for line in table_rows.values()} == {len(cells(HEADER[0]))}
+    assert list(table_rows) == list(result()["programs"])
+    assert table_rows["cnn3"][:7] == ["baseline", "64", "cnn3", "80000", "", "300000", ""]
+    assert table_rows["pytorch"][3:7] == ["40000", "2.00", "200000", "1.50"]
+    assert table_rows["pytorch-amp"][3:7] == ["60000", "2.00", "250000", "2.00"]  # with cnn3 in bfloat16
+    assert table_rows["pytorch-compile"][3:] == ["failed"] + [""] * 6
+    assert table_rows["pytorch"][8:] == ["1.23", "12.3"]
+    # Multiply-adds of the baseline's forward pass; training takes three times as many, the first layer twice.
     convolutions = 1024 * 27 * 256, 256 * 9 * 256 * 128, 64 * 9 * 128 * 64
     products = 1024 * 512, 512 * 128, 128 * 10
     operations = 2 * (3 * (sum(convolutions) + sum(products)) - convolutions[0])
     for name, peak in (("cnn3", 4e14), ("pytorch", 4e14), ("pytorch-amp", 7e14)):
-        assert float(of[name][7]) == pytest.approx(peak / operations, rel=0.1)  # the padding's zeros are not counted
+        assert float(table_rows[name][7]) == pytest.approx(peak / operations, rel=0.1)  # padding is not counted
 
 
-def test_a_program_without_one_to_compare_it_with_is_shown_without():
-    for left_out in ({"failed": "OSError: no memory"}, None):
-        programs = (
-            {"cnn3": left_out, "pytorch": measured(1000, 2000)} if left_out else {"pytorch": measured(1000, 2000)}
-        )
+def test_a_program_without_a_counterpart_has_no_ratio():
+    for counterpart in ({"cnn3": {"failed": "OSError: no memory"}}, {}):
+        programs = {**counterpart, "pytorch": measured(1000, 2000)}
         *_, line = rows(result() | {"programs": programs}, PEAKS)
         assert cells(line)[3:7] == ["1000", "", "2000", ""]
 
@@ -71,28 +69,28 @@ def test_the_figure_shows_the_median_speeds():
     other = result(128) | {"programs": {"cnn3": measured(90_000, 1), "pytorch": {"failed": "OSError"}}}
     figure = draw([result(), other, result() | {"variant": "batch_norm"}])
     assert [axes.get_title() for axes in figure.axes] == ["baseline", "batch norm"]
-    with_two, with_one = figure.axes
-    assert [tick.get_text() for tick in with_two.get_xticklabels()] == ["batch 64", "batch 128"]
-    heights = {str(bars.get_label()): [bar.get_height() for bar in bars] for bars in with_two.containers}
+    two_batch_sizes, one_batch_size = figure.axes
+    assert [tick.get_text() for tick in two_batch_sizes.get_xticklabels()] == ["batch 64", "batch 128"]
+    heights = {str(bars.get_label()): [bar.get_height() for bar in bars] for bars in two_batch_sizes.containers}
     assert heights["cnn3"] == [80_000, 90_000]
     assert heights["pytorch"] == [40_000, 0]
     assert heights["pytorch-compile"] == [0, 0]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list(result()["programs"])
-    bars = [bar for group in with_one.containers for bar in group]
+    bars = [bar for group in one_batch_size.containers for bar in group]
     assert len({bar.get_facecolor() for bar in bars}) == len(bars) == 5
     edges = sorted((bar.get_x(), bar.get_x() + bar.get_width()) for bar in bars)
     assert all(a[1] < b[0] for a, b in pairwise(edges))
 
 
 class Fake:
-    """A worker that answers at once, up to an answer at which it ends."""
+    """A worker that answers immediately, and fails at answer `fails_at`."""
 
-    def __init__(self, name: str, log: list[tuple[str, str]], ends_at: int | None = None) -> None:
-        self.name, self.log, self.ends_at, self.answers = name, log, ends_at, 0
+    def __init__(self, name: str, log: list[tuple[str, str]], fails_at: int | None = None) -> None:
+        self.name, self.log, self.fails_at, self.answers = name, log, fails_at, 0
 
-    def _answer(self, what: str) -> None:
-        self.log.append((self.name, what))
-        if self.answers == self.ends_at:
+    def _answer(self, request: str) -> None:
+        self.log.append((self.name, request))
+        if self.answers == self.fails_at:
             raise WorkerError(f"{self.name} has ended")
         self.answers += 1
 
@@ -100,17 +98,17 @@ class Fake:
         self._answer("prepare")
         return {"compile": 3.0, "program_memory": 7}
 
-    def ask(self, what: str) -> dict[str, float]:
-        self._answer(what)
+    def ask(self, phase: str) -> dict[str, float]:
+        self._answer(phase)
         return {"images_per_second": 100.0 * self.answers, "peak_memory": self.answers}
 
     def close(self) -> None:
         self.log.append((self.name, "close"))
 
 
-def test_rounds_are_interleaved_and_a_failure_ends_one_program_alone():
+def test_rounds_are_interleaved_and_a_failure_stops_one_program_only():
     log: list[tuple[str, str]] = []
-    workers = {"a": Fake("a", log), "b": Fake("b", log, ends_at=0), "c": Fake("c", log, ends_at=2)}
+    workers = {"a": Fake("a", log), "b": Fake("b", log, fails_at=0), "c": Fake("c", log, fails_at=2)}
     results = measure(workers, 2)
     assert log == [
         *((name, "prepare") for name in "abc"),
@@ -129,7 +127,7 @@ def test_rounds_are_interleaved_and_a_failure_ends_one_program_alone():
 
 @pytest.fixture
 def faked(monkeypatch):
-    """Have fake workers and a fake clock; return their log, and what makes the clock go."""
+    """Replace workers and clock by fakes; return the workers' log and the clock."""
     log: list[tuple[str, str]] = []
     clock = SimpleNamespace(now=0.0, step=0.0)
 
@@ -147,33 +145,33 @@ def plan(output: Path, seconds: float = 480) -> Plan:
     return Plan(Path("data"), Path("program.py"), ("baseline", "dense"), (64, 128), ("cnn3",), 1, 256, seconds, output)
 
 
-def test_everything_is_printed_and_written_and_every_worker_ends(faked, tmp_path, capsys):
+def test_results_are_printed_and_written_and_every_worker_is_closed(faked, tmp_path, capsys):
     log, _ = faked
     run(plan(tmp_path))
     content = json.loads((tmp_path / "throughput.json").read_text())
     order = [("baseline", 64), ("dense", 64), ("baseline", 128), ("dense", 128)]
-    assert [(of["variant"], of["batch_size"]) for of in content["results"]] == order
-    assert [name for name, what in log if what == "close"] == [f"{variant}-{size}" for variant, size in order]
+    assert [(entry["variant"], entry["batch_size"]) for entry in content["results"]] == order
+    assert [name for name, request in log if request == "close"] == [f"{variant}-{size}" for variant, size in order]
     lines = capsys.readouterr().out.splitlines()
     assert [cells(line)[:3] for line in lines if "| cnn3 |" in line] == [[v, str(b), "cnn3"] for v, b in order]
     assert "TF32 on both sides" in "".join(lines)
     assert "PyTorch does not" in "".join(lines)
 
 
-def test_nothing_is_begun_that_would_not_end_in_time(faked, tmp_path, capsys):
+def test_nothing_is_started_that_would_not_end_in_time(faked, tmp_path, capsys):
     log, clock = faked
     clock.step = 100.0
     run(plan(tmp_path, seconds=250))  # the third would end after 300 seconds
-    assert len([1 for _, what in log if what == "close"]) == 2
+    assert len([1 for _, request in log if request == "close"]) == 2
     assert "not measured within 250 seconds: baseline 128, dense 128" in capsys.readouterr().out
     assert len(json.loads((tmp_path / "throughput.json").read_text())["results"]) == 2
 
 
-def test_jobs_are_what_the_programs_names_say():
-    chosen = Plan(Path("data"), Path("program.py"), (), (), tuple(PROGRAMS), 1, 256, 480, Path())
-    made = jobs(chosen, "dense", 128)
-    assert {(job.variant, job.batch_size, job.images) for job in made.values()} == {("dense", 128, 256)}
-    for name, job in made.items():
+def test_jobs_match_the_names_of_the_programs():
+    full_plan = Plan(Path("data"), Path("program.py"), (), (), tuple(PROGRAMS), 1, 256, 480, Path())
+    by_name = jobs(full_plan, "dense", 128)
+    assert {(job.variant, job.batch_size, job.images) for job in by_name.values()} == {("dense", 128, 256)}
+    for name, job in by_name.items():
         assert (job.program is None) == (job.device is None) == name.startswith("cnn3")
         assert job.channels_last == (name.startswith("pytorch-"))
         assert (job.precision == "bf16") == name.endswith(("amp", "bf16"))
@@ -181,7 +179,7 @@ def test_jobs_are_what_the_programs_names_say():
         assert (job.compile_mode == "reduce-overhead") == ("graphs" in name)
 
 
-def test_options_for_a_gpu():
+def test_a_gpu_has_its_own_defaults_and_checks():
     options = Options(Path("data"), Path("program.py"))
     chosen = gpu_plan(options)
     assert (chosen.programs, chosen.images, chosen.seconds) == (DEFAULT, 10_240, 480)
@@ -213,7 +211,7 @@ def test_kernels_are_those_of_the_gpus_streams():
     assert [cells(line) for line in lines] == [["gemm", "1.00", "40.0", "80.0%"], ["add", "0.50", "10.0", "20.0%"]]
 
 
-def test_a_trace_has_the_operations_of_each_step(quick_to_compile):
+def test_a_trace_shows_the_operations_of_a_step(quick_to_compile):
     config = RunConfig(TINY, dataset="digits", batch_size=32)
     summary, _, *lines = trace(config, load("digits", limit=96))
     assert float(summary.split()[0]) > 20  # operations a step: there are six layers, forward and backward

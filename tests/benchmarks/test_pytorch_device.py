@@ -1,4 +1,4 @@
-"""A PyTorch program's network trained with its images on the device, here a CPU."""
+"""A PyTorch program's network, trained with all images on the device, here a CPU."""
 
 import json
 import sys
@@ -22,16 +22,16 @@ def job(**changes: Any) -> Job:
 
 
 @pytest.fixture
-def trainer(torch, monkeypatch):
-    """Return what makes the program's network for a job, and its training images on the device."""
+def make_trainer(torch, monkeypatch):
+    """Return a function that makes the trainer of a job, and puts its training images on the device."""
     from benchmarks import pytorch_device as device
 
     monkeypatch.setattr(sys, "argv", sys.argv)
 
     def make(job: Job):
         dataset = load(job.dataset, limit=job.images)
-        made = device.make_trainer(job, dataset)
-        return made, device.place(dataset.train, torch.device("cpu"), channels_last=job.channels_last)
+        trainer = device.make_trainer(job, dataset)
+        return trainer, device.place(dataset.train, torch.device("cpu"), channels_last=job.channels_last)
 
     return make
 
@@ -49,60 +49,57 @@ def expected(model: Any, dataset: Dataset) -> tuple[float, float]:
 
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_metrics_are_those_of_all_images_with_a_last_batch_that_is_smaller(trainer, channels_last, precision):
+def test_metrics_cover_all_images_and_a_smaller_last_batch(make_trainer, channels_last, precision):
     from benchmarks.pytorch_device import evaluate
 
-    made, data = trainer(job(images=75, channels_last=channels_last, precision=precision))
-    metrics = evaluate(made, data)
-    loss, accuracy = expected(made.model, load("digits", limit=75))
+    trainer, data = make_trainer(job(images=75, channels_last=channels_last, precision=precision))
+    metrics = evaluate(trainer, data)
+    loss, accuracy = expected(trainer.model, load("digits", limit=75))
     tolerance = 1e-5 if precision == "fp32" else 2e-2
     assert metrics.images == 75
     assert metrics.loss == pytest.approx(loss, abs=tolerance)
     assert metrics.accuracy == pytest.approx(accuracy, abs=1e-9 if precision == "fp32" else 2 / 75)
-    assert made.model.seen == [(n, False, channels_last) for n in (32, 32, 11)]
+    assert trainer.model.seen == [(n, False, channels_last) for n in (32, 32, 11)]
 
 
-def test_mixed_precision_multiplies_in_bfloat16(trainer, torch):
+def test_mixed_precision_multiplies_in_bfloat16(make_trainer, torch):
     kinds = []
-    made, data = trainer(job(precision="bf16"))
-    made.model.fc.register_forward_hook(lambda _module, _inputs, output: kinds.append(output.dtype))
-    made.forward(*data, torch.arange(32))
+    trainer, data = make_trainer(job(precision="bf16"))
+    trainer.model.fc.register_forward_hook(lambda _module, _inputs, output: kinds.append(output.dtype))
+    trainer.forward(*data, torch.arange(32))
     assert kinds == [torch.bfloat16]
-    assert {p.dtype for p in made.model.parameters()} == {torch.float32}
+    assert {p.dtype for p in trainer.model.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_training_sees_each_image_once_an_epoch_and_the_loss_falls(trainer, torch, channels_last):
+def test_an_epoch_sees_each_image_once_and_the_loss_falls(make_trainer, torch, channels_last):
     from benchmarks.pytorch_device import train_epoch
 
-    made, data = trainer(job(channels_last=channels_last))
+    trainer, data = make_trainer(job(channels_last=channels_last))
     batches: list[Any] = []
-    forward = made.forward
-    recorded = type(made)(
-        made.model, made.tx, lambda *args: (batches.append(args[2]), forward(*args))[1], made.batch_size
-    )
+    recorded = replace(trainer, forward=lambda *args: (batches.append(args[2]), trainer.forward(*args))[1])
     metrics = [train_epoch(recorded, data) for _ in range(8)]
     assert [len(batch) for batch in batches] == [32] * 24
     epochs = [torch.cat(batches[i : i + 3]).tolist() for i in (0, 3)]
     assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(96))
     assert epochs[0] != epochs[1]
-    assert all(training for _, training, _ in made.model.seen)
+    assert all(training for _, training, _ in trainer.model.seen)
     assert metrics[-1].loss < 0.9 * metrics[0].loss
 
 
-def test_a_step_is_adams_with_the_penalty_in_the_gradient(trainer, torch):
+def test_a_step_is_adam_with_l2_in_the_gradient(make_trainer, torch):
     from benchmarks.pytorch_device import train_step
 
-    made, data = trainer(job())
-    before = made.model.fc.weight.detach().clone()
-    loss, _ = train_step(made, data, torch.arange(32))
-    gradient = made.model.fc.weight.grad + 3e-4 * before
-    wanted = before - 1e-3 * gradient / (gradient.abs() + 1e-8)  # Adam's first step
-    torch.testing.assert_close(made.model.fc.weight.detach(), wanted, rtol=0, atol=1e-6)
+    trainer, data = make_trainer(job())
+    before = trainer.model.fc.weight.detach().clone()
+    loss, _ = train_step(trainer, data, torch.arange(32))
+    gradient = trainer.model.fc.weight.grad + 3e-4 * before
+    expected_weight = before - 1e-3 * gradient / (gradient.abs() + 1e-8)  # Adam's first step
+    torch.testing.assert_close(trainer.model.fc.weight.detach(), expected_weight, rtol=0, atol=1e-6)
     assert loss.item() == pytest.approx(np.log(10), abs=0.5)
 
 
-def test_evaluation_takes_whole_batches_of_the_test_images():
+def test_evaluation_uses_full_batches_of_the_test_images():
     for images, batch_size, count in ((96, 32, 96), (500, 100, 300), (1024, 64, 320)):
         train, test = splits(job(images=images, batch_size=batch_size))
         assert (len(train.labels), len(test.labels)) == (images, count)
@@ -110,13 +107,13 @@ def test_evaluation_takes_whole_batches_of_the_test_images():
 
 @pytest.mark.usefixtures("torch")
 @pytest.mark.whole
-def test_a_worker_answers_or_says_why_it_cannot(tmp_path):
+def test_a_worker_answers_or_reports_its_failure(tmp_path):
     worker = Worker(job(), {"JAX_PLATFORMS": "cpu"})
-    said = worker.prepare()
-    answers = [worker.ask(what) for what in ("train", "evaluate", "train")]
+    prepared = worker.prepare()
+    answers = [worker.ask(phase) for phase in ("train", "evaluate", "train")]
     worker.close()
-    assert said["compile"] > 0
-    assert said["program_memory"] is None
+    assert prepared["compile"] > 0
+    assert prepared["program_memory"] is None
     assert all(answer["images_per_second"] > 0 for answer in answers)
     assert all(10**8 < answer["peak_memory"] < 10**10 for answer in answers)  # PyTorch alone takes more than 100 MB
 
@@ -139,7 +136,7 @@ def test_a_worker_answers_or_says_why_it_cannot(tmp_path):
 
 @pytest.mark.whole
 @pytest.mark.usefixtures("torch")
-def test_without_a_compiler_a_compiled_program_fails_alone(tmp_path, capfd):
+def test_without_a_compiler_only_the_compiled_program_fails(tmp_path, capfd):
     from benchmarks.gpu_throughput import Plan, run
 
     with pytest.MonkeyPatch.context() as patched:

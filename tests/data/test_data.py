@@ -9,14 +9,18 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from cnn3.data.dataset import DataError
-from cnn3.data.loading import load, split_indices
+from cnn3.data.loading import load
+from cnn3.data.splits import split_indices
 from tests.helpers.report_split import split_by_the_report
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "cifar100"}, "no data set 'cifar100': choose one of cifar10, digits"),
+        (
+            {"name": "mnist"},
+            "no data set or file .mnist.: choose one of cifar10, cifar100, digits, or name",
+        ),
         ({"name": "digits", "limit": 0}, "limit 0 is out of range: digits has 1294 training images"),
         ({"name": "digits", "limit": 1295}, "limit 1295 is out of range"),
         ({"name": "digits", "seed": -1}, "seed -1 cannot .* from 0 to 4294967295"),

@@ -146,3 +146,20 @@ def test_damage_is_an_error_or_another_picture_but_never_a_crash(kind, tmp_path,
         path.write_bytes(content)
         with suppress(ImageError):
             assert read_image(path).shape == (32, 32, 3)
+
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 40\n%%EndComments\n0 0 40 40 rectfill\nshowpage\n%%EOF\n"
+
+
+def test_only_formats_of_pixels_are_read(tmp_path, monkeypatch):
+    """PostScript is a program, for which Pillow would start Ghostscript."""
+    monkeypatch.setattr("subprocess.check_call", lambda *_, **__: pytest.fail("a program was started"))
+    (tmp_path / "a.png").write_bytes(POSTSCRIPT)
+    with Image.open(tmp_path / "a.png") as opened:  # Pillow takes it
+        assert opened.format == "EPS"
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 40)).save(buffer, "ICO")
+    (tmp_path / "b.png").write_bytes(buffer.getvalue())
+    for name in ("a.png", "b.png"):
+        with pytest.raises(ImageError, match=rf"{name} is not an image of a format that can be read \(PNG, JPEG,"):
+            read_image(tmp_path / name)

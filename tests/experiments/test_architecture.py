@@ -15,7 +15,7 @@ from experiments.support.options import Options
 from experiments.support.stated_claims import STATEMENTS
 from experiments.support.tables import Row
 from tests.helpers import fabricated
-from tests.helpers.drawn import legend, written
+from tests.helpers.drawn import figure_subtitle, legend
 
 CIFAR10 = Options()
 FIGURES = {f"comparison_{key}.png" for key in GROUPS} | {"accuracy_flops.png", "accuracy_parameters.png"}
@@ -34,7 +34,7 @@ def row(name: str, *best: float | None) -> Row:
     return Row(name, runs, reported.IMPROVEMENTS.get(name), COST)
 
 
-def test_the_networks_are_the_choices_of_section_2_and_all_combinations():
+def test_the_networks_are_the_choices_of_section_2_and_every_combination():
     assert {model.channels for model in MODELS.values() if not model.dense} == {
         (256, 128, 64),
         (64, 128, 256),
@@ -45,14 +45,14 @@ def test_the_networks_are_the_choices_of_section_2_and_all_combinations():
     improved = [MODELS[BASELINE], *GROUPS["improvements"].alternatives.values()]
     assert len({(model.batch_norm, model.dropout, model.dense) for model in improved}) == 8
     for model in improved:
-        like = VARIANTS["dense" if model.dense else "baseline"]
-        assert (model.channels, model.hidden, model.pool) == (like.channels, like.hidden, "max")
+        variant = VARIANTS["dense" if model.dense else "baseline"]
+        assert (model.channels, model.hidden, model.pool) == (variant.channels, variant.hidden, "max")
         assert model.dropout in (0, 0.2)
     assert MODELS[BASELINE] == ModelConfig()
     assert len(set(MODELS.values())) == len(MODELS) == 13
 
 
-def test_each_choice_changes_one_thing_of_the_baseline():
+def test_each_choice_changes_one_field_of_the_baseline():
     fields = {"channels": {"channels"}, "layers": {"hidden"}, "pooling": {"pool"}}
     for key, changed in fields.items():
         for model in GROUPS[key].alternatives.values():
@@ -69,24 +69,24 @@ def test_runs_are_the_default_run_shared_with_the_improvements(folder):
     }
 
 
-def test_files_are_all_there_and_agree(folder):
+def test_all_files_are_written_and_agree(folder):
     assert {path.name for path in folder.iterdir()} == FIGURES | {"summary.json", "table.md", "cache"}
     cells = fabricated.cells(folder)
-    for of in json.loads((folder / "summary.json").read_text())["rows"]:
-        lines = [line for line in cells if line[0].split(" (")[0] == display_name(of["name"]) and len(line) == 8]
-        assert len(lines) == (len(GROUPS) if of["name"] == BASELINE else 1)
+    for entry in json.loads((folder / "summary.json").read_text())["rows"]:
+        lines = [line for line in cells if line[0].split(" (")[0] == display_name(entry["name"]) and len(line) == 8]
+        assert len(lines) == (len(GROUPS) if entry["name"] == BASELINE else 1)
         for line in lines:
-            assert line[1] == f"{of['parameters']:,}"
-            assert line[2] == f"{of['training_flops_per_image'] / 1e9:.3f}"
+            assert line[1] == f"{entry['parameters']:,}"
+            assert line[2] == f"{entry['training_flops_per_image'] / 1e9:.3f}"
             assert line[3:5] == [f"{fabricated.IMAGES_PER_SECOND:.0f}", f"{fabricated.SECONDS:.1f}"]
-            assert line[5:7] == [f"{of['mean'][split]['accuracy']:.4f}" for split in ("validation", "test")]
-            assert line[7] == f"{of['mean']['test']['loss']:.4f}"
+            assert line[5:7] == [f"{entry['mean'][split]['accuracy']:.4f}" for split in ("validation", "test")]
+            assert line[7] == f"{entry['mean']['test']['loss']:.4f}"
     text = (folder / "table.md").read_text()
     assert "original study" not in text
     assert all(f"({name})" in text for name in FIGURES)
 
 
-def test_the_baseline_stands_first_and_the_original_accuracy_beside():
+def test_the_baseline_is_first_and_compared_with_the_original_accuracy():
     rows = [row(BASELINE, 0.8, 0.82), row("batch_norm", 0.84), row("batch_norm + dense", None)]
     table = group_table(GROUPS["improvements"], rows)
     lines = [dict(zip(table.header, line, strict=True)) for line in table.rows]
@@ -101,13 +101,13 @@ def test_the_baseline_stands_first_and_the_original_accuracy_beside():
 
 
 def test_the_time_of_an_epoch_is_the_median():
-    (of,) = row(BASELINE, 0.5).runs
+    (run,) = row(BASELINE, 0.5).runs
     seconds = [{"seconds": value} for value in (9.0, 1.0, 2.0)]
-    assert epoch_seconds(of._replace(history=seconds)) == 2.0
-    assert epoch_seconds(of._replace(history=[])) is None
+    assert epoch_seconds(run._replace(history=seconds)) == 2.0
+    assert epoch_seconds(run._replace(history=[])) is None
 
 
-def test_accuracy_stands_against_cost():
+def test_accuracy_is_plotted_against_cost():
     groups = {key: [row(BASELINE, 0.8, 0.9)] for key in GROUPS}
     groups["improvements"] += [row("batch_norm", 0.7), row("dense", None)]
     figures = make_figures(CIFAR10, groups)
@@ -116,13 +116,13 @@ def test_accuracy_stands_against_cost():
         (axes,) = figures[name].axes
         assert sorted(text.get_text() for text in axes.texts) == ["Baseline", "Batch norm"]
         assert legend(figures[name]) == ["Baseline", "Improvements and their combinations"]
-        assert "45,000 images of CIFAR-10" in written(figures[name])
+        assert "45,000 images of CIFAR-10" in figure_subtitle(figures[name])
         points = {line.get_label(): (*line.get_xdata(), *line.get_ydata()) for line in axes.lines}  # type: ignore[misc]
         assert points["Baseline"] == pytest.approx((x, 0.84))
         assert points["Batch norm"] == pytest.approx((x, 0.69))
 
 
-def test_cifar10_stands_beside_what_the_original_study_says(monkeypatch, tmp_path):
+def test_cifar10_is_compared_with_the_statements_of_the_original_study(monkeypatch, tmp_path):
     runs = {name: row(name, 0.8).runs for name in MODELS}
     monkeypatch.setattr("experiments.architecture.run_all", lambda *_: runs)
     monkeypatch.setattr("experiments.architecture.cost", lambda *_: COST)

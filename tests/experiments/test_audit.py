@@ -1,4 +1,4 @@
-"""The audit of the report's defects: what is run, and the arithmetic of differences."""
+"""The audit of the original program's defects: what is run, and the arithmetic of differences."""
 
 import json
 
@@ -10,22 +10,22 @@ from experiments.support.options import Options
 from tests.helpers import fabricated
 
 
-def test_every_defect_of_numbers_is_tried_alone_and_all_together():
-    """Of the five, latents in training mode touch no loss or accuracy."""
-    alone = [protocol for name, protocol in DEFECTS.items() if name not in (NONE, ALL)]
-    flags = [tuple(vars(protocol).values()) for protocol in alone]
+def test_every_defect_is_tried_alone_and_all_together():
+    """Four of five: latents in training mode affect no loss or accuracy."""
+    single = [protocol for name, protocol in DEFECTS.items() if name not in (NONE, ALL)]
+    flags = [tuple(vars(protocol).values()) for protocol in single]
     assert sorted(flags, reverse=True) == [tuple(i == j for j in range(5)) for i in range(4)]
     assert (DEFECTS[NONE], DEFECTS[ALL]) == (PROTOCOLS["corrected"], PROTOCOLS["published"])
 
 
 def test_differences_pair_the_seeds():
     tuned = Options(dataset="digits").tuned
-    without = [fabricated.run(tuned(), [0.5, best]) for best in (0.6, 0.8)]
+    reference = [fabricated.run(tuned(), [0.5, best]) for best in (0.6, 0.8)]
     defect = [fabricated.run(tuned(protocol=Protocol(True)), [0.5, best]) for best in (0.7, 0.75)]
-    assert differences(defect, without, "validation", "accuracy") == pytest.approx([10, -5])  # points
-    assert differences(defect, without, "test", "loss") == pytest.approx([-0.1, 0.05])
+    assert differences(defect, reference, "validation", "accuracy") == pytest.approx([10, -5])  # points
+    assert differences(defect, reference, "test", "loss") == pytest.approx([-0.1, 0.05])
     diverged = fabricated.run(tuned(), [])
-    assert differences([diverged, defect[1]], without, "test", "loss") == [None, pytest.approx(0.05)]
+    assert differences([diverged, defect[1]], reference, "test", "loss") == [None, pytest.approx(0.05)]
 
 
 def test_the_table_holds_the_differences_of_the_summary(tmp_path):
@@ -35,8 +35,8 @@ def test_the_table_holds_the_differences_of_the_summary(tmp_path):
     table = {line[0]: line for line in fabricated.cells(folder)[2:7]}
     assert set(table) == set(DEFECTS) - {NONE}
     for name, line in table.items():
-        moved = [100 * (a - b) for a, b in zip(test[name], test[NONE], strict=True)]
-        assert float(line[3].split(" ")[0]) == pytest.approx(sum(moved) / 2, abs=0.006)
+        changes = [100 * (a - b) for a, b in zip(test[name], test[NONE], strict=True)]
+        assert float(line[3].split(" ")[0]) == pytest.approx(sum(changes) / 2, abs=0.006)
     assert {path.name for path in folder.glob("*.png")} == {"differences.png"}
 
 

@@ -1,4 +1,4 @@
-"""Whatever a configuration or a command line holds, it is run or refused in one line that names the field."""
+"""Any configuration or command line is either run, or refused in one line that names the field."""
 
 import dataclasses
 import json
@@ -21,9 +21,9 @@ from cnn3.training.state import init_state, make_train_spec
 from cnn3.training.step import train_step
 from experiments.support.options import Options, command
 
-whole = st.integers() | st.sampled_from([2**31, 2**63, 10**400])
+integers = st.integers() | st.sampled_from([2**31, 2**63, 10**400])
 anything: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | whole | st.floats() | st.text() | st.sampled_from(["adam", "max", "digits", "fp32"]),
+    st.none() | st.booleans() | integers | st.floats() | st.text() | st.sampled_from(["adam", "max", "digits", "fp32"]),
     lambda inner: st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple),
     max_leaves=4,
 )
@@ -34,7 +34,7 @@ def fields(kind: Any) -> dict[str, st.SearchStrategy[Any]]:
 
 
 def refusal(work: Callable[[], object], kind: type[Exception]) -> str | None:
-    """Return what is said against some work, None if it was done."""
+    """Return the message of the error that `work` raises, None if it raises none."""
     try:
         work()
     except kind as error:
@@ -50,10 +50,10 @@ def test_a_value_is_accepted_or_refused_by_the_name_of_its_field(kind, data):
     try:
         accepted = kind(**{name: value})
     except ConfigError as error:
-        said = str(error)
-        assert said.startswith("optimizer" if (kind, name) == (OptimizerConfig, "name") else name), said
-        assert "\n" not in said
-        assert len(said) < 500
+        message = str(error)
+        assert message.startswith("optimizer" if (kind, name) == (OptimizerConfig, "name") else name), message
+        assert "\n" not in message
+        assert len(message) < 500
     else:
         config = {ModelConfig: "model", OptimizerConfig: "optimizer", Protocol: "protocol"}.get(kind)
         run = RunConfig(**{config: accepted}) if config else accepted
@@ -63,35 +63,34 @@ def test_a_value_is_accepted_or_refused_by_the_name_of_its_field(kind, data):
 @given(st.dictionaries(st.sampled_from([field.name for field in dataclasses.fields(RunConfig)]), anything))
 def test_json_of_wrong_types_is_refused(changes):
     text = json.dumps(dataclasses.asdict(RunConfig()) | changes)
-    said = refusal(lambda: RunConfig.from_json(text), ConfigError)
-    assert said is None or "\n" not in said
+    message = refusal(lambda: RunConfig.from_json(text), ConfigError)
+    assert message is None or "\n" not in message
 
 
-steps, parts = st.floats(FLOAT32_MIN, FLOAT32_MAX), st.floats(0, 1, exclude_max=True)
+rates, fractions = st.floats(FLOAT32_MIN, FLOAT32_MAX), st.floats(0, 1, exclude_max=True)
 decays = st.floats(0, FLOAT32_MAX)
-without_momentum = st.sampled_from(["sgd", "rmsprop", "adam", "adamw"])
 accepted_runs = st.builds(
     RunConfig,
     model=st.builds(
         ModelConfig,
         batch_norm=st.booleans(),
-        dropout=parts,
+        dropout=fractions,
         dense=st.booleans(),
         channels=st.tuples(*[st.integers(1, 5)] * 3),
         hidden=st.lists(st.integers(1, 7), max_size=2).map(lambda widths: (*widths, 128)),
         pool=st.sampled_from(["max", "average"]),
     ),
     optimizer=st.builds(
-        OptimizerConfig, st.sampled_from(["sgd", "rmsprop", "adam", "adamw"]), steps, st.just(0), decays
+        OptimizerConfig, st.sampled_from(["sgd", "rmsprop", "adam", "adamw"]), rates, st.just(0), decays
     )
-    | st.builds(OptimizerConfig, st.just("momentum"), steps, parts, decays),
+    | st.builds(OptimizerConfig, st.just("momentum"), rates, fractions, decays),
     protocol=st.builds(Protocol, *[st.booleans()] * 5),
     batch_size=st.integers(2, 9),
     seed=st.integers(0, 2**31 - 1),
 )
 
 
-def trains_a_step(config: RunConfig) -> None:
+def train_a_step(config: RunConfig) -> None:
     spec, hyper = make_train_spec(config, xla_block), jax.tree.map(np.float32, hyperparameters(config))
     train = load("digits", limit=9).train
     state = init_state(spec, jnp.int32(config.seed))
@@ -113,20 +112,20 @@ EXTREMES = [
 
 
 @pytest.mark.parametrize("config", EXTREMES, ids=["large", "small"])
-def test_the_extremes_that_are_accepted_train_a_step(config, quick_to_compile):
-    trains_a_step(config)
+def test_accepted_extremes_train_a_step(config, quick_to_compile):
+    train_a_step(config)
 
 
 @pytest.mark.faults
 @pytest.mark.usefixtures("quick_to_compile")
 @settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(accepted_runs)
-def test_whatever_is_accepted_trains_a_step(config):
-    trains_a_step(config)
+def test_any_accepted_configuration_trains_a_step(config):
+    train_a_step(config)
 
 
 OPTIONS = ("dataset", "data-dir", "output", "epochs", "seeds", "protocol", "precision", "limit", "jobs")
-words = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])) | st.sampled_from(
+values = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])) | st.sampled_from(
     [
         "",
         "-1",
@@ -145,31 +144,31 @@ words = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 
 
 @settings(max_examples=60)
-@given(st.lists(st.tuples(st.sampled_from(OPTIONS), words), min_size=1, max_size=3))
-def test_a_command_line_is_understood_or_refused_in_a_line(given_options):
-    args = [part for name, word in given_options for part in (f"--{name}", word)]
-    done = []
+@given(st.lists(st.tuples(st.sampled_from(OPTIONS), values), min_size=1, max_size=3))
+def test_a_command_line_is_understood_or_refused_in_one_line(options_and_values):
+    args = [arg for name, value in options_and_values for arg in (f"--{name}", value)]
+    accepted = []
 
     def work(options: Options) -> list:
         options.config()
         options.tuned()
         options.describe()
-        done.append(options)
+        accepted.append(options)
         return []
 
-    with patch("sys.stderr") as stderr, patch("experiments.support.options.cache_compilations"):
+    with patch("sys.stderr") as stderr, patch("cnn3.runs.compilation.cache_compilations"):
         status = command(Options, work, "trial", "", args)
-    said = "".join(call.args[0] for call in stderr.write.call_args_list)
-    if done:
-        assert (status, said) == (0, "")
+    message = "".join(call.args[0] for call in stderr.write.call_args_list)
+    if accepted:
+        assert (status, message) == (0, "")
     else:
         assert status == 2
-        assert said.startswith("error: ")
-        assert said.count("\n") == 1
-        assert said.endswith("\n")
+        assert message.startswith("error: ")
+        assert message.count("\n") == 1
+        assert message.endswith("\n")
 
 
 @given(st.text(), st.integers(), st.none() | st.integers())
-def test_a_data_set_that_is_not_there_is_refused(name, seed, limit):
-    said = refusal(lambda: load(name, seed=seed, limit=limit), DataError)
-    assert name == "digits" if said is None else "\n" not in said
+def test_an_unknown_data_set_is_refused(name, seed, limit):
+    message = refusal(lambda: load(name, seed=seed, limit=limit), DataError)
+    assert name == "digits" if message is None else "\n" not in message

@@ -17,26 +17,26 @@ from tests.helpers.processes import ROOT, python
 
 @pytest.mark.parametrize("kind", [ConfigError, DataError, OutputError, WeightsError, UsageError])
 def test_an_error_is_one_line_and_status_2(kind, capsys):
-    def fail(given: Options) -> list[Path]:
-        raise kind(f"{given.epochs} of\n  these")
+    def fail(options: Options) -> list[Path]:
+        raise kind(f"{options.epochs} of\n  these")
 
     assert command(Options, fail, "trial", "", ["--epochs", "7"]) == 2
-    said = capsys.readouterr()
-    assert said.err == "error: 7 of these\n"
-    assert said.out == ""
+    printed = capsys.readouterr()
+    assert printed.err == "error: 7 of these\n"
+    assert printed.out == ""
 
 
-def test_a_defect_of_the_program_is_not_hidden():
-    def fail(given: Options) -> list[Path]:
-        raise KeyError(given)
+def test_an_unexpected_error_is_not_hidden():
+    def fail(options: Options) -> list[Path]:
+        raise KeyError(options)
 
     with pytest.raises(KeyError):
         command(Options, fail, "trial", "", [])
 
 
-def test_paths_are_printed_and_signals_are_left_as_they_were(capsys):
+def test_paths_are_printed_and_signal_handlers_restored(capsys):
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    assert command(Options, lambda given: [given.output / "a", Path("b")], "trial", "", ["--output", "c"]) == 0
+    assert command(Options, lambda options: [options.output / "a", Path("b")], "trial", "", ["--output", "c"]) == 0
     assert capsys.readouterr().out == "wrote c/a\nwrote b\n"
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
     assert signal.set_wakeup_fd(-1) == -1
@@ -45,29 +45,30 @@ def test_paths_are_printed_and_signals_are_left_as_they_were(capsys):
 def test_a_command_in_a_thread_leaves_signals_alone(capsys):
     with ThreadPoolExecutor(1) as thread:
         assert (
-            thread.submit(command, Options, lambda given: [given.output], "trial", "", ["--output", "c"]).result() == 0
+            thread.submit(command, Options, lambda options: [options.output], "trial", "", ["--output", "c"]).result()
+            == 0
         )
     assert capsys.readouterr().out == "wrote c\n"
 
 
-def test_a_message_goes_without_the_name_of_its_logger():
+def test_a_warning_is_printed_without_the_name_of_its_logger():
     script = (
         "import logging\n"
         "from experiments.support.options import Options, command\n"
-        "command(Options, lambda given: logging.getLogger('cnn3.runs.fit').warning('damaged') or [], 'trial', '', [])\n"
+        "command(Options, lambda _: logging.getLogger('cnn3.runs.fit').warning('damaged') or [], 'trial', '', [])\n"
     )
-    done = python("-c", script)
-    assert (done.returncode, done.stderr) == (0, "damaged\n")
+    process = python("-c", script)
+    assert (process.returncode, process.stderr) == (0, "damaged\n")
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_process_at_once_though_the_main_thread_is_busy(number, status):
-    # a compiled epoch keeps the interpreter from running signal handlers, as a sleep that is taken up again does
+def test_a_signal_ends_the_process_even_if_the_main_thread_is_busy(number, status):
+    # A compiled epoch keeps the interpreter from running signal handlers, as a resumed sleep does.
     script = (
         "import signal, time\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored, where tests run in the background
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # it is ignored where tests run in the background
         "from experiments.support.options import Options, command\n"
-        "command(Options, lambda given: print('busy', flush=True) or time.sleep(600), 'trial', '', [])\n"
+        "command(Options, lambda _: print('busy', flush=True) or time.sleep(600), 'trial', '', [])\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -76,6 +77,6 @@ def test_a_signal_ends_the_process_at_once_though_the_main_thread_is_busy(number
         assert process.stdout is not None
         assert process.stdout.readline() == "busy\n"
         os.kill(process.pid, number)
-        _, said = process.communicate()
+        _, stderr = process.communicate()
     assert process.returncode == status
-    assert said.strip() == "interrupted; run the same command to resume"
+    assert stderr.strip() == "interrupted; run the same command to resume"

@@ -1,4 +1,4 @@
-"""What all experiments' figures share: names, and what was trained, on what and how long; and the picture of all."""
+"""What all figures of experiments share: names and subtitles; and the overview figure."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from experiments.support.overview_figure import comparison_figure, measured_figu
 from experiments.support.tables import Row
 from experiments.support.verdicts import Verdict, complete, judge_experiment
 from tests.helpers import fabricated
-from tests.helpers.drawn import legend, written
+from tests.helpers.drawn import figure_subtitle, legend
 
 CIFAR10 = Options()
 
@@ -37,11 +37,11 @@ CIFAR10 = Options()
         ),
     ],
 )
-def test_a_subtitle_says_on_what_was_trained_how_long_and_with_which_seeds(options, expected):
+def test_a_subtitle_gives_images_epochs_and_seeds(options, expected):
     assert subtitle(options) == expected
 
 
-def test_the_training_images_are_those_of_the_data():
+def test_the_number_of_training_images_is_that_of_the_data_set():
     assert TRAINING_IMAGES["digits"] == len(load("digits").train.labels)
     assert f"{TRAINING_IMAGES['cifar10'] // 1000}k" in reported.REPORTED_SETTINGS["split"].printed
 
@@ -54,7 +54,7 @@ def test_names_are_those_that_papers_use():
     assert (display_title("cifar10"), display_title("train"), display_title("")) == ("CIFAR-10", "Training", "")
 
 
-def test_no_row_keeps_an_identifier_for_a_name():
+def test_no_display_name_is_an_identifier():
     for name in (
         *architecture.MODELS,
         *OPTIMIZERS,
@@ -67,11 +67,11 @@ def test_no_row_keeps_an_identifier_for_a_name():
 @pytest.mark.parametrize(
     ("protocol", "train", "validation"), [("corrected", 0.77595, 0.8206), ("published", 0.775, 0.8014)]
 )
-def test_numbers_beside_curves_are_the_original_studys(protocol, train, validation):
-    """Figure 3 has 0.7750 of 45,056 and 0.8014 of 5,120; a run of the published protocol divides likewise."""
+def test_original_numbers_next_to_curves_follow_the_protocol(protocol, train, validation):
+    """Figure 3 has 0.7750 of 45,056 and 0.8014 of 5,120; the published protocol divides in the same way."""
     run = fabricated.run(Options(protocol=protocol).config(), [0.8])
     numbers = original_numbers_of_row(Row("baseline", [run], reported.IMPROVEMENTS["baseline"]))
-    assert {at: number.value for at, number in numbers.items()} == {
+    assert {key: number.value for key, number in numbers.items()} == {
         ("train", "accuracy"): pytest.approx(train, abs=6e-5),
         ("train", "loss"): 0.64,
         ("validation", "accuracy"): validation,
@@ -80,8 +80,8 @@ def test_numbers_beside_curves_are_the_original_studys(protocol, train, validati
     assert original_numbers_of_row(Row("baseline", [run], None)) == {}
 
 
-def rows_of_runs(*accuracies: float) -> dict[str, list[Row]]:
-    """Return rows by experiment; all have the same runs, one of each best validation accuracy; test is 0.01 lower."""
+def rows_with_accuracies(*accuracies: float) -> dict[str, list[Row]]:
+    """Return rows by experiment, all with the same runs: one with each best validation accuracy; test is 0.01 lower."""
     runs = [fabricated.run(CIFAR10.config(seed=3136 + i), [0.1, accuracy]) for i, accuracy in enumerate(accuracies)]
     names = {
         improvements.NAME: list(VARIANTS),
@@ -97,31 +97,31 @@ def verdicts(rows: dict[str, list[Row]]) -> list[Verdict]:
     )
 
 
-def test_the_overview_figure_has_every_accuracy_that_the_study_compares():
-    """Differences are from what the printed numbers mean: test accuracy by 10,048 images, validation's by 5,056."""
-    rows = rows_of_runs(0.8216)
+def test_the_overview_figure_has_all_accuracies_that_the_study_compares():
+    """Differences are from the comparable numbers: printed test accuracies divide by 10,048, validation by 5,056."""
+    rows = rows_with_accuracies(0.8216)
     figure = comparison_figure(CIFAR10, CIFAR10, rows, verdicts(rows))
     tests, settings = figure.axes
     assert [label.get_text() for label in tests.get_yticklabels()] == [*map(display_title, VARIANTS), "Tuned model"]
     assert settings.get_yticklabels()[6].get_text() == "0.0001, 64"
     assert len(settings.get_yticklabels()) == 9
     differences = [text.get_text() for text in tests.texts]
-    assert differences == ["-0.6", "-1.9", "-0.5", "+5.3", "-2.6"]  # 0.8116 less figures 3, 6, 9, 12 and section 5
-    assert [text.get_text() for text in settings.texts][6] == "-2.2"  # 0.8216 less 0.8440
-    assert written(figure) == f"{subtitle(CIFAR10)} {COMPARABLE}"
+    assert differences == ["-0.6", "-1.9", "-0.5", "+5.3", "-2.6"]  # 0.8116 minus figures 3, 6, 9, 12 and section 5
+    assert [text.get_text() for text in settings.texts][6] == "-2.2"  # 0.8216 minus 0.8440
+    assert figure_subtitle(figure) == f"{subtitle(CIFAR10)} {COMPARABLE}"
     assert "original study (one seed: no interval)" in legend(figure)
 
 
 def test_the_overview_figure_names_the_setup_of_each_panel_if_they_differ():
     short = Options(epochs=3, limit=15_000)
-    rows = rows_of_runs(0.8, 0.82, 0.84)
+    rows = rows_with_accuracies(0.8, 0.82, 0.84)
     figure = comparison_figure(CIFAR10, short, rows, verdicts(rows))
-    assert written(figure) == f"Above: {subtitle(CIFAR10)} Below: {subtitle(short)} {COMPARABLE}"
+    assert figure_subtitle(figure) == f"Above: {subtitle(CIFAR10)} Below: {subtitle(short)} {COMPARABLE}"
     assert "original study, within the interval" in legend(figure)
 
 
 def test_the_overview_figure_of_another_data_set_compares_nothing():
-    rows = [row for members in rows_of_runs(0.8).values() for row in members]
+    rows = [row for members in rows_with_accuracies(0.8).values() for row in members]
     figure = measured_figure(Options(dataset="digits"), rows)
     assert legend(figure) == ["here"]
     assert figure.get_suptitle() == "Test accuracy on Digits"

@@ -1,4 +1,4 @@
-"""What stands above sections and under pictures."""
+"""Headings of sections and captions of pictures."""
 
 import pytest
 
@@ -18,21 +18,21 @@ from experiments.support.reported import FIGURES
     ],
 )
 def test_captions_name_the_counterparts(experiment, file, figures):
-    assert caption(experiment, file, "Words", "cifar10") == f"Words ({figures} of the original study)"
-    assert caption(experiment, file, "Words", "digits") == "Words"  # which the original study does not have
+    assert caption(experiment, file, "Text", "cifar10") == f"Text ({figures} of the original study)"
+    assert caption(experiment, file, "Text", "digits") == "Text"  # not a data set of the original study
 
 
-def test_what_has_no_counterpart_has_its_words_alone():
-    assert caption("tuned", "confusion.png", "Words", "cifar10") == "Words"
+def test_a_caption_without_counterpart_stays_as_it_is():
+    assert caption("tuned", "confusion.png", "Text", "cifar10") == "Text"
 
 
-def test_sections_name_their_place():
+def test_section_titles_name_the_original_section():
     assert section_title("latent", "The latent space", "digits") == "The latent space"
     assert (
         section_title("latent", "The latent space", "cifar10") == "The latent space (section 7 of the original study)"
     )
 
 
-def test_every_experiment_but_two_of_our_own_has_a_place():
+def test_all_but_two_experiments_have_a_place_in_the_study():
     assert {experiment.name for experiment in EXPERIMENTS} - set(SECTIONS) == {"audit", "differences"}
-    assert {by for _, by, _ in FIGURES.values()} <= set(SECTIONS)
+    assert {experiment for _, experiment, _ in FIGURES.values()} <= set(SECTIONS)

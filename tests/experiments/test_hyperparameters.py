@@ -23,14 +23,14 @@ from experiments.support.reported import setting_name
 from experiments.support.runner import run_all
 from tests.helpers import fabricated
 from tests.helpers.compilations import count_compilations
-from tests.helpers.drawn import legend, lines, written
+from tests.helpers.drawn import figure_subtitle, legend, lines
 
 CIFAR10, DIGITS = Options(), Options(dataset="digits", epochs=1, limit=256)
 TUNED = (0.0001, 64)
 
 
 def grid(accuracies: dict, options: Options = CIFAR10) -> dict:
-    """Return fabricated runs: lists of best accuracies, one a seed, by setting, 0.5 where none is given."""
+    """Return fabricated runs by setting, with these best accuracies, one for each seed; 0.5 by default."""
     return {
         setting: [
             fabricated.run(config(options, setting), [0.1, accuracy] if accuracy else [])
@@ -40,16 +40,16 @@ def grid(accuracies: dict, options: Options = CIFAR10) -> dict:
     }
 
 
-def test_the_grid_is_figure_15s_with_runs_shared_with_other_experiments():
+def test_the_grid_is_that_of_figure_15_and_shares_runs_with_other_experiments():
     configs = {setting: config(CIFAR10, setting) for setting in GRID}
     assert len(set(configs.values())) == 9
-    for (rate, size), of in configs.items():
-        assert of.model == VARIANTS["batch_norm"]
-        assert of.optimizer == OptimizerConfig("adam", rate, weight_decay=3e-4)
-        assert of.batch_size == size
+    for (rate, size), cell in configs.items():
+        assert cell.model == VARIANTS["batch_norm"]
+        assert cell.optimizer == OptimizerConfig("adam", rate, weight_decay=3e-4)
+        assert cell.batch_size == size
     assert configs[TUNED] == CIFAR10.tuned()
     assert configs[0.001, 128] == CIFAR10.config(model=VARIANTS["batch_norm"])
-    assert all(of.snapshots == (20,) for setting, of in configs.items() if setting != TUNED)
+    assert all(cell.snapshots == (20,) for setting, cell in configs.items() if setting != TUNED)
 
 
 def test_the_highest_mean_validation_accuracy_is_selected():
@@ -60,16 +60,16 @@ def test_the_highest_mean_validation_accuracy_is_selected():
     assert select(grid({setting: [None] for setting in GRID})) is None
 
 
-def test_the_test_set_has_no_part_in_the_choice():
+def test_the_test_set_plays_no_part_in_the_selection():
     runs = grid({(0.001, 128): [0.7], (0.0001, 64): [0.6]})
     (run,) = runs[0.0001, 64]
     runs[0.0001, 64] = [run._replace(summary=run.summary._replace(test=Metrics(0.01, 0.99)))]
     assert select(runs) == (0.001, 128)
 
 
-def test_validation_accuracies_stand_beside_figure_15():
+def test_validation_accuracies_are_compared_with_figure_15():
     table = grid_table(CIFAR10, grid({(0.01, 64): [0.6], (0.0001, 256): [0.7, 0.9], (0.001, 128): [None]}))
-    assert table.header[1:4] == [f"batch size 64, {of}" for of in ("original study", "made comparable", "ours")]
+    assert table.header[1:4] == [f"batch size 64, {column}" for column in ("original study", "made comparable", "ours")]
     assert table.rows == [
         ["0.01", "0.6519", "0.6592", "0.6000", "0.6871", "0.7036", "0.5000", "0.7131", "0.7302", "0.5000"],
         ["0.001", "0.8160", "0.8252", "0.5000", "0.8142", "0.8338", "-", "0.8207", "0.8404", "0.5000"],
@@ -78,44 +78,44 @@ def test_validation_accuracies_stand_beside_figure_15():
     assert grid_table(DIGITS, grid({})).header == ["learning rate", *(f"batch size {size}" for size in (64, 128, 256))]
 
 
-def test_the_selected_setting_stands_beside_the_original_one():
-    theirs = [
+def test_the_selected_setting_is_compared_with_the_original_one():
+    original_lines = [
         ["original study", "0.0001", "64", "0.8346", "0.8339", "0.4666"],
         ["original study, made comparable", "0.0001", "64", "0.8440", "0.8379 to 0.8380", "-"],
     ]
-    same = grid({TUNED: [0.8]})
-    assert selected_table(CIFAR10, same, TUNED).rows == [
-        *theirs,
+    same_selection = grid({TUNED: [0.8]})
+    assert selected_table(CIFAR10, same_selection, TUNED).rows == [
+        *original_lines,
         ["selected here", "0.0001", "64", "0.8000", "0.7900", "0.2100"],
     ]
-    other = grid({(0.01, 256): [0.8]})
-    assert selected_table(CIFAR10, other, (0.01, 256)).rows == [
-        *theirs,
+    other_selection = grid({(0.01, 256): [0.8]})
+    assert selected_table(CIFAR10, other_selection, (0.01, 256)).rows == [
+        *original_lines,
         ["the original study's selection, trained here", "0.0001", "64", "0.5000", "0.4900", "0.5100"],
         ["selected here", "0.01", "256", "0.8000", "0.7900", "0.2100"],
     ]
-    assert len(selected_table(DIGITS, other, (0.01, 256)).rows) == 1
-    none = selected_table(DIGITS, grid({setting: [None] for setting in GRID}), None)
-    assert none.rows == [["selected here: none, all diverged", *["-"] * 5]]
+    assert len(selected_table(DIGITS, other_selection, (0.01, 256)).rows) == 1
+    no_selection = selected_table(DIGITS, grid({setting: [None] for setting in GRID}), None)
+    assert no_selection.rows == [["selected here: none, all diverged", *["-"] * 5]]
 
 
-def test_the_heat_map_is_the_grid_and_the_original_one():
+def test_the_heat_map_shows_our_grid_and_the_original_one():
     figures = make_figures(CIFAR10, grid({TUNED: [0.8], (0.01, 64): [None]}), TUNED)
     assert set(figures) == {"heatmap.png", "curves_selected.png"}
-    ours, theirs, difference, *_ = figures["heatmap.png"].axes
-    numbers = [[text.get_text() for text in axes.texts] for axes in (ours, theirs)]
+    ours, original, difference, *_ = figures["heatmap.png"].axes
+    numbers = [[text.get_text() for text in axes.texts] for axes in (ours, original)]
     assert numbers[0] == ["-", *["0.5000"] * 5, "0.8000", "0.5000", "0.5000"]
-    # Figure 15 has 0.6519 of 5,056, 0.6871 of 5,120 and so on: of 5,000 images that is
+    # Figure 15 prints 0.6519 of 5,056, 0.6871 of 5,120 and so on; these are the accuracies of 5,000 images.
     assert " ".join(numbers[1]) == "0.6592 0.7036 0.7302 0.8252 0.8338 0.8404 0.8440 0.8424 0.8370"
     points = ["-", *(100 * (0.5 - accuracy) for accuracy in (0.7036, 0.7302, 0.8252, 0.8338, 0.8404)), -4.40]
     shown = [text.get_text() for text in difference.texts][:7]
-    assert shown == ["-", *(f"{of:+.1f}" for of in points[1:])]  # type: ignore[str-format]
-    assert "45,000 images of CIFAR-10 for at most 150 epochs" in written(figures["heatmap.png"])
+    assert shown == ["-", *(f"{value:+.1f}" for value in points[1:])]  # type: ignore[str-format]
+    assert "45,000 images of CIFAR-10 for at most 150 epochs" in figure_subtitle(figures["heatmap.png"])
     assert len(make_figures(DIGITS, grid({}), TUNED)["heatmap.png"].axes) == 2  # one grid and the scale
     assert set(make_figures(DIGITS, grid({setting: [None] for setting in GRID}), None)) == {"heatmap.png"}
 
 
-def test_the_selected_settings_curves_stand_beside_the_original_studys_number_of_that_setting():
+def test_the_curves_of_the_selected_setting_show_its_original_number():
     for setting, number in ((TUNED, 0.8440), ((0.001, 256), 0.8404)):
         figure = make_figures(CIFAR10, grid({setting: [0.84]}), setting)["curves_selected.png"]
         rate, size = setting
@@ -130,7 +130,7 @@ def folder(tmp_path_factory) -> Path:
     return fabricated.experiment(main, tmp_path_factory.mktemp("results"), "--epochs", "20", "--seeds", "2")
 
 
-def test_files_are_all_there_and_agree(folder):
+def test_all_files_are_written_and_agree(folder):
     names = {"summary.json", "table.md", "heatmap.png", "curves_selected.png"}
     assert {path.name for path in folder.iterdir()} == names
     summary = json.loads((folder / "summary.json").read_text())
@@ -138,8 +138,8 @@ def test_files_are_all_there_and_agree(folder):
     assert {row["reported"] for row in summary["rows"]} == {None}
     means = {}
     for row, (rate, size) in zip(summary["rows"], GRID, strict=True):
-        given = RunConfig.from_json(json.dumps(row["config"]))
-        assert (given.optimizer.learning_rate, given.batch_size) == (rate, size)
+        cell = RunConfig.from_json(json.dumps(row["config"]))
+        assert (cell.optimizer.learning_rate, cell.batch_size) == (rate, size)
         means[rate, size] = sum(seed["validation"]["accuracy"] for seed in row["seeds"]) / 2
         assert row["mean"]["validation"]["accuracy"] == pytest.approx(means[rate, size], rel=1e-12)
     cells = fabricated.cells(folder)
@@ -154,7 +154,7 @@ def test_files_are_all_there_and_agree(folder):
     assert "2 seeds (3136 to 3137)" in text
 
 
-def test_notes_on_cifar10_say_what_the_original_numbers_are():
+def test_notes_on_cifar10_explain_the_original_numbers():
     assert "figure 15" in notes(CIFAR10)[-1]
     assert "protocol published" in notes(CIFAR10)[-2]
 
@@ -166,7 +166,7 @@ def test_a_limit_below_the_largest_batch_is_refused_before_training(tmp_path, ca
 
 def test_a_sweep_of_learning_rates_at_one_batch_size_compiles_the_epoch_once(tmp_path, quick_to_compile):
     options = replace(DIGITS, output=tmp_path, limit=256)
-    tiny = ModelConfig(batch_norm=True, channels=(2, 3, 2), hidden=(128,))  # of no other test
+    tiny = ModelConfig(batch_norm=True, channels=(2, 3, 2), hidden=(128,))  # used in no other test, so not yet compiled
     sweep = {
         setting_name(*setting): replace(config(options, setting), model=tiny) for setting in GRID if setting[1] == 128
     }
@@ -177,5 +177,5 @@ def test_a_sweep_of_learning_rates_at_one_batch_size_compiles_the_epoch_once(tmp
     with count_compilations() as compilations:
         runs = run_all(options, "trial", dict(others))
     assert compilations == []
-    losses = {of[0].history[0]["train"]["loss"] for of in runs.values()}
-    assert len(losses) == 2  # other learning rates did take effect
+    losses = {seeds[0].history[0]["train"]["loss"] for seeds in runs.values()}
+    assert len(losses) == 2  # the learning rates did take effect

@@ -1,6 +1,7 @@
 """The experiment on the improvement techniques, from its command line to its files."""
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,26 +21,27 @@ from experiments.support.reported import IMPROVEMENTS
 from experiments.support.runner import Run
 from experiments.support.tables import Row, results_table
 from tests.helpers import fabricated
-from tests.helpers.drawn import lines, written
+from tests.helpers.drawn import figure_subtitle, lines
 from tests.helpers.processes import python
 from tests.helpers.readme import commands
 
-# The README's command, but of few images and one epoch.
+# The README's command, with few images and one epoch.
 (README,) = [args for args in commands("experiments.improvements") if "digits" in args]
 DIGITS = [*README, "--limit", "128", "--epochs", "1"]
-FIGURES = {f"curves_{name}.png" for name in VARIANTS} | {"comparison.png"}  # of two epochs or more
+FIGURES = {f"curves_{name}.png" for name in VARIANTS} | {"comparison.png"}  # with two epochs or more
 
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory) -> Path:
     """Return the output folder of the command, run once."""
     folder = tmp_path_factory.mktemp("results")
-    done = python("-m", "experiments.improvements", *DIGITS, "--output", str(folder))
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert "Improvement techniques" in done.stdout
+    process = python("-m", "experiments.improvements", *DIGITS, "--output", str(folder))
+    assert process.returncode == 0, process.stderr
+    progress = re.compile(r"\w+, seed 3136: (compiling|epoch \d+/\d+)")
+    assert [line for line in process.stderr.splitlines() if not progress.match(line)] == []
+    assert "Improvement techniques" in process.stdout
     for name in ("summary.json", "table.md"):
-        assert f"wrote {folder / 'digits' / 'improvements' / name}\n" in done.stdout
+        assert f"wrote {folder / 'digits' / 'improvements' / name}\n" in process.stdout
     return folder
 
 
@@ -53,7 +55,7 @@ def variant_config(name: str) -> RunConfig:
 
 
 @pytest.mark.whole
-def test_files_are_all_there(output):
+def test_all_files_are_written(output):
     folder = output / "digits" / "improvements"
     assert {path.name for path in folder.iterdir()} == {"summary.json", "table.md"}  # one epoch has no curves
     runs = {path.name for path in (output / "digits" / "runs").iterdir()}
@@ -91,7 +93,7 @@ def test_summary_has_the_schema(summary):
 
 
 @pytest.mark.whole
-def test_summary_is_that_of_the_runs(output, summary):
+def test_the_summary_agrees_with_those_of_the_runs(output, summary):
     for row in summary["rows"]:
         folder = output / "digits" / "runs" / run_name(variant_config(row["name"]))
         (seed,) = row["seeds"]
@@ -102,7 +104,7 @@ def test_summary_is_that_of_the_runs(output, summary):
 
 
 @pytest.mark.whole
-def test_table_shows_the_numbers_of_the_summary(output, summary):
+def test_the_table_shows_the_numbers_of_the_summary(output, summary):
     text = (output / "digits" / "improvements" / "table.md").read_text()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     for row in summary["rows"]:
@@ -124,11 +126,11 @@ def test_the_same_command_again_trains_nothing_and_changes_nothing(output, monke
     before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
     assert main([*DIGITS, "--output", str(output)]) == 0
     assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
-    assert "4 of 4 runs are done" in capsys.readouterr().out
+    assert "4 of 4 runs are done" in capsys.readouterr().err
 
 
 @pytest.mark.whole
-def test_cifar10_stands_beside_the_original_numbers(output):
+def test_results_on_cifar10_are_compared_with_the_original_numbers(output):
     rows = []
     for name, reported in IMPROVEMENTS.items():
         folder = output / "digits" / "runs" / run_name(variant_config(name))
@@ -137,7 +139,7 @@ def test_cifar10_stands_beside_the_original_numbers(output):
         rows.append(Row(name, [run], reported))
     table = results_table(rows, "variant")
     names = ("original study", "made comparable", "ours", "difference")
-    assert table.header[2:] == [*(f"accuracy, {of}" for of in names), "loss, original study", "loss, ours"]
+    assert table.header[2:] == [*(f"accuracy, {name}" for name in names), "loss, original study", "loss, ours"]
     numbers = [[line[2], line[3], line[6]] for line in table.rows]
     assert numbers[:2] == [["0.7750", "0.7759 to 0.7760", "0.6400"], ["0.8014", "0.8206", "0.5361"]]  # figure 3
     assert numbers[-1] == ["0.7549", "0.7585 to 0.7586", "0.6981"]  # figure 12
@@ -154,7 +156,7 @@ def fabricated_rows(epochs: int) -> list[Row]:
     """Return rows of runs that were never trained."""
     accuracies = {name: [0.1 * (i + 1) / (j + 1) for i in range(epochs)] for j, name in enumerate(VARIANTS)}
     configs = {name: Options().config(model=model) for name, model in VARIANTS.items()}
-    return [Row(name, [fabricated.run(configs[name], of)], IMPROVEMENTS[name]) for name, of in accuracies.items()]
+    return [Row(name, [fabricated.run(configs[name], curve)], IMPROVEMENTS[name]) for name, curve in accuracies.items()]
 
 
 def test_pictures_are_written_from_the_second_epoch_on(tmp_path):
@@ -168,8 +170,8 @@ def test_pictures_are_written_from_the_second_epoch_on(tmp_path):
     assert make_figures(Options(), fabricated_rows(1)) == {}
 
 
-def test_the_original_studys_numbers_stand_in_the_figures():
-    """Of validation, figures 3, 6, 9 and 12; accuracies, printed as 0.8014 of 5,120 and so on, are of 5,000 images."""
+def test_figures_show_the_original_numbers():
+    """Validation numbers of figures 3, 6, 9 and 12; accuracies are converted, such as 0.8014 of 5,120 to 5,000."""
     figures = make_figures(Options(), fabricated_rows(5))
     printed = {"Baseline": (0.8206, 0.5361), "Batch norm": (0.8338, 0.4859), "Dropout": (0.8126, 0.5688)}
     printed["Dense block"] = (0.7616, 0.6944)
@@ -182,7 +184,7 @@ def test_the_original_studys_numbers_stand_in_the_figures():
         assert figure.get_suptitle().startswith(f"{name} on CIFAR-10")
         for axes, number in zip(figure.axes, printed[name], strict=True):
             assert lines(axes)["_original study validation"][1] == [number] * 2
-        assert COMPARABLE in written(figure)
+        assert COMPARABLE in figure_subtitle(figure)
     assert len({figures[f"curves_{row}.png"].axes[0].get_ylim() for row in VARIANTS}) == 1
 
 
@@ -198,8 +200,8 @@ def test_reported_numbers_in_json_are_the_original_ones():
 
 BAD = {
     "an unknown option": (["--epoch", "3"], "--epoch"),
-    "a word too many": (["extra"], "extra"),
-    "no number": (["--epochs", "abc"], "--epochs: 'abc' is not an integer"),
+    "an extra argument": (["extra"], "extra"),
+    "not a number": (["--epochs", "abc"], "--epochs: 'abc' is not an integer"),
     "no value": (["--epochs"], "--epochs"),
     "a fraction": (["--limit", "1.5"], "--limit: '1.5' is not an integer"),
     "an unknown data set": (["--dataset", "mnist"], "'mnist'"),
@@ -216,17 +218,17 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("given", "named"), BAD.values(), ids=BAD)
-def test_bad_input_is_one_line_before_any_training(given, named, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(("bad_args", "named"), BAD.values(), ids=BAD)
+def test_bad_input_is_a_one_line_error_before_any_training(bad_args, named, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(runner, "fit", None)
     file = tmp_path / "file"
     file.write_text("")
     output = tmp_path / "results"
-    args = ["--dataset", "digits", "--output", str(output), *given]
+    args = ["--dataset", "digits", "--output", str(output), *bad_args]
     assert main([str(file) if arg == "FILE" else arg for arg in args]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: ")
-    assert said.endswith("\n")
-    assert said.count("\n") == 1
-    assert named in said
+    stderr = capsys.readouterr().err
+    assert stderr.startswith("error: ")
+    assert stderr.endswith("\n")
+    assert stderr.count("\n") == 1
+    assert named in stderr
     assert [path for path in output.rglob("*") if path.is_file()] == []

@@ -1,4 +1,4 @@
-"""On which machines and by which versions runs were made, in words."""
+"""Sentences on the machines and versions of runs."""
 
 from experiments.support.machines import describe_devices, describe_machines
 
@@ -6,7 +6,7 @@ OLD = {"cnn3": "0.4.0", "jax": "0.11.2", "jaxlib": "0.11.2"}
 GPU = OLD | {"device": "NVIDIA H100 80GB HBM3", "platform": "gpu"}
 
 
-def test_runs_of_one_machine_are_told_once():
+def test_one_machine_is_named_once():
     assert describe_machines([GPU, GPU]) == (
         "2 runs. Device: NVIDIA H100 80GB HBM3. Versions: cnn3 0.4.0, jax 0.11.2, jaxlib 0.11.2."
     )
@@ -17,6 +17,6 @@ def test_different_machines_are_counted():
     assert describe_devices([{"platform": "cpu"}]) == "cpu"
 
 
-def test_what_was_not_recorded_is_said():
+def test_missing_records_are_mentioned():
     assert describe_machines([{}]) == "1 run. Device: not recorded. Versions: not recorded."
     assert describe_machines([{"jax": "0.10.1"}]) == "1 run. Device: not recorded. Versions: jax 0.10.1."

@@ -21,8 +21,8 @@ FIGURES = {
     *("comparison_epochs.png", "comparison_time.png"),
     *("curves_sgd.png", "curves_momentum.png", "curves_rmsprop.png"),  # figures 18 to 23
 }
-SLOW = [i / 200 for i in range(150)]  # never without a rise, 0.745 at last
-STOPPED = [0.55, 0.65, 0.8, *[0.75] * 10]  # out of patience
+SLOW = [i / 200 for i in range(150)]  # always rising, to 0.745
+STOPPED = [0.55, 0.65, 0.8, *[0.75] * 10]  # early stopping
 
 
 def run(name: str, accuracies: list[float], seed: int = 3136) -> Run:
@@ -41,14 +41,14 @@ def folder(tmp_path_factory) -> Path:
     return fabricated.experiment(main, tmp_path_factory.mktemp("results"), "--epochs", "30", "--seeds", "2")
 
 
-def test_an_accuracy_is_reached_in_the_first_epoch_that_is_as_high():
+def test_epochs_to_an_accuracy_are_counted_to_the_first_as_high():
     rising = run("sgd", [0.3, 0.5, 0.4, 0.61])
     assert [rising.epochs_to(accuracy) for accuracy in (0.3, 0.5, 0.6, 0.7)] == [1, 2, 4, None]
     assert run("sgd", []).epochs_to(0.1) is None
 
 
-def test_convergence_is_told_of_each_optimizer(runs):
-    rows = [Row(name, of, None) for name, of in runs.items()]
+def test_the_convergence_table_has_each_optimizer(runs):
+    rows = [Row(name, members, None) for name, members in runs.items()]
     table = convergence_table(rows)
     assert table.header[5:] == ["epochs to 0.5", "epochs to 0.6", "epochs to 0.7", "epochs to 0.8"]
     lines = {line[0]: line[1:] for line in table.rows}
@@ -56,14 +56,14 @@ def test_convergence_is_told_of_each_optimizer(runs):
     assert lines["SGD with momentum"] == ["no rise for 10 epochs", "13", "0.8000", "0.7900", "1", "2", "3", "3"]
 
 
-def test_convergence_of_several_seeds_has_means_and_says_how_many_reached():
+def test_convergence_of_several_seeds_has_means_and_counts():
     seeds = [run("adam", [0.5, 0.6, 0.7]), run("adam", [0.5, 0.5, 0.5, 0.61], 3137), run("adam", [], 3138)]
     (line,) = convergence_table([Row("adam", seeds, None)]).rows
     assert line[1] == "all epochs done (2 of 3); diverged at epoch 1, training step 2 (1 of 3)"
     assert line[5:] == ["1.0 ± 0.0 (2 of 3)", "3.0 ± 1.4 (2 of 3)", "3.0 (1 of 3)", "-"]
 
 
-def test_all_are_the_tuned_run_but_for_the_optimizer(folder):
+def test_rows_are_the_tuned_run_with_another_optimizer(folder):
     rows = json.loads((folder / "summary.json").read_text())["rows"]
     assert [row["name"] for row in rows] == list(OPTIMIZERS)
     options = Options(dataset="digits", epochs=30)
@@ -72,7 +72,7 @@ def test_all_are_the_tuned_run_but_for_the_optimizer(folder):
     assert configs["adam"] == options.tuned()
 
 
-def test_files_are_all_there_and_agree(folder):
+def test_all_files_are_written_and_agree(folder):
     assert {path.name for path in folder.iterdir()} == FIGURES | {"summary.json", "table.md"}
     rows = json.loads((folder / "summary.json").read_text())["rows"]
     cells = fabricated.cells(folder)
@@ -85,29 +85,29 @@ def test_files_are_all_there_and_agree(folder):
     assert all(f"({name})" in text for name in FIGURES)
 
 
-def test_the_original_studys_numbers_are_in_the_figures_on_its_own_data_alone(runs):
-    rows = [Row(name, of, reported.TUNED if name == "adam" else None) for name, of in runs.items()]
+def test_figures_show_original_numbers_on_cifar10_only(runs):
+    rows = [Row(name, members, reported.TUNED if name == "adam" else None) for name, members in runs.items()]
     figures = make_figures(CIFAR10, rows)
     axes = figures["comparison_epochs.png"].axes[0]
-    drawn_there = lines(axes)
-    assert drawn_there["_original study SGD"] == ([150], [0.63])  # section 6.1
-    assert drawn_there["_original study SGD with momentum"] == ([120], [0.8])  # section 6.2
-    assert drawn_there["_original study Adam"][1] == pytest.approx([0.8440] * 2, abs=5e-5)  # figure 15, 0.8346 of 5,056
+    drawn = lines(axes)
+    assert drawn["_original study SGD"] == ([150], [0.63])  # section 6.1
+    assert drawn["_original study SGD with momentum"] == ([120], [0.8])  # section 6.2
+    assert drawn["_original study Adam"][1] == pytest.approx([0.8440] * 2, abs=5e-5)  # figure 15, 0.8346 of 5,056
     for name in ("SGD", "SGD with momentum", "Adam"):
         assert colors(axes)[f"_original study {name}"] == colors(axes)[name]
     assert legend(figures["curves_sgd.png"])[-1] == "original study: about 0.63 at epoch 150"
-    others = make_figures(Options(dataset="digits"), [row._replace(reported=None) for row in rows])
-    assert not any("original study" in label for figure in others.values() for label in legend(figure))
+    on_digits = make_figures(Options(dataset="digits"), [row._replace(reported=None) for row in rows])
+    assert not any("original study" in label for figure in on_digits.values() for label in legend(figure))
 
 
-def test_curves_of_single_optimizers_have_the_same_axes_of_values(runs):
-    figures = make_figures(CIFAR10, [Row(name, of, None) for name, of in runs.items()])
-    alone = [figure for name, figure in figures.items() if name.startswith("curves")]
-    assert len(alone) == 3
-    assert len({tuple(axes.get_ylim() for axes in figure.axes) for figure in alone}) == 1
+def test_curves_of_single_optimizers_share_their_vertical_axes(runs):
+    figures = make_figures(CIFAR10, [Row(name, members, None) for name, members in runs.items()])
+    single = [figure for name, figure in figures.items() if name.startswith("curves")]
+    assert len(single) == 3
+    assert len({tuple(axes.get_ylim() for axes in figure.axes) for figure in single}) == 1
 
 
-def test_cifar10_stands_beside_what_the_original_study_says(monkeypatch, tmp_path, runs, capsys):
+def test_cifar10_is_compared_with_the_statements_of_the_original_study(monkeypatch, tmp_path, runs, capsys):
     monkeypatch.setattr("experiments.optimizers.run_all", lambda *_: runs)
     monkeypatch.setattr(
         "experiments.support.publish.describe_source", lambda *_: "Its images passed through JPEG once."
@@ -122,13 +122,13 @@ def test_cifar10_stands_beside_what_the_original_study_says(monkeypatch, tmp_pat
     assert ["", "test", "0.8339", "0.8379 to 0.8380", "0.8300", "-0.80", "0.4666", "0.1700"] in cells
     assert ["", "validation", "0.8346", "0.8440", "0.8400", "-0.40", "-", "0.1600"] in cells
     assert "section 5 and figure 15" in notes(CIFAR10)[-1]
-    said = " ".join(capsys.readouterr().out.split())
-    assert "protocol published" in said
-    assert "protocol corrected. Its images passed through JPEG once." in said
+    stdout = " ".join(capsys.readouterr().out.split())
+    assert "protocol published" in stdout
+    assert "protocol corrected. Its images passed through JPEG once." in stdout
 
 
-def test_the_comparison_in_time_is_in_the_seconds_of_the_history(runs):
-    rows = [Row(name, of, None) for name, of in runs.items()]
+def test_the_comparison_by_time_uses_the_seconds_of_the_history(runs):
+    rows = [Row(name, members, None) for name, members in runs.items()]
     axes = make_figures(CIFAR10, rows)["comparison_time.png"].axes[2]
     assert axes.get_xlabel() == "Training time (min)"
     (sgd,) = [line for line in axes.lines if line.get_label() == "SGD"]

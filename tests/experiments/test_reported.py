@@ -1,4 +1,4 @@
-"""The original study's numbers: they agree with each other, and what they stand for is exact."""
+"""The original study's numbers: they agree with each other, and their conversion is exact."""
 
 import pytest
 from hypothesis import given
@@ -39,7 +39,7 @@ def test_the_baseline_is_printed_twice_with_different_numbers():
     assert len(set(reported.BASELINE_TEST_ACCURACY.values())) == 2
 
 
-def test_json_has_null_where_the_original_study_is_silent():
+def test_json_has_null_for_numbers_that_are_not_printed():
     assert reported.TUNED.to_json() == {
         "source": "section 5 and figure 15",
         "train": None,
@@ -49,29 +49,29 @@ def test_json_has_null_where_the_original_study_is_silent():
 
 
 @pytest.mark.parametrize(
-    ("split", "size", "divided_by"),
+    ("split", "size", "expected"),
     [
         ("validation", 64, 79 * 64),
         ("validation", 128, 40 * 128),
         ("validation", 256, 20 * 256),
         ("train", 64, 704 * 64),
         ("train", 128, 352 * 128),
-        ("test", 128, 157 * 64),  # the test program has batches of its own
+        ("test", 128, 157 * 64),  # the test program has its own batch size
     ],
 )
-def test_the_divisor_counts_the_last_batch_as_full(split, size, divided_by):
-    assert divisor(split, size) == divided_by
+def test_the_divisor_counts_the_last_batch_as_full(split, size, expected):
+    assert divisor(split, size) == expected
 
 
-def test_each_validation_accuracy_is_that_of_one_count_of_images():
+def test_each_validation_accuracy_fits_exactly_one_count_of_images():
     cells = {(size, printed) for (_, size), printed in reported.HYPERPARAMETERS.items()}
-    variants = [of.validation for of in reported.IMPROVEMENTS.values()]
-    cells |= {(128, of.accuracy) for of in variants if of is not None}
+    variants = [variant.validation for variant in reported.IMPROVEMENTS.values()]
+    cells |= {(128, metrics.accuracy) for metrics in variants if metrics is not None}
     assert {len(correct_counts(printed, "validation", size)) for size, printed in cells} == {1}
     assert list(correct_counts(0.8014, "validation", 128)) == [4103]  # rounded
-    assert list(correct_counts(0.8142, "validation", 128)) == [4169]  # cut
+    assert list(correct_counts(0.8142, "validation", 128)) == [4169]  # truncated
     odd = [printed for _, printed in cells if round(10_000 * printed) % 2]
-    assert len(odd) > 3  # which no count of 5,000 images makes, so the divisor was another
+    assert len(odd) > 3  # impossible for counts of 5,000 images, so the divisor was another
 
 
 def test_comparable_numbers_are_exact():
@@ -83,7 +83,7 @@ def test_comparable_numbers_are_exact():
 
 
 @given(st.integers(1, 5000), st.sampled_from([64, 128, 256]), st.booleans())
-def test_whatever_is_printed_stands_for_what_was_counted(correct, size, rounds):
+def test_the_comparable_range_contains_the_true_accuracy(correct, size, rounds):
     accuracy = correct / divisor("validation", size)
     printed = round(accuracy, 4) if rounds else int(accuracy * 10_000) / 10_000
     low, high = comparable(printed, "validation", size)

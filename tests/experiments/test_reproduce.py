@@ -1,4 +1,4 @@
-"""The report of all experiments: what is in it, and that it stands alone. Its runs are never trained."""
+"""The report on all experiments: its content, and that it is self-contained. Its runs are fabricated."""
 
 import html as escaping
 import re
@@ -24,7 +24,7 @@ from experiments.support.verdict_tables import interval
 from experiments.support.verdicts import UNJUDGED, judge_experiment
 from tests.helpers import fabricated
 
-# What the original study prints, taken from its pages by hand, by figure or section; tables here have four digits.
+# What the original study prints, copied by hand, by figure or section; with four digits, as in our tables.
 PRINTED = {
     "figure 3": "0.6400 0.5361 0.5325 0.7750 0.8014 0.8138",
     "figure 6": "0.5311 0.4859 0.4933 0.8118 0.8142 0.8263",
@@ -40,14 +40,14 @@ PRINTED = {
 }
 
 
-def pretended(name: str, *args, **kwargs) -> Dataset:
+def fake_cifar10(name: str, *args, **kwargs) -> Dataset:
     """Return digits under the name of CIFAR-10."""
     digits = load("digits", **{"seed": kwargs.get("seed", 3136), "limit": kwargs.get("limit")})
     return Dataset(name, CIFAR10_CLASSES, digits.train, digits.validation, digits.test)
 
 
-def answered(options: Options) -> Report:
-    """Stand in for the tuned run, whose weights there are not."""
+def fake_tuned(options: Options) -> Report:
+    """Return the report of the tuned run without its predictions, since there are no weights."""
     runs = runner.run_all(options, "tuned", {"tuned": options.tuned()})["tuned"]
     original = reported.TUNED if options.dataset == "cifar10" else None
     rows = [Row("tuned", runs, original)]
@@ -55,21 +55,24 @@ def answered(options: Options) -> Report:
     return Report("tuned", "The tuned run", rows, [], {"Results": results_table(rows, "run")}, {}, verdicts)
 
 
-def mapped(options: Options) -> Report:
-    """Stand in for the latent space, likewise."""
+def fake_latent(options: Options) -> Report:
+    """Return the report of the latent space with fabricated scores, since there are no weights."""
     runs = runner.run_all(options, "latent", {"tuned": options.tuned()})["tuned"]
     seeds = [{"epochs": 1, "neighbours": 0.25, "probe": 0.375, "silhouette": -0.125} for _ in runs]
-    stages = [{"stage": "initial", "seeds": seeds}, {"stage": "best", "seeds": [of | {"probe": 0.75} for of in seeds]}]
+    stages = [
+        {"stage": "initial", "seeds": seeds},
+        {"stage": "best", "seeds": [seed | {"probe": 0.75} for seed in seeds]},
+    ]
     rows = [Row("tuned", runs, None, {"latent": stages})]
     verdicts = judge_experiment(options, "latent", rows)
     return Report("latent", "The latent space", rows, [], {"Runs": runs_table(rows, "run")}, {}, verdicts)
 
 
-def finished_but(*parts: str):
-    """Stand in for reading runs: all have finished but those whose folder's name has one of the parts."""
+def read_all_but(*texts: str):
+    """Return a fake of `runner._read`: all runs have finished except those with a text in the folder's name."""
 
     def read(options: Options, folder: Path, config: RunConfig) -> Run | None:
-        if any(part in folder.name for part in parts):
+        if any(text in folder.name for text in texts):
             return None
         return fabricated.run(config, fabricated.learning_curve(config))
 
@@ -77,13 +80,13 @@ def finished_but(*parts: str):
 
 
 @contextmanager
-def untrained() -> Iterator[None]:
-    """Make up all results, on images that are called CIFAR-10."""
-    stand_ins = {"tuned": answered, "latent": mapped}
-    experiments = [e._replace(work=stand_ins.get(e.name, e.work)) for e in EXPERIMENTS]
+def fabricated_results() -> Iterator[None]:
+    """Fabricate all results, on digits under the name of CIFAR-10."""
+    fakes = {"tuned": fake_tuned, "latent": fake_latent}
+    experiments = [e._replace(work=fakes.get(e.name, e.work)) for e in EXPERIMENTS]
     with ExitStack() as stack:
         for module in (runner, differences, setup):
-            stack.enter_context(patch.object(module, "load", pretended))
+            stack.enter_context(patch.object(module, "load", fake_cifar10))
         stack.enter_context(patch.object(runner, "fit", fabricated.fit))
         for module in (differences, publish):
             stack.enter_context(
@@ -100,7 +103,7 @@ pytestmark = pytest.mark.whole
 @pytest.fixture(scope="module")
 def output(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("results")
-    with untrained():
+    with fabricated_results():
         assert main(["--output", str(folder), "--epochs", "4", "--seeds", "3", "--sweep-epochs", "2"]) == 0
     return folder / "cifar10"
 
@@ -112,18 +115,18 @@ def page(output) -> str:
 
 @pytest.fixture(scope="module")
 def text(page) -> str:
-    """Return what a reader sees."""
+    """Return the visible text of the page."""
     body = re.sub(r"data:[^\"]*", "", page[page.index("<body>") :])
     return " ".join(escaping.unescape(re.sub(r"<[^>]*>", " ", body)).split())
 
 
-@pytest.mark.parametrize("where", PRINTED)
-def test_every_number_that_the_original_study_prints_is_there(where, text):
-    for number in PRINTED[where].split():
+@pytest.mark.parametrize("place", PRINTED)
+def test_the_page_has_every_number_that_the_original_study_prints(place, text):
+    for number in PRINTED[place].split():
         assert re.search(rf"(?<![\d.]){re.escape(number)}(?![\d])", text), number
 
 
-def rows_of(page: str, heading: str) -> list[list[str]]:
+def table_rows(page: str, heading: str) -> list[list[str]]:
     """Return the cells of the table with a caption."""
     table = page[page.index(f"<caption>{heading}</caption>") :]
     table = table[table.index("<tbody>") : table.index("</tbody>")].replace("\n", "")
@@ -131,20 +134,20 @@ def rows_of(page: str, heading: str) -> list[list[str]]:
     return [[escaping.unescape(cell) for cell in row] for row in cells]
 
 
-def test_every_number_of_a_table_stands_in_a_line_with_its_place(page):
-    lines = rows_of(page, "The verdict on each printed number")
+def test_every_printed_number_is_listed_with_its_place(page):
+    lines = table_rows(page, "The verdict on each printed number")
     places = {(line[-1], line[1]) for line in lines}
-    for where in ("figure 3", "figure 9", "figure 12"):
-        assert {number for place, number in places if place == where} == set(PRINTED[where].split())
-    both = {number for place, number in places if place in ("figure 6", "figures 6 and 15")}
-    assert both == set(PRINTED["figure 6"].split())
+    for figure in ("figure 3", "figure 9", "figure 12"):
+        assert {number for place, number in places if place == figure} == set(PRINTED[figure].split())
+    batch_norm = {number for place, number in places if place in ("figure 6", "figures 6 and 15")}
+    assert batch_norm == set(PRINTED["figure 6"].split())
     assert {number for place, number in places if "15" in place} == set(PRINTED["figure 15"].split())
     assert {number for place, number in places if place == "sections 5 and 8"} == {"0.8339"}
     assert {number for place, number in places if place == "section 8"} == {"0.8148"}
 
 
-def test_every_claim_and_setting_is_there_and_short_runs_are_not_judged(page, text):
-    statements = rows_of(page, "The verdict on each statement")
+def test_every_claim_and_setting_is_listed_and_short_runs_are_not_judged(page, text):
+    statements = table_rows(page, "The verdict on each statement")
     assert {line[0] for line in statements} == {claim.text for claim in STATEMENTS}
     assert {line[2] for line in statements} == {UNJUDGED}
     assert text.startswith(TITLES["cifar10"])
@@ -154,34 +157,34 @@ def test_every_claim_and_setting_is_there_and_short_runs_are_not_judged(page, te
 
 
 def test_every_figure_of_the_original_study_has_its_counterpart(text):
-    stood_in = {24, 25, 26}  # maps of weights that there are not
+    faked = {24, 25, 26}  # maps, for which there are no weights
     captions = re.findall(r"\(figures? ([\d, ]+) of the original study\)", text)
-    assert {int(number) for caption in captions for number in caption.split(", ")} == set(range(1, 27)) - stood_in
+    assert {int(number) for caption in captions for number in caption.split(", ")} == set(range(1, 27)) - faked
     assert set(reported.FIGURES) == set(range(1, 27))
 
 
-def test_the_2021_work_has_one_name(text):
+def test_the_original_study_has_one_name(text):
     assert "the report's" not in text
     assert text.count("Harun") == 1
 
 
-def test_a_paragraph_is_said_once(page):
+def test_no_paragraph_is_repeated(page):
     paragraphs = re.findall(r"<p[^>]*>(.*?)</p>", page)
-    assert [words for words in set(paragraphs) if paragraphs.count(words) > 1 and "runs. Device" not in words] == []
+    assert [text for text in set(paragraphs) if paragraphs.count(text) > 1 and "runs. Device" not in text] == []
 
 
-def test_tables_have_captions_and_scopes_and_sections_lead_back(page):
+def test_tables_have_captions_and_scopes_and_sections_link_to_the_contents(page):
     assert page.count("<caption") == page.count("<table")
     assert page.count("<th ") == page.count("<th scope=")
     assert page.count('href="#contents"') == page.count("<section") - 1 == 10
 
 
-def test_the_interval_is_students():
+def test_the_interval_is_by_students_t():
     assert interval([1.0, 2.0, 3.0]) == pytest.approx((2 - 2.484138, 2 + 2.484138), abs=1e-5)
     assert interval([1.0]) is None
 
 
-def test_the_page_needs_no_other_file_and_its_pictures_are_whole(page, output):
+def test_the_page_needs_no_other_file_and_has_all_pictures(page, output):
     assert re.findall(r"(?:src|href)=\"(?!data:|#)", page) == []
     assert "url(" not in page
     shown = page.count("<img ")
@@ -189,49 +192,49 @@ def test_the_page_needs_no_other_file_and_its_pictures_are_whole(page, output):
     assert shown == len(pictures) == 2 + 5 + 2 + 5 + 6 + 1 + 1  # none of the tuned run and the latent space
 
 
-def test_settings_versions_and_time_are_there(text):
+def test_the_page_has_settings_versions_and_time(text):
     assert "at most 4 epochs; 3 seeds (3136 to 3138); protocol corrected. Its images passed through JPEG once." in text
     assert (
         "The sweeps (hyperparameters, optimizers, architecture, audit): Data set cifar10, all training images; " in text
     )
     assert "at most 2 epochs; 3 seeds" in text
-    for what in ("jaxlib", "processor", "memory", "time of all epochs"):
-        assert what in text
+    for name in ("jaxlib", "processor", "memory", "time of all epochs"):
+        assert name in text
     # 4 + 9 + 5 + 13 + 1 + 6 rows and two short runs; the sweeps share the tuned run (twice) and the default batch norm
-    # run (once)
+    # run (once).
     assert re.search(r" runs (\d+) ", text).group(1) == str(3 * (4 + 1 + 9 + 5 + 13 + 6 + 2 - 3))  # type: ignore[union-attr]
 
 
-def test_the_markdown_says_the_same_and_shows_the_pictures(output):
+def test_the_markdown_has_the_same_numbers_and_pictures(output):
     path = output / "reproduce" / "report.md"
-    said = path.read_text()
+    text = path.read_text()
     for number in " ".join(PRINTED[f"figure {n}"] for n in (3, 6, 9, 12, 15)).split():
-        assert f"| {number} |" in said
-    links = re.findall(r"!\[[^]]+]\(([^)]+)\)", said)
+        assert f"| {number} |" in text
+    links = re.findall(r"!\[[^]]+]\(([^)]+)\)", text)
     assert len(links) == 22
     for link in links:
         with Image.open(path.parent / link) as image:
             image.verify()
 
 
-def test_the_same_command_again_writes_the_same_report(output, page, tmp_path):
-    beside = tmp_path / "deep" / "RESULTS.md"
-    beside.parent.mkdir()
-    given = ["--output", str(output.parent), "--epochs", "4", "--seeds", "3", "--sweep-epochs", "2"]
-    with untrained():
-        assert main([*given, "--markdown", str(beside)]) == 0
+def test_repeating_the_command_writes_the_same_report(output, page, tmp_path):
+    markdown = tmp_path / "deep" / "RESULTS.md"
+    markdown.parent.mkdir()
+    args = ["--output", str(output.parent), "--epochs", "4", "--seeds", "3", "--sweep-epochs", "2"]
+    with fabricated_results():
+        assert main([*args, "--markdown", str(markdown)]) == 0
     assert (output / "reproduce" / "report.html").read_text() == page
-    (first, *_) = re.findall(r"!\[[^]]+]\(([^)]+)\)", beside.read_text())
-    assert (beside.parent / first).exists()
+    (first_link, *_) = re.findall(r"!\[[^]]+]\(([^)]+)\)", markdown.read_text())
+    assert (markdown.parent / first_link).exists()
 
 
 def test_only_the_sweeps_are_shortened(tmp_path):
-    given = Reproduction(output=tmp_path, epochs=5, protocol="published", sweep_epochs=3, sweep_limit=15_000)
+    options = Reproduction(output=tmp_path, epochs=5, protocol="published", sweep_epochs=3, sweep_limit=15_000)
     for name in ("setup", "improvements", "tuned", "latent"):
-        assert given.options_for(name) == Options(output=tmp_path, epochs=5, protocol="published")
+        assert options.options_for(name) == Options(output=tmp_path, epochs=5, protocol="published")
     for name in ("hyperparameters", "optimizers", "architecture"):
-        assert given.options_for(name) == Options(output=tmp_path, epochs=3, limit=15_000, protocol="published")
-    assert given.options_for("audit") == Options(output=tmp_path, epochs=3, limit=15_000)
+        assert options.options_for(name) == Options(output=tmp_path, epochs=3, limit=15_000, protocol="published")
+    assert options.options_for("audit") == Options(output=tmp_path, epochs=3, limit=15_000)
 
 
 @pytest.mark.parametrize("option", ["limit", "sweep-limit"])
@@ -242,49 +245,49 @@ def test_too_few_images_for_a_sweep_are_refused_before_the_first_run(option, tmp
 
 
 def test_at_full_length_the_answer_comes_first(tmp_path):
-    with untrained():
+    with fabricated_results():
         assert main(["--output", str(tmp_path)]) == 0
     folder = tmp_path / "cifar10" / "reproduce"
-    page, said = (folder / "report.html").read_text(), (folder / "report.md").read_text()
-    first, answer = said.splitlines()[0], said.splitlines()[2]
-    assert first == f"# {TITLES['cifar10']}"
+    page, text = (folder / "report.html").read_text(), (folder / "report.md").read_text()
+    heading, answer = text.splitlines()[0], text.splitlines()[2]
+    assert heading == f"# {TITLES['cifar10']}"
     counts = re.match(r"Of (\d+) claims, (\d+) holds?, (\d+) do(?:es)? not, and (\d+) (?:is|are) undecided\.", answer)
     assert counts is not None
     judged, *outcomes = map(int, counts.groups())
-    statements, results = (rows_of(page, f"The verdict on each {of}") for of in ("statement", "printed number"))
+    statements, results = (table_rows(page, f"The verdict on each {kind}") for kind in ("statement", "printed number"))
     verdicts = [line[2] for line in statements] + [line[-2] for line in results]
-    assert [verdicts.count(of) for of in ("holds", "does not hold", "undecided")] == outcomes
+    assert [verdicts.count(outcome) for outcome in ("holds", "does not hold", "undecided")] == outcomes
     assert sum(outcomes) == judged == 66
-    assert said.index("## Verdicts by kind of claim") < said.index("## The verdict on each statement") < 4000
-    assert "This rests on 30 runs with 1 seed" in said
+    assert text.index("## Verdicts by kind of claim") < text.index("## The verdict on each statement") < 4000
+    assert "This rests on 30 runs with 1 seed" in text
 
 
-def test_what_has_not_finished_is_left_out_and_said(tmp_path):
-    given = ["--output", str(tmp_path), "--epochs", "2", "--only-finished"]
-    with untrained(), patch.object(runner, "_read", finished_but("average", "mixed")):
-        assert main(given) == 0
-    said = (tmp_path / "cifar10" / "reproduce" / "report.md").read_text()
-    audit = said[said.index("## What the defects of the original program") :].splitlines()
+def test_unfinished_runs_are_left_out_and_named(tmp_path):
+    args = ["--output", str(tmp_path), "--epochs", "2", "--only-finished"]
+    with fabricated_results(), patch.object(runner, "_read", read_all_but("average", "mixed")):
+        assert main(args) == 0
+    text = (tmp_path / "cifar10" / "reproduce" / "report.md").read_text()
+    audit = text[text.index("## What the defects of the original program") :].splitlines()
     assert audit[2].startswith("There are no results here: 4 of 6 rows have no finished run: last norm thrown away;")
-    assert "There are no results here: 1 of 13 rows have no finished run: average pooling." in said
+    assert "There are no results here: 1 of 13 rows have no finished run: average pooling." in text
     assert not (tmp_path / "cifar10" / "audit" / "table.md").exists()
 
 
-def test_digits_are_compared_with_nothing(tmp_path):
-    with untrained():
+def test_digits_are_not_compared_with_the_original_study(tmp_path):
+    with fabricated_results():
         assert main(["--dataset", "digits", "--output", str(tmp_path), "--epochs", "2"]) == 0
-    said = (tmp_path / "digits" / "reproduce" / "report.md").read_text()
-    assert said.startswith("# Three convolutions on digits\n")
-    assert "nothing on digits is compared with it" in said
-    tables = "\n".join(line for line in said.splitlines() if line.startswith("|"))
+    text = (tmp_path / "digits" / "reproduce" / "report.md").read_text()
+    assert text.startswith("# Three convolutions on digits\n")
+    assert "nothing on digits is compared with it" in text
+    tables = "\n".join(line for line in text.splitlines() if line.startswith("|"))
     assert "original study" not in tables
     assert "comparable" not in tables
     for number in PRINTED["figure 15"].split():
         assert number not in tables
-    assert "of the original study)" not in said
+    assert "of the original study)" not in text
 
 
-def test_a_picture_of_nothing_measured_is_still_drawn(tmp_path):
+def test_a_figure_without_measurements_is_drawn(tmp_path):
     rows = {"a": plots.Interval(None, None, 0.5), "b": plots.Interval(0.4, (0.3, 0.5), None)}
     figure = plots.dot_interval({"x": rows, "y": {}}, "x", "t")
     plots.save(figure, tmp_path / "a.png")

@@ -1,4 +1,4 @@
-"""Running, resuming or reading a list of runs."""
+"""Train, resume or read the runs of an experiment."""
 
 import json
 import os
@@ -34,11 +34,11 @@ TINY = ModelConfig(channels=(2, 2, 2), hidden=(128,))
 DIVERGES = 1e30  # learning rate
 
 
-def options(output: Path, **changes) -> Options:
+def make_options(output: Path, **changes) -> Options:
     return replace(Options(dataset="digits", output=output, epochs=2, limit=128), **changes)
 
 
-def configs(options: Options) -> dict[str, RunConfig]:
+def make_configs(options: Options) -> dict[str, RunConfig]:
     rates = {"diverges": DIVERGES, "learns": 0.01}
     sgd = {name: OptimizerConfig("sgd", rate, weight_decay=0.0) for name, rate in rates.items()}
     return {name: options.config(model=TINY, optimizer=optimizer, batch_size=64) for name, optimizer in sgd.items()}
@@ -51,17 +51,17 @@ def output(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def runs(output):
-    given = options(output, seeds=2)
+    options = make_options(output, seeds=2)
     jax.config.update("jax_disable_most_optimizations", True)  # compiling takes longest here
     try:
-        return run_all(given, "trial", configs(given))
+        return run_all(options, "trial", make_configs(options))
     finally:
         jax.config.update("jax_disable_most_optimizations", False)
 
 
 def test_each_configuration_is_run_with_each_seed(runs, output):
-    given = options(output, seeds=2)
-    for name, config in configs(given).items():
+    options = make_options(output, seeds=2)
+    for name, config in make_configs(options).items():
         expected = [replace(config, seed=seed) for seed in (3136, 3137)]
         assert [run.config for run in runs[name]] == expected
         for run in runs[name]:
@@ -73,157 +73,157 @@ def test_each_configuration_is_run_with_each_seed(runs, output):
     assert first != second
 
 
-def test_what_is_done_is_only_read(runs, output, monkeypatch):
+def test_finished_runs_are_only_read(runs, output, monkeypatch):
     monkeypatch.setattr(runner, "fit", None)
     monkeypatch.setattr(runner, "load", None)
-    given = options(output, seeds=2)
-    assert run_all(given, "trial", configs(given)) == runs
-    one = run_all(options(output), "other", configs(given))
-    assert one == {name: of[:1] for name, of in runs.items()}
+    options = make_options(output, seeds=2)
+    assert run_all(options, "trial", make_configs(options)) == runs
+    single_seed = run_all(make_options(output), "other", make_configs(options))
+    assert single_seed == {name: seeds[:1] for name, seeds in runs.items()}
 
 
-def test_runs_that_other_versions_made_are_used_and_told_of(runs, output, monkeypatch, capsys):
+def test_runs_of_other_versions_are_used_and_reported(runs, output, monkeypatch, capsys):
     monkeypatch.setattr(runner, "fit", None)
     monkeypatch.setattr(versions, "version", lambda name: "9.9" if name == "jaxlib" else version(name))
-    given = options(output, seeds=2)
-    assert run_all(given, "trial", configs(given)) == runs
-    others = f"jaxlib {version('jaxlib')}, not 9.9"
-    said = f"4 of 4 runs are done\n4 of 4 runs were made with {others}; they are used as they are\n"
-    assert capsys.readouterr().out == said
-    rows = [Row(name, of, None) for name, of in runs.items()]
-    assert describe_mismatches(Report("trial", "Trial", rows, [], {}, {})) == [f"4 of 4 runs were made with {others}."]
+    options = make_options(output, seeds=2)
+    assert run_all(options, "trial", make_configs(options)) == runs
+    mismatch = f"jaxlib {version('jaxlib')}, not 9.9"
+    stderr = f"4 of 4 runs are done\n4 of 4 runs were made with {mismatch}; they are used as they are\n"
+    assert capsys.readouterr().err == stderr
+    rows = [Row(name, seeds, None) for name, seeds in runs.items()]
+    assert describe_mismatches(Report("trial", "Trial", rows, [], {}, {})) == [
+        f"4 of 4 runs were made with {mismatch}."
+    ]
 
 
-def test_runs_of_other_code_are_trained_again_or_taken_as_they_are_and_told_of(
-    runs, output, tmp_path, monkeypatch, capsys
-):
+def test_runs_of_other_code_are_trained_again_or_reused_and_reported(runs, output, tmp_path, monkeypatch, capsys):
     shutil.copytree(output, tmp_path, dirs_exist_ok=True)
-    learns = {"learns": configs(options(tmp_path))["learns"]}
+    learns = {"learns": make_configs(make_options(tmp_path))["learns"]}
     folder = tmp_path / "digits" / "runs" / run_name(learns["learns"])
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
-    made, here = json.loads(before["versions.json"])["code"], "0" * 16
-    monkeypatch.setattr(versions, "code_fingerprint", lambda: here)
-    code = f"cnn3 {version('cnn3')} (code {made}), not {version('cnn3')} (code {here})"
+    saved_code, current_code = json.loads(before["versions.json"])["code"], "0" * 16
+    monkeypatch.setattr(versions, "code_fingerprint", lambda: current_code)
+    code = f"cnn3 {version('cnn3')} (code {saved_code}), not {version('cnn3')} (code {current_code})"
 
-    taken = run_all(options(tmp_path, reuse="any-version"), "trial", learns)
-    assert taken["learns"][0].history == runs["learns"][0].history
-    assert f"1 of 1 runs were made with {code}; they are used as they are\n" in capsys.readouterr().out
-    report = Report("trial", "Trial", [Row("learns", taken["learns"], None)], [], {}, {})
+    reused = run_all(make_options(tmp_path, reuse="any-version"), "trial", learns)
+    assert reused["learns"][0].history == runs["learns"][0].history
+    assert f"1 of 1 runs were made with {code}; they are used as they are\n" in capsys.readouterr().err
+    report = Report("trial", "Trial", [Row("learns", reused["learns"], None)], [], {}, {})
     assert describe_mismatches(report) == [f"1 of 1 runs were made with {code}."]
 
-    again = run_all(options(tmp_path), "trial", learns)
-    assert f"{folder.name} was made with {code}: it is trained again; --reuse any-version" in capsys.readouterr().out
-    assert again["learns"][0].versions["code"] == here
-    kept = folder.with_name(f"{folder.name}.cnn3-{version('cnn3')}-{made[:8]}")
-    assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
+    retrained = run_all(make_options(tmp_path), "trial", learns)
+    assert f"{folder.name} was made with {code}: it is trained again; --reuse any-version" in capsys.readouterr().err
+    assert retrained["learns"][0].versions["code"] == current_code
+    old_folder = folder.with_name(f"{folder.name}.cnn3-{version('cnn3')}-{saved_code[:8]}")
+    assert {path.name: path.read_bytes() for path in old_folder.iterdir()} == before
 
 
 def test_runs_of_other_data_are_refused(runs, output, monkeypatch):
-    monkeypatch.setattr(runner, "dataset_digest", lambda *args, **rest: "another")
+    monkeypatch.setattr(runner, "dataset_digest", lambda *args, **kwargs: "another")
     with pytest.raises(OutputError, match=r"on other images \(data [0-9a-f]{16}, not another\)"):
-        run_all(options(output), "trial", configs(options(output)))
+        run_all(make_options(output), "trial", make_configs(make_options(output)))
 
 
 @as_root
-def test_runs_of_others_that_may_only_be_read_are_tabulated_elsewhere(runs, output, monkeypatch):
+def test_read_only_runs_are_tabulated_in_another_folder(runs, output, monkeypatch):
     monkeypatch.setattr(runner, "fit", None)
     with TemporaryDirectory() as scratch:  # pytest's own folders are its user's
-        theirs = Path(shutil.copytree(output / "digits" / "runs", Path(scratch) / "theirs"))
-        mine = Path(scratch) / "mine"
-        for folder, mode in ((scratch, 0o755), (theirs, 0o555)):
+        read_only = Path(shutil.copytree(output / "digits" / "runs", Path(scratch) / "read_only"))
+        writable = Path(scratch) / "writable"
+        for folder, mode in ((scratch, 0o755), (read_only, 0o555)):
             os.chmod(folder, mode)
-        mine.mkdir()
-        mine.chmod(0o777)
-        before = {path: path.stat().st_mtime_ns for path in theirs.rglob("*")}
-        given = options(mine, seeds=2, runs=theirs)
+        writable.mkdir()
+        writable.chmod(0o777)
+        before = {path: path.stat().st_mtime_ns for path in read_only.rglob("*")}
+        options = make_options(writable, seeds=2, runs=read_only)
         with nobody():
-            read = run_all(given, "trial", configs(given))
-            with pytest.raises(OutputError, match=f"cannot write to {theirs}: Permission denied; .* --runs"):
-                run_all(replace(given, seeds=3), "trial", configs(given))
-        assert [[run.summary for run in of] for of in read.values()] == [
-            [run.summary for run in of] for of in runs.values()
+            read = run_all(options, "trial", make_configs(options))
+            with pytest.raises(OutputError, match=f"cannot write to {read_only}: Permission denied; .* --runs"):
+                run_all(replace(options, seeds=3), "trial", make_configs(options))
+        assert [[run.summary for run in seeds] for seeds in read.values()] == [
+            [run.summary for run in seeds] for seeds in runs.values()
         ]
-        assert {path: path.stat().st_mtime_ns for path in theirs.rglob("*")} == before
-        assert [path.relative_to(mine) for path in mine.rglob("*")] == [Path("digits"), Path("digits/trial")]
+        assert {path: path.stat().st_mtime_ns for path in read_only.rglob("*")} == before
+        assert [path.relative_to(writable) for path in writable.rglob("*")] == [Path("digits"), Path("digits/trial")]
 
 
-def test_another_seed_trains_only_itself_on_its_own_split(runs, output, monkeypatch):
+def test_an_additional_seed_is_trained_alone_on_its_own_split(runs, output, monkeypatch):
     trained, loaded, fit, load = [], [], runner.fit, runner.load
     monkeypatch.setattr(
-        runner, "fit", lambda config, *args, **rest: trained.append(config) or fit(config, *args, **rest)
+        runner, "fit", lambda config, *args, **kwargs: trained.append(config) or fit(config, *args, **kwargs)
     )
     monkeypatch.setattr(
-        runner, "load", lambda *args, seed, **rest: loaded.append(seed) or load(*args, seed=seed, **rest)
+        runner, "load", lambda *args, seed, **kwargs: loaded.append(seed) or load(*args, seed=seed, **kwargs)
     )
-    given = options(output, seeds=3)
-    wanted = {"learns": configs(given)["learns"]}
-    found = run_all(given, "trial", wanted)
-    assert found["learns"][:2] == runs["learns"]
-    assert trained == [replace(wanted["learns"], seed=3138)]
+    options = make_options(output, seeds=3)
+    learns = {"learns": make_configs(options)["learns"]}
+    results = run_all(options, "trial", learns)
+    assert results["learns"][:2] == runs["learns"]
+    assert trained == [replace(learns["learns"], seed=3138)]
     assert loaded == [3138]
 
 
-def test_a_diverged_run_is_told_of_and_the_others_go_on(runs, output):
+def test_a_diverged_run_is_reported_and_the_others_continue(runs, output):
     assert [run.summary.stopped for run in runs["diverges"]] == ["diverged"] * 2
     assert [run.summary.stopped for run in runs["learns"]] == ["epochs"] * 2
-    rows = [Row(name, of, None) for name, of in runs.items()]
+    rows = [Row(name, seeds, None) for name, seeds in runs.items()]
     ends = {(line[0], line[1]): line[2] for line in runs_table(rows, "row").rows}
-    assert ends["diverges", "3136"] == "diverged at epoch 1, training step 2"  # the first step is of finite loss
+    assert ends["diverges", "3136"] == "diverged at epoch 1, training step 2"  # the loss of the first step is finite
     assert ends["learns", "3136"] == "all epochs done"
     table = {(line[0], line[1]): line[2:] for line in results_table(rows, "row").rows}
     assert table["diverges", "train"] == ["-", "-"]
     losses = [run.summary.train.loss for run in runs["learns"]]
     spread = abs(losses[0] - losses[1]) / 2**0.5
     assert table["learns", "train"][1] == f"{sum(losses) / 2:.4f} ± {spread:.4f}"
-    summary = summarise(options(output, seeds=2), Report("trial", "Trial", rows, [], {}, {}))
+    summary = summarise(make_options(output, seeds=2), Report("trial", "Trial", rows, [], {}, {}))
     assert summary["rows"][0]["mean"]["seeds"] == 0
     assert summary["rows"][0]["mean"]["test"] == {"loss": None, "accuracy": None}
     assert summary["rows"][0]["seeds"][0]["test"] is None
     json.dumps(summary, allow_nan=False)
 
 
-def test_means_are_of_the_seeds_that_have_numbers_and_say_so(runs):
+def test_means_cover_the_seeds_with_numbers_and_count_them(runs):
     mixed = Row("mixed", [*runs["learns"], runs["diverges"][0]], None)
     assert mean(mixed.runs) == mean(runs["learns"])
     assert results_table([mixed], "row").rows[0][2].endswith("(2 of 3)")
 
 
-def test_what_is_damaged_is_trained_anew_and_alone(runs, output, tmp_path, monkeypatch, caplog):
+def test_only_the_damaged_run_is_trained_again(runs, output, tmp_path, monkeypatch, caplog):
     shutil.copytree(output, tmp_path, dirs_exist_ok=True)
-    given = options(tmp_path)
-    damaged = configs(given)["learns"]
+    options = make_options(tmp_path)
+    damaged = make_configs(options)["learns"]
     folder = tmp_path / "digits" / "runs" / run_name(damaged)
     (folder / "best.safetensors").write_bytes(b"")
-    kept = tmp_path / "digits" / "runs" / run_name(configs(given)["diverges"])
-    before = {path: path.read_bytes() for path in kept.iterdir()}
+    intact = tmp_path / "digits" / "runs" / run_name(make_configs(options)["diverges"])
+    before = {path: path.read_bytes() for path in intact.iterdir()}
     trained, fit = [], runner.fit
     monkeypatch.setattr(
-        runner, "fit", lambda config, *args, **rest: trained.append(config) or fit(config, *args, **rest)
+        runner, "fit", lambda config, *args, **kwargs: trained.append(config) or fit(config, *args, **kwargs)
     )
-    found = run_all(given, "trial", configs(given))
+    results = run_all(options, "trial", make_configs(options))
     assert trained == [damaged]
-    assert {path: path.read_bytes() for path in kept.iterdir()} == before
-    assert found["learns"][0].summary.test == runs["learns"][0].summary.test
+    assert {path: path.read_bytes() for path in intact.iterdir()} == before
+    assert results["learns"][0].summary.test == runs["learns"][0].summary.test
     assert (folder / "best.safetensors").read_bytes() == (runs["learns"][0].folder / "best.safetensors").read_bytes()
-    said = "best.safetensors is damaged: its checksum is not that in SHA256SUMS; only this run is trained again"
-    assert [record.getMessage() for record in caplog.records] == [f"{folder}: {said}"]
+    message = "best.safetensors is damaged: its checksum is not that in SHA256SUMS; only this run is trained again"
+    assert [record.getMessage() for record in caplog.records] == [f"{folder}: {message}"]
 
 
 def test_all_configurations_are_checked_before_the_first_is_trained(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "fit", None)
-    given = options(tmp_path, limit=129)
-    batch_norm = given.config(model=replace(TINY, batch_norm=True), batch_size=64)
+    options = make_options(tmp_path, limit=129)
+    batch_norm = options.config(model=replace(TINY, batch_norm=True), batch_size=64)
     with pytest.raises(ConfigError, match=r"second: .*one image.*--limit"):
-        run_all(given, "trial", {"first": given.config(model=TINY), "second": batch_norm})
+        run_all(options, "trial", {"first": options.config(model=TINY), "second": batch_norm})
     with pytest.raises(UsageError, match=r"limit must be at least 256, a batch of big, not 129"):
-        run_all(given, "trial", {"first": given.config(), "big": given.config(batch_size=256)})
+        run_all(options, "trial", {"first": options.config(), "big": options.config(batch_size=256)})
     assert list((tmp_path / "digits" / "runs").iterdir()) == []
 
 
 @pytest.mark.parametrize("folder", ["digits/runs", "digits/trial"])
-def test_an_output_folder_that_cannot_be_written_is_found_before_training(folder, tmp_path, monkeypatch):
+def test_an_unwritable_output_folder_is_reported_before_training(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "fit", None)
     (tmp_path / "digits").mkdir()
     (tmp_path / folder).write_text("a file")
     with pytest.raises(OutputError, match="--output"):
-        run_all(options(tmp_path), "trial", configs(options(tmp_path)))
+        run_all(make_options(tmp_path), "trial", make_configs(make_options(tmp_path)))

@@ -1,4 +1,4 @@
-"""The data, the network and the settings, as the original study has them and as they are."""
+"""Data, network and settings, compared with those of the original study."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from experiments.support.options import Options
 from experiments.support.publish import publish
 from experiments.support.reported import REPORTED_SETTINGS
 
-# original study, figure 2: as torch prints the layers, the weights and biases that these have
+# The shapes of weights and biases of the layers that figure 2 of the original study prints.
 FIGURE_2 = {
     "conv_layer1": ("256 x 3 x 3 x 3", "256"),
     "conv_layer2": ("128 x 256 x 3 x 3", "128"),
@@ -38,7 +38,7 @@ def test_layers_are_those_of_figure_2():
     assert total[3] == "967,754"
 
 
-def test_settings_are_the_reports(digits):
+def test_settings_are_those_of_the_original_study(digits):
     used = settings(Options(dataset="digits"), digits)
     assert set(used) == set(REPORTED_SETTINGS)
     as_printed = ("size", "held_out", "padding", "crop", "convolutions", "kernel", "pooling", "features", "widths")
@@ -74,7 +74,7 @@ def test_classes_are_counted(digits):
     assert count_per_class(np.repeat(np.arange(10), 5000)) == "5,000"
 
 
-def test_each_defect_has_its_line_and_the_protocol_in_use():
+def test_each_defect_has_a_line_with_the_protocol_in_use():
     options = Options(dataset="digits")
     assert len(PROTOCOL_DEFECTS) == 5
     assert {line[3] for line in protocols_table(options).rows} == {"corrected"}
@@ -82,10 +82,10 @@ def test_each_defect_has_its_line_and_the_protocol_in_use():
 
 
 @pytest.mark.whole
-def test_the_pictures_are_written(tmp_path, quick_to_compile):
+def test_figures_are_written(tmp_path, quick_to_compile):
     options = Options(dataset="digits", output=tmp_path)
-    written = publish(options, setup(options))
-    assert {path.name for path in written} == {"summary.json", "table.md", "examples.png", "augmented.png"}
-    for path in written[2:]:
+    paths = publish(options, setup(options))
+    assert {path.name for path in paths} == {"summary.json", "table.md", "examples.png", "augmented.png"}
+    for path in paths[2:]:
         with Image.open(path) as picture:
             assert picture.width > 900

@@ -1,4 +1,4 @@
-"""How numbers of several runs become a reader's words."""
+"""How the numbers of several runs are formatted."""
 
 import statistics
 from dataclasses import replace
@@ -26,26 +26,26 @@ from tests.helpers import fabricated
 
 
 @given(st.lists(st.floats(0, 1), min_size=2))
-def test_a_spread_is_mean_and_sample_standard_deviation(values):
+def test_mean_and_sample_standard_deviation_are_formatted(values):
     mean, std = format_mean_std(values).split(" ± ")
     assert float(mean) == pytest.approx(statistics.mean(values), abs=6e-5)
     assert float(std) == pytest.approx(statistics.stdev(values), abs=6e-5)
 
 
-def test_a_spread_tells_what_is_missing():
+def test_missing_values_are_counted():
     assert format_mean_std([0.5]) == "0.5000"
     assert format_mean_std([0.5, None]) == "0.5000 (1 of 2)"
     assert format_mean_std([0.25, 0.75, None], 1) == "0.5 ± 0.4 (2 of 3)"
     assert format_mean_std([None]) == format_mean_std([None, None]) == format_mean_std([]) == "-"
 
 
-def test_counts_are_whole_where_they_are_one():
+def test_a_single_count_has_no_fraction():
     assert format_count([117]) == "117"
     assert format_count([117, 120]) == "118.5 ± 2.1"
     assert format_count([None]) == "-"
 
 
-def test_endings_are_told_once_or_counted():
+def test_stop_reasons_are_named_once_or_counted():
     config = RunConfig(epochs=12)
     full = fabricated.run(config, [0.1 + i / 100 for i in range(12)])
     patient = fabricated.run(config, [0.5, *[0.4] * 10])
@@ -54,13 +54,13 @@ def test_endings_are_told_once_or_counted():
     assert stop_reasons([fabricated.run(config, [])]) == "diverged at epoch 1, training step 2"
 
 
-def test_measured_leaves_out_what_diverged_at_once():
+def test_runs_that_diverged_in_their_first_epoch_are_left_out():
     runs = [fabricated.run(RunConfig(), [0.2, 0.6, 0.4]), fabricated.run(RunConfig(), [])]
     assert format_metric(runs, "validation", "accuracy") == "0.6000 (1 of 2)"
     assert format_metric(runs[1:], "test", "loss") == "-"
 
 
-def test_an_accuracy_printed_without_its_loss_has_a_dash_for_it():
+def test_a_loss_that_is_not_printed_is_a_dash():
     row = Row("a", [fabricated.run(RunConfig(), [0.6])], Reported("figure 15", 64, validation=Accuracy(0.8346)))
     lines = {line[1]: line[2:] for line in results_table([row], "setting").rows}
     assert lines["validation"] == ["0.8346", "0.8440", "0.6000", "-24.40", "-", "0.4000"]
@@ -73,7 +73,7 @@ def test_runs_that_divide_as_the_original_program_are_compared_with_the_printed_
     assert results_table([row], "variant").rows[1][2:6] == ["0.8014", "0.8206", "0.8000", "-0.14"]
 
 
-def test_original_numbers_stand_beside_their_own_data_set_alone():
+def test_original_numbers_are_used_on_their_own_data_set_only():
     digits = Options(dataset="digits")
     assert reported_for(Options(), IMPROVEMENTS) == IMPROVEMENTS
     assert reported_for(digits, IMPROVEMENTS) == {}
@@ -82,6 +82,6 @@ def test_original_numbers_stand_beside_their_own_data_set_alone():
     assert table_notes(replace(digits, seeds=2), "One.")[1:] == ["± is the standard deviation over the seeds."]
 
 
-def test_columns_with_nothing_in_them_are_left_out():
+def test_empty_columns_are_dropped():
     table = Table(["a", "b", "c", "d"], [["x", "-", "1", ""], ["y", "-", "-", "-"]], 2, cards=True)
     assert drop_empty_columns(table) == Table(["a", "c"], [["x", "1"], ["y", "-"]], 1, cards=True)

@@ -1,4 +1,4 @@
-"""Verdicts on runs that were never trained: every rule comes out each way, and short runs are not judged."""
+"""Verdicts on fabricated runs: every rule has each outcome, and short runs are not judged."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ BY_ID = {claim.id: claim for claim in CLAIMS}
 
 
 def config(name: str) -> RunConfig:
-    """Return the configuration of a row of the improvements or the optimizers; any will do for the others."""
+    """Return the configuration of a row of the improvements or optimizers; for others it does not matter."""
     optimizers = {str(key): optimizer for key, optimizer in OPTIMIZERS.items()}
     if name in optimizers:
         return OPTIONS.tuned(optimizer=optimizers[name])
@@ -31,23 +31,23 @@ def config(name: str) -> RunConfig:
 
 
 def row(name: str, *curves: Sequence[float], **changes: Any) -> Row:
-    """Return a row with a run of each curve of validation accuracies, each with a seed of its own."""
+    """Return a row with a run for each curve of validation accuracies, each with another seed."""
     seeds = [replace(config(name), seed=3136 + index, **changes) for index in range(len(curves))]
-    return Row(name, [fabricated.run(of, curve) for of, curve in zip(seeds, curves, strict=True)], None)
+    return Row(name, [fabricated.run(seed, curve) for seed, curve in zip(seeds, curves, strict=True)], None)
 
 
 def flat(best: float) -> list[float]:
-    """Return a curve that is best in its second epoch and then ends early."""
+    """Return a curve with its best value in the second epoch, followed by early stopping."""
     return [best - 0.2, best, *[best - 0.02] * 10]
 
 
 def outcome(name: str, *rows: Row) -> Outcome | None:
-    """Return what comes of a claim."""
-    return judge(BY_ID[name], {of.name: of for of in rows}).outcome
+    """Return the outcome of a claim."""
+    return judge(BY_ID[name], {row.name: row for row in rows}).outcome
 
 
-def pair(one: str, other: str) -> Callable[[float, float], tuple[Row, Row]]:
-    return lambda a, b: (row(one, flat(a)), row(other, flat(b)))
+def pair(first: str, second: str) -> Callable[[float, float], tuple[Row, Row]]:
+    return lambda a, b: (row(first, flat(a)), row(second, flat(b)))
 
 
 @pytest.mark.parametrize(
@@ -58,16 +58,16 @@ def test_a_printed_accuracy_holds_within_two_points_of_the_comparable_number(val
     assert outcome("baseline-validation-accuracy", row("baseline", flat(validation))) == expected
 
 
-def test_three_seeds_bring_their_own_spread():
-    close = [flat(of) for of in (0.790, 0.791, 0.792)]
+def test_three_seeds_are_judged_by_their_own_spread():
+    close = [flat(accuracy) for accuracy in (0.790, 0.791, 0.792)]
     assert (
         outcome("baseline-validation-accuracy", row("baseline", *close)) == FAILS
     )  # 3 points, far beyond their spread
-    apart = [flat(of) for of in (0.75, 0.79, 0.83)]
-    assert outcome("baseline-validation-accuracy", row("baseline", *apart)) == UNDECIDED
+    spread = [flat(accuracy) for accuracy in (0.75, 0.79, 0.83)]
+    assert outcome("baseline-validation-accuracy", row("baseline", *spread)) == UNDECIDED
 
 
-def test_runs_that_divide_as_the_original_program_are_held_against_the_number_as_printed():
+def test_runs_of_the_published_protocol_are_compared_with_the_printed_number():
     published = row("baseline", flat(0.8014 - 0.0199), protocol=PROTOCOLS["published"])
     corrected = row("baseline", flat(0.8014 - 0.0199))
     assert outcome("baseline-validation-accuracy", published) == HOLDS
@@ -75,7 +75,7 @@ def test_runs_that_divide_as_the_original_program_are_held_against_the_number_as
 
 
 @pytest.mark.parametrize(("loss", "expected"), [(0.53, HOLDS), (0.59, HOLDS), (0.61, UNDECIDED), (0.65, FAILS)])
-def test_a_printed_loss_has_a_margin_of_its_own(loss, expected):
+def test_a_printed_loss_has_its_own_margin(loss, expected):
     assert outcome("baseline-validation-loss", row("baseline", flat(1 - loss))) == expected
 
 
@@ -94,12 +94,12 @@ def test_a_printed_loss_has_a_margin_of_its_own(loss, expected):
         ("rmsprop-course", pair("rmsprop", "adam"), [(0.75, 0.82, FAILS)]),
     ],
 )
-def test_comparisons_come_out_each_way(name, rows, outcomes):
-    for ours, theirs, expected in outcomes:
-        assert outcome(name, *rows(ours, theirs)) == expected, (ours, theirs)
+def test_comparisons_have_each_outcome(name, rows, outcomes):
+    for first, second, expected in outcomes:
+        assert outcome(name, *rows(first, second)) == expected, (first, second)
 
 
-def test_a_small_difference_that_every_seed_shows_decides():
+def test_a_small_difference_in_every_seed_is_decisive():
     better = row("batch_norm", *map(flat, (0.800, 0.802, 0.804)))
     worse = row("baseline", *map(flat, (0.790, 0.7915, 0.794)))
     assert outcome("batch-norm-better", better, worse) == HOLDS
@@ -114,7 +114,7 @@ def test_the_best_must_be_better_than_every_other():
 
 
 def rising(epochs: int, reached: int, best: float = 0.7) -> list[float]:
-    """Return a curve that reaches 0.6 in an epoch and rises on."""
+    """Return a curve that reaches 0.6 in epoch `reached` and keeps rising."""
     before = [0.1 + 0.001 * epoch for epoch in range(reached - 1)]
     return before + [best - 1e-4 * (epochs - epoch) for epoch in range(reached, epochs + 1)]
 
@@ -127,15 +127,17 @@ def test_sooner_compares_epochs_to_an_accuracy(momentum, sgd, expected):
     assert outcome("momentum-faster", quick, row("sgd", rising(90, sgd))) == expected
 
 
-def test_neither_reaching_an_accuracy_decides_nothing():
-    never = rising(90, 5, best=0.5)
-    assert outcome("momentum-faster", row("momentum", never), row("sgd", never)) == UNDECIDED
-    assert outcome("momentum-faster", row("momentum", rising(90, 20)), row("sgd", never)) == HOLDS  # 90 at least
+def test_nothing_is_decided_if_neither_reaches_the_accuracy():
+    too_low = rising(90, 5, best=0.5)
+    assert outcome("momentum-faster", row("momentum", too_low), row("sgd", too_low)) == UNDECIDED
+    assert outcome("momentum-faster", row("momentum", rising(90, 20)), row("sgd", too_low)) == HOLDS  # at least 90
 
 
-@pytest.mark.parametrize(("ours", "theirs", "expected"), [(20, 60, HOLDS), (30, 41, UNDECIDED), (60, 20, FAILS)])
-def test_fewer_compares_best_epochs(ours, theirs, expected):
-    rows = row("batch_norm", rising(ours, 5)), row("baseline", rising(theirs, 5))
+@pytest.mark.parametrize(
+    ("batch_norm", "baseline", "expected"), [(20, 60, HOLDS), (30, 41, UNDECIDED), (60, 20, FAILS)]
+)
+def test_fewer_compares_best_epochs(batch_norm, baseline, expected):
+    rows = row("batch_norm", rising(batch_norm, 5)), row("baseline", rising(baseline, 5))
     assert outcome("batch-norm-sooner", *rows) == expected
 
 
@@ -143,12 +145,12 @@ def test_fewer_compares_best_epochs(ours, theirs, expected):
     ("accuracy", "epochs", "expected"),
     [(0.63, 150, HOLDS), (0.665, 150, UNDECIDED), (0.70, 150, FAILS), (0.63, 130, HOLDS), (0.63, 100, UNDECIDED)],
 )
-def test_an_accuracy_is_looked_up_at_its_epoch(accuracy, epochs, expected):
+def test_an_accuracy_is_compared_at_its_epoch(accuracy, epochs, expected):
     assert outcome("sgd-level", row("sgd", rising(epochs, 50, best=accuracy))) == expected
 
 
 @pytest.mark.parametrize(("epochs", "expected"), [(117, HOLDS), (100, HOLDS), (144, UNDECIDED), (60, FAILS)])
-def test_early_stopping_is_looked_up(epochs, expected):
+def test_the_epoch_of_early_stopping_is_compared(epochs, expected):
     curve = [*rising(epochs - 10, 20), *[0.5] * 10]
     assert outcome("momentum-stops", row("momentum", curve)) == expected
 
@@ -158,19 +160,19 @@ def test_a_run_to_the_last_epoch_was_not_stopped_early():
 
 
 def test_losses_are_compared_epoch_by_epoch():
-    names = ("baseline", "batch_norm", "dropout", "dense")  # made-up training losses lie above
+    names = ("baseline", "batch_norm", "dropout", "dense")  # fabricated training losses are higher
     assert outcome("loss-order", *(row(name, flat(0.7)) for name in names)) == HOLDS
     swapped = [row(name, flat(0.7)) for name in names]
-    for record in (record for of in swapped for record in of.runs[0].history):
+    for record in (record for member in swapped for record in member.runs[0].history):
         record["train"], record["validation"] = record["validation"], record["train"]
     assert outcome("loss-order", *swapped) == FAILS
 
 
-def spaced(neighbours: Sequence[float], silhouettes: Sequence[float] = (-0.05, 0.05, 0.1)) -> Row:
+def latent_row(neighbours: Sequence[float], silhouettes: Sequence[float] = (-0.05, 0.05, 0.1)) -> Row:
     """Return a tuned row with scores before training, in the middle and at the end."""
-    stages, kept = [], {"initial": 0, "epoch20": 21, "best": 40}
-    for (name, epochs), near, silhouette in zip(kept.items(), neighbours, silhouettes, strict=True):
-        seed = {"epochs": epochs, "neighbours": near, "probe": near, "silhouette": silhouette}
+    stages, snapshots = [], {"initial": 0, "epoch20": 21, "best": 40}
+    for (name, epochs), accuracy, silhouette in zip(snapshots.items(), neighbours, silhouettes, strict=True):
+        seed = {"epochs": epochs, "neighbours": accuracy, "probe": accuracy, "silhouette": silhouette}
         stages.append({"stage": name, "seeds": [seed]})
     return row("tuned", rising(40, 5))._replace(extra={"latent": stages})
 
@@ -180,7 +182,7 @@ def spaced(neighbours: Sequence[float], silhouettes: Sequence[float] = (-0.05, 0
     [((0.4, 0.75, 0.8), HOLDS), ((0.4, 0.79, 0.8), UNDECIDED), ((0.4, 0.8, 0.7), FAILS), ((0.8, 0.6, 0.7), FAILS)],
 )
 def test_representations_must_get_better_at_each_step(scores, expected):
-    assert outcome("latent-better", spaced(scores)) == expected
+    assert outcome("latent-better", latent_row(scores)) == expected
 
 
 @pytest.mark.parametrize(
@@ -188,7 +190,7 @@ def test_representations_must_get_better_at_each_step(scores, expected):
     [((-0.05, 0.05, 0.1), HOLDS), ((-0.05, 0.05, 0.05), UNDECIDED), ((-0.05, 0.1, 0.0), FAILS)],
 )
 def test_separation_must_grow_at_each_step(silhouettes, expected):
-    assert outcome("latent-separates", spaced((0.4, 0.7, 0.8), silhouettes)) == expected
+    assert outcome("latent-separates", latent_row((0.4, 0.7, 0.8), silhouettes)) == expected
 
 
 @pytest.mark.parametrize(
@@ -196,14 +198,16 @@ def test_separation_must_grow_at_each_step(silhouettes, expected):
     [((1, 2, 3, 4), HOLDS), ((4, 3, 2, 1), FAILS), ((2, 1, 4, 3), UNDECIDED), ((1, 2), UNDECIDED)],
 )
 def test_representations_and_accuracy_must_rank_alike(scores, expected):
-    stages = [{"stage": f"epoch{e}", "seeds": [{"epochs": e + 1, "neighbours": of}]} for e, of in enumerate(scores)]
-    of = row("tuned", rising(40, 5))._replace(extra={"latent": stages})
-    assert outcome("latent-performance", of) == expected
+    stages = [
+        {"stage": f"epoch{e}", "seeds": [{"epochs": e + 1, "neighbours": score}]} for e, score in enumerate(scores)
+    ]
+    tuned = row("tuned", rising(40, 5))._replace(extra={"latent": stages})
+    assert outcome("latent-performance", tuned) == expected
 
 
-def test_scores_that_are_not_there_decide_nothing():
-    bare = row("tuned", rising(40, 5))
-    assert outcome("latent-better", bare) == outcome("latent-separates", bare) == UNDECIDED
+def test_missing_scores_decide_nothing():
+    without_scores = row("tuned", rising(40, 5))
+    assert outcome("latent-better", without_scores) == outcome("latent-separates", without_scores) == UNDECIDED
 
 
 @pytest.mark.parametrize("changes", [{"epochs": 149}, {"limit": 10_000}, {"dataset": "digits"}])
@@ -226,38 +230,42 @@ def test_runs_that_diverged_decide_nothing():
 
 
 def test_no_seed_in_common_decides_nothing():
-    other = [fabricated.run(replace(config("baseline"), seed=1), flat(0.7))]
-    assert outcome("batch-norm-better", row("batch_norm", flat(0.8)), Row("baseline", other, None)) == UNDECIDED
+    other_seed = [fabricated.run(replace(config("baseline"), seed=1), flat(0.7))]
+    assert outcome("batch-norm-better", row("batch_norm", flat(0.8)), Row("baseline", other_seed, None)) == UNDECIDED
 
 
-def of(claim: Claim, result: Outcome | None) -> Verdict:
+def verdict_on(claim: Claim, result: Outcome | None) -> Verdict:
     return Verdict(claim, result, "found", 1, 2)
 
 
-def test_the_answer_counts_what_was_judged():
+def test_the_headline_counts_the_judged_claims():
     results = [HOLDS, HOLDS, HOLDS, FAILS, UNDECIDED, None]
-    verdicts = [of(claim, result) for claim, result in zip(STATEMENTS, results, strict=False)]
-    (words,) = headline(verdicts)
-    assert words.startswith("Of 5 claims, 3 hold, 1 does not, and 1 is undecided.")
-    assert "largely reproduced: 75% of the decided claims hold" in words
-    assert "Another 1 is not judged, since its runs have" in words
+    verdicts = [verdict_on(claim, result) for claim, result in zip(STATEMENTS, results, strict=False)]
+    (sentence,) = headline(verdicts)
+    assert sentence.startswith("Of 5 claims, 3 hold, 1 does not, and 1 is undecided.")
+    assert "largely reproduced: 75% of the decided claims hold" in sentence
+    assert "Another 1 is not judged, since its runs have" in sentence
     assert count_outcomes(verdicts) == {HOLDS: 3, FAILS: 1, UNDECIDED: 1}
     assert failing(verdicts) == [f"Statements that do not hold: {STATEMENTS[3].text.rstrip('.')}."]
     assert counts_table(verdicts).rows[-1] == ["all", "3", "1", "1", "1", "6"]
 
 
 @pytest.mark.parametrize(
-    ("results", "word"),
+    ("results", "degree"),
     [([HOLDS] * 4, "is reproduced:"), ([HOLDS, FAILS], "reproduced in part"), ([FAILS] * 2, "not reproduced")],
 )
-def test_whether_the_study_is_reproduced_is_said(results, word):
-    assert word in headline([of(claim, result) for claim, result in zip(STATEMENTS, results, strict=False)])[0]
+def test_the_headline_says_whether_the_study_is_reproduced(results, degree):
+    assert (
+        degree in headline([verdict_on(claim, result) for claim, result in zip(STATEMENTS, results, strict=False)])[0]
+    )
 
 
-def test_nothing_judged_or_decided_is_said_so():
-    assert headline([of(claim, None) for claim in CLAIMS])[0].startswith("None of the original study's 66 claims")
-    assert "Nothing could be decided yet." in headline([of(STATEMENTS[0], UNDECIDED)])[0]
-    assert failing([of(STATEMENTS[0], HOLDS)]) == []
+def test_the_headline_says_if_nothing_is_judged_or_decided():
+    assert headline([verdict_on(claim, None) for claim in CLAIMS])[0].startswith(
+        "None of the original study's 66 claims"
+    )
+    assert "Nothing could be decided yet." in headline([verdict_on(STATEMENTS[0], UNDECIDED)])[0]
+    assert failing([verdict_on(STATEMENTS[0], HOLDS)]) == []
 
 
 def test_tables_hold_every_claim_and_no_measurement_of_a_short_run():

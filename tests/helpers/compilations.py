@@ -1,4 +1,4 @@
-"""What XLA compiles while something is done."""
+"""Counts what XLA compiles."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,14 +8,14 @@ import jax
 
 @contextmanager
 def count_compilations() -> Iterator[list[str]]:
-    """Collect the names of the functions that are compiled meanwhile, one taken from the cache on disk included."""
-    seen: list[str] = []
+    """Collect the names of the functions compiled within the block, including those read from the cache on disk."""
+    names: list[str] = []
     counting = True
 
-    def listen(event: str, duration_secs: float, **about: str | int) -> None:
+    def listen(event: str, duration_secs: float, **details: str | int) -> None:
         if counting and event == "/jax/core/compile/backend_compile_duration":
-            seen.append(str(about["fun_name"]))
+            names.append(str(details["fun_name"]))
 
     jax.monitoring.register_event_duration_secs_listener(listen)
-    yield seen
+    yield names
     counting = False

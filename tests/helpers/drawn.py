@@ -1,4 +1,4 @@
-"""Histories to draw, and what can be read off a figure."""
+"""Histories to draw, and functions that read a figure."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def history(epochs: int, seed: int = 0) -> list[dict[str, Any]]:
 
 
 def learning(epochs: int, seed: int) -> list[dict[str, Any]]:
-    """Return a history as training makes it: quick at first, then level, with some noise."""
+    """Return a history like one of training: steep at first, then level, with some noise."""
     level = 0.8 * (1 - np.exp(-np.arange(1, epochs + 1) / 10))
     noise = np.random.default_rng(seed).normal(0, 0.006, (2, epochs))
     records = history(epochs)
@@ -35,7 +35,7 @@ def column(records: list[dict[str, Any]], split: str, metric: str) -> list[float
 
 
 def points(line: Any) -> tuple[list[float], list[float]]:
-    """Return where a line's points are."""
+    """Return the coordinates of a line's points."""
     return list(line.get_xdata()), list(line.get_ydata())
 
 
@@ -50,20 +50,20 @@ def colors(axes: Axes) -> dict[str, Any]:
 
 
 def legend(figure: Figure) -> list[str]:
-    """Return what the legend names."""
+    """Return the labels of the legend."""
     return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
-def written(figure: Figure) -> str:
-    """Return the subtitle in one line."""
+def figure_subtitle(figure: Figure) -> str:
+    """Return the subtitle as one line."""
     lines = [text.get_text() for text in figure.texts if text.get_text() != figure.get_suptitle()]
     return " ".join(" ".join(lines).split())
 
 
 def is_round(ticks: Any) -> bool:
-    """Tell whether ticks stand at multiples of 1, 2, 2.5 or 5 times a power of ten."""
+    """Whether ticks are at multiples of 1, 2, 2.5 or 5 times a power of ten."""
     (step,) = set(np.round(np.diff(ticks), 12))
-    return any(abs(step / 10 ** np.floor(np.log10(step)) - times) < 1e-6 for times in TICK_STEPS)
+    return any(abs(step / 10 ** np.floor(np.log10(step)) - multiple) < 1e-6 for multiple in TICK_STEPS)
 
 
 def contrast(*pair: Any) -> float:

@@ -1,4 +1,4 @@
-"""Runs that were never trained, for code that uses the results of runs."""
+"""Fabricated runs, for tests of code that uses the results of runs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -34,13 +34,13 @@ def history(accuracies: Sequence[float], seconds: float = SECONDS) -> list[dict[
 
 
 def summary(config: RunConfig, records: list[dict[str, Any]], test: Metrics | None) -> dict[str, Any]:
-    """Return what `cnn3.fit` summarises of a history that ends here; without records the run diverged at once."""
+    """Return the summary that `cnn3.fit` makes of a history; without records the run diverged in its first epoch."""
     diverged = None if records else Divergence(0, "training", 1)
     return summarize(replace(config, epochs=max(len(records), 1)), records, test, diverged)
 
 
 def run(config: RunConfig, accuracies: Sequence[float]) -> Run:
-    """Return a run with these validation accuracies, diverged at once if there are none; test is 0.01 lower."""
+    """Return a run with these validation accuracies, diverged in its first epoch if none; test is 0.01 lower."""
     records = history(accuracies)
     test = Metrics(1.01 - max(accuracies), max(accuracies) - 0.01) if records else None
     outcome = RunSummary.from_dict(summary(config, records, test))
@@ -48,7 +48,7 @@ def run(config: RunConfig, accuracies: Sequence[float]) -> Run:
 
 
 def learning_curve(config: RunConfig) -> list[float]:
-    """Return validation accuracies as in training: rising fast, then level, with noise drawn by configuration."""
+    """Return validation accuracies as in training: steep, then level, with noise that depends on the configuration."""
     noise = np.random.default_rng(int(config.digest(), 16))
     level = noise.uniform(0.5, 0.85)
     accuracies: list[float] = []
@@ -72,6 +72,6 @@ def experiment(main: Callable[[Sequence[str]], int], output: Path, *args: str) -
 
 
 def cells(folder: Path) -> list[list[str]]:
-    """Return the lines of the tables that an experiment has written, by cell."""
+    """Return the cells of each table row that an experiment has written."""
     lines = (folder / "table.md").read_text().splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]

@@ -1,4 +1,4 @@
-"""What a run leaves in its folder."""
+"""The content of run folders."""
 
 import json
 from pathlib import Path
@@ -9,18 +9,18 @@ SUMS = "SHA256SUMS"
 
 
 def content(folder: Path) -> dict[str, Any]:
-    """Return all that a run leaves, but for times and checksums."""
-    read = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".safetensors", ".json")}
-    summary = json.loads(read.pop("summary.json"))
+    """Return the content of a run's folder except times and checksums."""
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".safetensors", ".json")}
+    summary = json.loads(files.pop("summary.json"))
     history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     for record in (summary, *history):
         for name in TIMES:
             record.pop(name, None)
-    return {**read, "summary": summary, "history": history}
+    return {**files, "summary": summary, "history": history}
 
 
 def file_names(folder: Path) -> list[str]:
-    """Return the files in a folder except its lock, which is empty and stays."""
+    """Return the files in a folder except its lock, which is empty and remains."""
     names = (str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     return sorted(name for name in names if name != ".lock")
 

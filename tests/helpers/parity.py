@@ -1,4 +1,4 @@
-"""What comparing with PyTorch takes: the same network, weights, images and dropout masks on both sides."""
+"""Comparison with PyTorch: the same network, weights, images and dropout masks on both sides."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -26,18 +26,18 @@ DROPOUT = jax.random.key(0)
 
 
 def combinations(sequential: ModelConfig, dense: ModelConfig) -> dict[str, ModelConfig]:
-    """Return the improvements of the report's section 4 in all combinations, by name, in shapes like these two."""
-    parts = ("batch_norm", "dropout", "dense")
-    found = {}
+    """Return all combinations of the original study's improvements (section 4) by name, in shapes like these two."""
+    improvements = ("batch_norm", "dropout", "dense")
+    models = {}
     for chosen in product((False, True), repeat=3):
-        name = "+".join(part for part, yes in zip(parts, chosen, strict=True) if yes) or "baseline"
+        name = "+".join(name for name, used in zip(improvements, chosen, strict=True) if used) or "baseline"
         shape = dense if chosen[2] else sequential
-        found[name] = dataclasses.replace(shape, batch_norm=chosen[0], dropout=0.2 if chosen[1] else 0.0)
-    return found
+        models[name] = dataclasses.replace(shape, batch_norm=chosen[0], dropout=0.2 if chosen[1] else 0.0)
+    return models
 
 
 def under_protocols(configs: Mapping[str, ModelConfig]) -> list[tuple[str, bool]]:
-    """Return names and whether the last norm is thrown away; without norms the two protocols' networks are the same."""
+    """Return names, and whether the last norm is discarded; without norms, both protocols have the same network."""
     return [(name, discard) for name, config in configs.items() for discard in {False, config.batch_norm}]
 
 
@@ -45,7 +45,7 @@ training_digits = cache(lambda: load("digits").train)
 
 
 def digits(count: int, dtype: Any, *, flat: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return normalised digits and labels; `flat` ones are all of whole flat regions, the others have noise on them."""
+    """Return normalised digits and labels; `flat` ones have constant regions, the others added noise."""
     train = training_digits()
     images = train.images[:count] / 127.5 - 1
     noise = np.random.default_rng(0).normal(0, 0.1, images.shape)
@@ -58,10 +58,10 @@ def reference(config: ModelConfig, discard: bool, dtype: Any) -> TorchCNN3:
     return TorchCNN3(config, discard).to(torch.float64 if dtype == np.float64 else torch.float32).train()
 
 
-def own(judge: TorchCNN3, block: Block) -> tuple[CNN3, Weights]:
-    """Return the reference's model and weights as cnn3 has them, in the same precision."""
-    model = CNN3(judge.config, judge.discard_last_norm, block)
-    tensors = {name: value.numpy().copy() for name, value in judge.state_dict().items()}
+def cnn3_copy(torch_model: TorchCNN3, block: Block) -> tuple[CNN3, Weights]:
+    """Return the reference's model and weights in cnn3, in the same precision."""
+    model = CNN3(torch_model.config, torch_model.discard_last_norm, block)
+    tensors = {name: value.numpy().copy() for name, value in torch_model.state_dict().items()}
     dtype = tensors["fc1.weight"].dtype
     return model, jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), from_torch(model, tensors))
 
@@ -71,17 +71,17 @@ def nchw(images: np.ndarray) -> torch.Tensor:
 
 
 def kept_units(model: CNN3, weights: Weights, images: np.ndarray) -> list[torch.Tensor]:
-    """Return which units of each hidden layer dropout keeps under the key `DROPOUT`."""
+    """Return the mask of units that dropout keeps in each hidden layer under the key `DROPOUT`."""
     kept: list[Any] = []
 
-    def look(call: Callable, args: Any, kwargs: Any, context: Any) -> Any:
+    def intercept(call: Callable, args: Any, kwargs: Any, context: Any) -> Any:
         if not isinstance(context.module, Dropout):
             return call(*args, **kwargs)
         kept.append(call(jnp.ones_like(args[0]), *args[1:]) != 0)
         return args[0]
 
     def masks(variables: Any, images: Any) -> list[Any]:
-        with nn.intercept_methods(look):
+        with nn.intercept_methods(intercept):
             model.apply(variables, images, train=True, mutable=["batch_stats"], rngs={"dropout": DROPOUT})
         return kept
 
@@ -101,20 +101,20 @@ def loss_and_gradients(model: CNN3, weights: Weights, images: Any, labels: Any) 
     return jax.value_and_grad(loss, has_aux=True)(weights.params)
 
 
-def judged_loss(
-    judge: TorchCNN3, images: np.ndarray, labels: np.ndarray, kept: list[torch.Tensor] | None = None
+def reference_loss(
+    torch_model: TorchCNN3, images: np.ndarray, labels: np.ndarray, kept: list[torch.Tensor] | None = None
 ) -> torch.Tensor:
-    logits, _ = judge(nchw(images), kept)
+    logits, _ = torch_model(nchw(images), kept)
     return torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels.astype(np.int64)))
 
 
-def error(ours: Any, theirs: Any) -> float:
+def error(actual: Any, expected: Any) -> float:
     """Return the largest difference, relative to the largest value."""
-    return float(np.abs(np.asarray(ours) - theirs).max() / max(np.abs(theirs).max(), 1e-30))
+    return float(np.abs(np.asarray(actual) - expected).max() / max(np.abs(expected).max(), 1e-30))
 
 
-def cancels(name: str, config: ModelConfig, discard: bool) -> bool:
-    """Tell a bias in front of a norm: the norm takes it away again, so that its gradient is zero but for rounding."""
+def is_cancelled_bias(name: str, config: ModelConfig, discard: bool) -> bool:
+    """Whether a parameter is a bias before a norm, which removes it, so that its gradient is zero up to rounding."""
     layer, leaf = name.split(".")
     if not config.batch_norm or leaf != "bias" or layer.startswith("batch_norm"):
         return False

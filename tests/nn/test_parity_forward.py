@@ -20,12 +20,12 @@ from cnn3.weights.torch_layout import to_torch
 from tests.helpers.parity import (
     DROPOUT,
     QUICK,
+    cnn3_copy,
     combinations,
     digits,
     error,
     kept_units,
     nchw,
-    own,
     reference,
     under_protocols,
 )
@@ -44,15 +44,15 @@ BATCH = 16
 
 
 def trained(config: ModelConfig, discard: bool, dtype: Any) -> TorchCNN3:
-    """Return a network whose norms are not those of a start."""
-    judge = reference(config, discard, np.float32)
-    norms: list[Any] = [m for m in judge.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+    """Return a network whose norms are not freshly initialised."""
+    torch_model = reference(config, discard, np.float32)
+    norms: list[Any] = [m for m in torch_model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
     for norm in norms:
         torch.nn.init.uniform_(norm.weight, 0.5, 2)
         torch.nn.init.normal_(norm.bias)
         torch.nn.init.uniform_(norm.running_var, 0.5, 2)
         torch.nn.init.normal_(norm.running_mean)
-    return judge.to(torch.float64 if dtype == np.float64 else torch.float32)
+    return torch_model.to(torch.float64 if dtype == np.float64 else torch.float32)
 
 
 @partial(jax.jit, static_argnums=(0, 1), compiler_options=QUICK)
@@ -61,29 +61,29 @@ def apply(model: CNN3, train: bool, variables: Any, images: Any, mask: Any) -> A
     return call(mutable=["batch_stats"]) if train else (call(), {})
 
 
-def errors(judge: TorchCNN3, kernels: str, count: int | None) -> dict[str, float]:
+def errors(torch_model: TorchCNN3, kernels: str, count: int | None) -> dict[str, float]:
     """Return the errors in training on the first `count` images of a batch, or in inference if it is None."""
-    judge.train(count is not None)
-    model, weights = own(judge, BLOCKS[kernels])
+    torch_model.train(count is not None)
+    model, weights = cnn3_copy(torch_model, BLOCKS[kernels])
     images, _ = digits(BATCH, weights.params["fc1"]["kernel"].dtype, flat=False)
-    kept = kept_units(model, weights, images) if count and judge.config.dropout else None
+    kept = kept_units(model, weights, images) if count and torch_model.config.dropout else None
     mask = None if count is None else jnp.arange(BATCH) < count
     output, updated = apply(model, count is not None, weights._asdict(), images, mask)
     weights = weights._replace(batch_stats=updated.get("batch_stats", weights.batch_stats))
     with torch.no_grad():
-        logits, latent = judge(nchw(images[:count]), kept and [mask[:count] for mask in kept])
-    found = {
+        logits, latent = torch_model(nchw(images[:count]), kept and [mask[:count] for mask in kept])
+    result = {
         "logits": error(output.logits[:count], logits.numpy()),
         "latent": error(output.latent[:count], latent.numpy()),
     }
-    ours = to_torch(model, weights)
-    statistics = {name: value.numpy() for name, value in judge.state_dict().items() if "running" in name}
-    return found | {name: error(ours[name], value) for name, value in statistics.items()}
+    tensors = to_torch(model, weights)
+    statistics = {name: value.numpy() for name, value in torch_model.state_dict().items() if "running" in name}
+    return result | {name: error(tensors[name], value) for name, value in statistics.items()}
 
 
 def worst(config: ModelConfig, discard: bool, dtype: Any, kernels: str, counts: Sequence[int | None]) -> float:
-    found = [errors(trained(config, discard, dtype), kernels, count) for count in counts]
-    return max(max(of.values()) for of in found)
+    results = [errors(trained(config, discard, dtype), kernels, count) for count in counts]
+    return max(max(result.values()) for result in results)
 
 
 @pytest.mark.parametrize(("name", "discard"), under_protocols(SHAPES))
@@ -102,9 +102,9 @@ def test_forward_of_the_faster_kernels(name: str, kernels: str) -> None:
 @pytest.mark.parametrize("kernels", BLOCKS)
 @pytest.mark.parametrize("discard", [False, True])
 def test_forward_of_last_batches(discard: bool, kernels: str) -> None:
-    """Of two and three images of a batch that is filled up, in float64: to 1e-12; seen: 1.2e-14.
+    """Two and three images in a padded batch, in float64: to 1e-12; seen: 1.2e-14.
 
-    In float32 the norms of two images that are alike leave few digits: PyTorch's own logits were 2e-5 off, ours 2e-4.
+    In float32 the norms of two similar images leave few digits: PyTorch's own logits were 2e-5 off, ours 2e-4.
     """
     with jax.enable_x64(True):
         assert worst(SMALL, discard, np.float64, kernels, (2, 3)) <= 1e-12

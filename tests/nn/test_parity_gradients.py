@@ -14,46 +14,46 @@ from cnn3.nn.layers import BLOCKS
 from cnn3.training.state import Weights
 from cnn3.weights.torch_layout import to_torch
 from tests.helpers.parity import (
-    cancels,
+    cnn3_copy,
     combinations,
     digits,
     error,
-    judged_loss,
+    is_cancelled_bias,
     kept_units,
     loss_and_gradients,
-    own,
     reference,
+    reference_loss,
     under_protocols,
 )
 
 NARROW: dict[str, Any] = {"channels": (16, 12, 8), "hidden": (24, 128)}
 MODELS = combinations(ModelConfig(**NARROW), ModelConfig(dense=True, **NARROW))
 MODELS |= {"average_pool": ModelConfig(batch_norm=True, pool="average", **NARROW)}
-ALL = "batch_norm+dropout+dense"
-EXTREMES = ["baseline", ALL, "average_pool"]  # all that a kernel can meet
+COMBINED = "batch_norm+dropout+dense"
+EXTREMES = ["baseline", COMBINED, "average_pool"]  # every case of a kernel
 IMAGES = 9
 
 
 def errors(name: str, discard: bool, kernels: str, dtype: Any, *, flat: bool) -> dict[str, float]:
-    """Return the error of the loss, and of each parameter's gradient; of one that is zero, its size beside others."""
+    """Return the error of the loss and of each gradient; for a zero gradient its size relative to the weight's."""
     images, labels = digits(IMAGES, dtype, flat=flat)
-    judge = reference(MODELS[name], discard, dtype)
-    model, weights = own(judge, BLOCKS[kernels])
-    kept = kept_units(model, weights, images) if judge.config.dropout else None
-    value = judged_loss(judge, images, labels, kept)
+    torch_model = reference(MODELS[name], discard, dtype)
+    model, weights = cnn3_copy(torch_model, BLOCKS[kernels])
+    kept = kept_units(model, weights, images) if torch_model.config.dropout else None
+    value = reference_loss(torch_model, images, labels, kept)
     value.backward()
-    (ours, _), gradients = loss_and_gradients(model, weights, images, labels)
-    found = {"loss": error(ours, value.detach().numpy())}
+    (loss, _), gradients = loss_and_gradients(model, weights, images, labels)
+    result = {"loss": error(loss, value.detach().numpy())}
     tensors = to_torch(model, Weights(gradients, {}))
-    for tensor, parameter in judge.named_parameters():
-        if parameter.grad is None:  # torch leaves what nothing depends on without one
+    for tensor, parameter in torch_model.named_parameters():
+        if parameter.grad is None:  # torch has no gradient for unused parameters
             assert np.all(tensors[tensor] == 0)
-        elif cancels(tensor, judge.config, discard):
-            of_weight = np.abs(tensors[tensor.replace("bias", "weight")]).max()
-            found[tensor] = float(np.abs(tensors[tensor]).max() / of_weight)
+        elif is_cancelled_bias(tensor, torch_model.config, discard):
+            weight_scale = np.abs(tensors[tensor.replace("bias", "weight")]).max()
+            result[tensor] = float(np.abs(tensors[tensor]).max() / weight_scale)
         else:
-            found[tensor] = error(tensors[tensor], parameter.grad.numpy())
-    return found
+            result[tensor] = error(tensors[tensor], parameter.grad.numpy())
+    return result
 
 
 @pytest.mark.parametrize("flat", [False, True])
@@ -61,11 +61,11 @@ def errors(name: str, discard: bool, kernels: str, dtype: Any, *, flat: bool) ->
 def test_gradients_in_float32(name: str, discard: bool, flat: bool) -> None:
     """To 1e-4 with XLA's own kernels; seen: 8.3e-6, and 3.9e-5 where most windows tie.
 
-    What is left there is rounding and no tie sent elsewhere, as float64 shows below: digits on black are alike, so
-    norms take the mean from numbers that hardly differ from it.
+    The remaining error is rounding, not ties, as float64 shows below: digits on black are alike, so norms subtract
+    the mean from numbers close to it.
     """
-    found = errors(name, discard, "plain", np.float32, flat=flat)
-    assert max(found.values()) <= 1e-4, found
+    result = errors(name, discard, "plain", np.float32, flat=flat)
+    assert max(result.values()) <= 1e-4, result
 
 
 @pytest.mark.parametrize("kernels", ["plain", "fused"])
@@ -76,8 +76,8 @@ def test_gradients_where_windows_tie(name: str, kernels: str) -> None:
     To 1e-12; seen: 1.4e-13.
     """
     with jax.enable_x64(True):
-        found = errors(name, False, kernels, np.float64, flat=True)
-    assert max(found.values()) <= 1e-12, found
+        result = errors(name, False, kernels, np.float64, flat=True)
+    assert max(result.values()) <= 1e-12, result
 
 
 @pytest.mark.parametrize("kernels", ["winograd", "fused"])
@@ -85,8 +85,8 @@ def test_gradients_where_windows_tie(name: str, kernels: str) -> None:
 def test_gradients_of_the_faster_kernels(name: str, kernels: str) -> None:
     """In float64 to 1e-12; seen: 1.7e-14."""
     with jax.enable_x64(True):
-        found = errors(name, False, kernels, np.float64, flat=False)
-    assert max(found.values()) <= 1e-12, found
+        result = errors(name, False, kernels, np.float64, flat=False)
+    assert max(result.values()) <= 1e-12, result
 
 
 @pytest.mark.parametrize("kernels", ["winograd", "fused"])
@@ -94,7 +94,7 @@ def test_gradients_of_the_faster_kernels(name: str, kernels: str) -> None:
 def test_gradients_of_the_faster_kernels_in_float32(name: str, kernels: str) -> None:
     """To 1e-4; seen: 8.0e-6.
 
-    Not where windows tie: rounding within a tile parts some ties, and so sends single pixels' gradients elsewhere.
+    Not where windows tie: rounding within a tile breaks some ties, which moves the gradients of single pixels.
     """
-    found = errors(name, False, kernels, np.float32, flat=False)
-    assert max(found.values()) <= 1e-4, found
+    result = errors(name, False, kernels, np.float32, flat=False)
+    assert max(result.values()) <= 1e-4, result

@@ -27,7 +27,7 @@ NO_SHRINKING = (Phase.explicit, Phase.generate)  # every shape tried has to be c
 def few_images_at_once() -> Iterator[None]:
     """Chunks so small that small batches take several, the last of them filled up."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(winograd, "TILES_AT_ONCE", 12)
+        patch.setattr(winograd, "TILES_PER_CHUNK", 12)
         patch.setattr(cpu_block, "PATCHES_PER_CHUNK", 128)
         yield
 

@@ -66,8 +66,8 @@ def test_a_process_that_no_lock_keeps_out_is_reported_until_it_is_killed(
                 pass
             assert str(error.value) == (
                 f"{tmp_path} is being trained by process {process.pid} on {socket.gethostname()}, and its file system "
-                f"keeps nobody out: name another folder with --output or --runs, or delete {tmp_path / HOLDER} once "
-                "that process has ended"
+                f"does not enforce locks: name another folder with --output or --runs, or delete {tmp_path / HOLDER} "
+                "once that process has ended"
             )
         process.kill()
         time.sleep(0.2)  # a zombie: its parent has not yet waited for it

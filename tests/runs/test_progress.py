@@ -37,6 +37,14 @@ def test_a_log_file_gets_a_line_an_epoch_and_no_steps():
     assert epochs[0].endswith("500 images/s, at most 0:00:02 left")
 
 
+def test_progress_is_not_among_the_results(capsys: pytest.CaptureFixture[str]):
+    with progress_reporter("plain", 0, 1) as report:
+        report.on_epoch(history([0.25])[0])
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("plain: compiling, then at most 1 epoch\nplain: epoch 1/1: ")
+
+
 def test_a_terminal_shows_steps_and_a_time_left_within_the_first_epoch(monkeypatch: pytest.MonkeyPatch):
     clock = iter(range(0, 10**6, 30))  # seconds
     monkeypatch.setattr(progress.time, "perf_counter", lambda: float(next(clock)))

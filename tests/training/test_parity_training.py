@@ -16,7 +16,15 @@ from cnn3.nn.layers import BLOCKS
 from cnn3.training.optim import hyperparameters, make_optimizer, update_rule
 from cnn3.training.state import Weights
 from cnn3.weights.torch_layout import to_torch
-from tests.helpers.parity import cancels, digits, error, judged_loss, loss_and_gradients, own, reference
+from tests.helpers.parity import (
+    cnn3_copy,
+    digits,
+    error,
+    is_cancelled_bias,
+    loss_and_gradients,
+    reference,
+    reference_loss,
+)
 from tests.helpers.torch_reference import torch
 
 BATCH, STEPS = 32, 50
@@ -35,13 +43,13 @@ class Trained(NamedTuple):
 def batches(dtype: Any) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return a batch for each step."""
     images, labels = digits(BATCH * 10, np.float32, flat=False)
-    parts = [i % 10 * BATCH + np.arange(BATCH) for i in range(STEPS)]
-    return [(images[part].astype(dtype), labels[part]) for part in parts]
+    indices = [i % 10 * BATCH + np.arange(BATCH) for i in range(STEPS)]
+    return [(images[batch].astype(dtype), labels[batch]) for batch in indices]
 
 
-def with_torch(shape: ModelConfig, config: OptimizerConfig, dtype: Any) -> Trained:
-    judge = reference(shape, False, dtype)
-    parameters, rate, decay = judge.parameters(), config.learning_rate, config.weight_decay
+def train_torch(shape: ModelConfig, config: OptimizerConfig, dtype: Any) -> Trained:
+    torch_model = reference(shape, False, dtype)
+    parameters, rate, decay = torch_model.parameters(), config.learning_rate, config.weight_decay
     tx = {
         "sgd": lambda: torch.optim.SGD(parameters, rate),
         "momentum": lambda: torch.optim.SGD(parameters, rate, config.momentum or 0.0),
@@ -52,15 +60,15 @@ def with_torch(shape: ModelConfig, config: OptimizerConfig, dtype: Any) -> Train
     losses = []
     for images, labels in batches(dtype):
         tx.zero_grad()
-        loss = judged_loss(judge, images, labels)
+        loss = reference_loss(torch_model, images, labels)
         loss.backward()
         tx.step()
         losses.append(loss.item())
-    return Trained(np.array(losses), {name: value.numpy() for name, value in judge.state_dict().items()})
+    return Trained(np.array(losses), {name: value.numpy() for name, value in torch_model.state_dict().items()})
 
 
-def with_cnn3(shape: ModelConfig, config: OptimizerConfig, dtype: Any) -> Trained:
-    model, weights = own(reference(shape, False, dtype), BLOCKS["winograd"])
+def train_cnn3(shape: ModelConfig, config: OptimizerConfig, dtype: Any) -> Trained:
+    model, weights = cnn3_copy(reference(shape, False, dtype), BLOCKS["winograd"])
     optimizer = make_optimizer(update_rule(config.name).transform, hyperparameters(RunConfig(optimizer=config)))
 
     @jax.jit
@@ -82,24 +90,24 @@ def with_cnn3(shape: ModelConfig, config: OptimizerConfig, dtype: Any) -> Traine
 def test_fifty_steps_in_float64_equal_torchs(name: str) -> None:
     """The judge of what is the same: every loss to 4e-14, every parameter to 1e-8; seen: 7.0e-15 and 8.2e-9.
 
-    Left out are biases in front of a norm, whose true gradient is zero: an optimizer that divides by the gradient's
-    size makes steps of what rounding leaves.
+    Biases before a norm are left out, since their true gradient is zero: an optimizer that divides by the size of the
+    gradient turns rounding errors into steps.
     """
     with jax.enable_x64(True):
-        ours = with_cnn3(TINY, FAST[name], np.float64)
-    theirs = with_torch(TINY, FAST[name], np.float64)
-    assert ours.losses[-1] < ours.losses[0]
-    np.testing.assert_allclose(ours.losses, theirs.losses, rtol=4e-14)
-    compared = [key for key in theirs.tensors if "num_batches" not in key and not cancels(key, TINY, False)]
-    assert max(error(ours.tensors[key], theirs.tensors[key]) for key in compared) <= 1e-8
+        actual = train_cnn3(TINY, FAST[name], np.float64)
+    expected = train_torch(TINY, FAST[name], np.float64)
+    assert actual.losses[-1] < actual.losses[0]
+    np.testing.assert_allclose(actual.losses, expected.losses, rtol=4e-14)
+    compared = [key for key in expected.tensors if "num_batches" not in key and not is_cancelled_bias(key, TINY, False)]
+    assert max(error(actual.tensors[key], expected.tensors[key]) for key in compared) <= 1e-8
 
 
-PYTORCHS_OWN = {"sgd": 1.4e-6, "momentum": 1.2e-3, "rmsprop": 2.2e-3, "adam": 1.6e-3, "adamw": 1.8e-3}
+TORCH_DEVIATIONS = {"sgd": 1.4e-6, "momentum": 1.2e-3, "rmsprop": 2.2e-3, "adam": 1.6e-3, "adamw": 1.8e-3}
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_fifty_steps_in_float32_drift_as_torchs_do(name: str) -> None:
-    """At the report's learning rate, losses come no further from PyTorch's in float64 than its own in float32 may.
+    """At the original learning rate, losses come no further from PyTorch's in float64 than its own in float32 may.
 
     Rounding parts near ties of a pooling window, and turns the sign of gradients near zero, of which RMSprop and Adam
     make whole steps. Which ones is a matter of luck: PyTorch's own distance changes with the order of the images in a
@@ -110,7 +118,7 @@ def test_fifty_steps_in_float32_drift_as_torchs_do(name: str) -> None:
     | PyTorch | 1.4e-6 | 1.2e-3   | 2.2e-3  | 1.6e-3 | 1.8e-3 |
     | cnn3    | 3.0e-7 | 7.2e-4   | 2.5e-3  | 9.8e-4 | 1.5e-3 |
     """
-    exact = with_torch(SMALL, OPTIMIZERS[name], np.float64).losses
+    exact = train_torch(SMALL, OPTIMIZERS[name], np.float64).losses
 
-    ours = with_cnn3(SMALL, OPTIMIZERS[name], np.float32).losses
-    assert float(np.abs(ours / exact - 1).max()) <= 3 * PYTORCHS_OWN[name]
+    losses = train_cnn3(SMALL, OPTIMIZERS[name], np.float32).losses
+    assert float(np.abs(losses / exact - 1).max()) <= 3 * TORCH_DEVIATIONS[name]

@@ -9,7 +9,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 import cnn3
-from cnn3.data import cifar10_tfds
+from cnn3.data import cifar_tfds
 from cnn3.data.dataset import CIFAR10_CLASSES, Dataset, Split
 from tests.data.cifar10.archive import folder_in, make_archive, put_by_hand, register
 from tests.helpers.report_split import split_by_the_report
@@ -61,7 +61,7 @@ def test_prepared_records_are_as_tfds_prepares_them(
         return [(row["id"], row["label"], row["image"]) for row in source.__getitems__(range(len(source)))]
 
     def pixels(encoded: bytes) -> np.ndarray:
-        return np.asarray(cifar10_tfds.Image.open(io.BytesIO(encoded)))
+        return np.asarray(cifar_tfds.Image.open(io.BytesIO(encoded)))
 
     first = [row for row in rows(tfds_dir, "test") if row[0] < b"test_00200"]
     by_id = sorted(first)
@@ -69,7 +69,7 @@ def test_prepared_records_are_as_tfds_prepares_them(
     archive = make_archive(part, part)
     register(monkeypatch, archive)
     put_by_hand(tmp_path, archive)
-    cifar10_tfds.prepare(tmp_path, folder_in(tmp_path))
+    cifar_tfds.prepare("cifar10", tmp_path, folder_in(tmp_path))
     found = rows(tmp_path, "test")
     assert [row[:2] for row in found] == [row[:2] for row in first]
     assert all(np.array_equal(pixels(one[2]), pixels(other[2])) for one, other in zip(found, first, strict=True))

@@ -1,4 +1,4 @@
-"""What stands in for a run in a process of its own, so that nothing is trained: its label says what happens."""
+"""A fake of `experiments.support.worker.work` that trains nothing: the job's label says what happens."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from tests.helpers.fabricated import history
 
 
 def work(job: Job, connection: Connection) -> None:
-    """Tell of a run of one epoch, unless it goes wrong."""
+    """Report a run of one epoch, or fail as the label says."""
     connection.send(RunStarted(0, 1))
     if job.label == "killed twice" or (job.label == "killed once" and job.attempt == 1):
         os.kill(os.getpid(), signal.SIGKILL)
