@@ -20,6 +20,7 @@ nb_execution_timeout = 300  # seconds a cell
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 
+default_role = "code"  # docstrings have single backticks
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True  # as written, not as evaluated
@@ -27,6 +28,7 @@ napoleon_google_docstring, napoleon_numpy_docstring = True, False
 intersphinx_mapping = {}  # nothing is looked up while building
 
 html_theme = "furo"
+html_show_copyright = False
 html_title = "cnn3"
 html_copy_source = False
 html_theme_options = {"navigation_with_keys": True}

@@ -15,6 +15,7 @@ from cnn3.runs.layout import BEST, WEIGHTS
 from cnn3.runs.result import Result
 from cnn3.runs.run_name import model_name, run_name
 from cnn3.train.options import Files, TrainOptions
+from cnn3.train.tensorboard import TensorBoardLog, check_installed
 from cnn3.training.optim import update_rule
 
 CURVES = "curves.png"  # in the run's folder
@@ -27,11 +28,14 @@ def train(options: TrainOptions) -> int:
         the exit status: 0, or 1 if training diverged.
 
     Raises:
+        UsageError: what an option needs is not installed.
         ConfigError, DataError: the configuration is impossible, or its images are not available.
         OutputError: the run's folder cannot be used.
         WeightsError: the weights of a finished run cannot be read.
     """
     config, files = options
+    if files.log is not None:
+        check_installed()
     check_jax()
     update_rule(config.optimizer.name)  # an unknown one is an error before images are prepared
     cache_compilations()
@@ -39,8 +43,11 @@ def train(options: TrainOptions) -> int:
     check_run(config, dataset)
     folder = files.output / config.dataset / "runs" / run_name(config)
     label = files.label or model_name(config.model)
-    result = fit(config, dataset, folder, label=label)
+    log = TensorBoardLog(folder, config) if files.log is not None else None
+    result = fit(config, dataset, folder, label=label, on_epoch=log and log.on_epoch)
     plots.save(draw_curves(result, label, len(dataset.train.labels)), folder / CURVES)
+    if log is not None:
+        log.finish(result.history, folder / CURVES)
     for line in describe(result, folder, files):
         print(line)
     return 1 if result.summary["diverged"] else 0
@@ -60,6 +67,8 @@ def describe(result: Result, folder: Path, files: Files) -> Iterator[str]:
     config, summary = result.config, result.summary
     yield f"run: {folder}"
     yield f"curves: {folder / CURVES}"
+    if files.log is not None:
+        yield f"log: tensorboard --logdir {shlex.quote(str(files.output))}"
     if where := summary["diverged"]:
         place = f"epoch {where['epoch'] + 1}, {where['during']} step {where['step'] + 1}"
         yield f"diverged: the loss was not finite in {place}; try a smaller --optimizer.learning-rate"

@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 from cnn3.data.dataset import DataError
 from cnn3.data.loading import load
 from cnn3.data.splits import split_indices
-from tests.helpers.report_split import split_by_the_report
+from tests.helpers.original_split import original_split
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_limit_keeps_the_first_training_images() -> None:
 @given(count=st.integers(1, 3000), seed=st.integers(0, 2**32 - 1))
 def test_split_is_the_reports(count: int, seed: int) -> None:
     train, validation = split_indices(count, seed)
-    assert (train.tolist(), validation.tolist()) == split_by_the_report(count, seed)
+    assert (train.tolist(), validation.tolist()) == original_split(count, seed)
     assert sorted([*train, *validation]) == list(range(count))
     assert len(validation) == count // 10
 
@@ -60,7 +60,7 @@ def test_digits_are_scikit_learns_enlarged() -> None:
     values, labels = load_digits(return_X_y=True)
     dataset = load("digits", seed=7)
     order = np.random.RandomState(0).permutation(1797)  # the last 360 of which are the test set
-    train, validation = (order[indices] for indices in split_by_the_report(1437, 7))
+    train, validation = (order[indices] for indices in original_split(1437, 7))
     rows = {"train": train, "validation": validation, "test": order[1437:]}
     assert dataset.name == "digits"
     assert dataset.classes == tuple("0123456789")

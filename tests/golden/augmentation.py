@@ -1,7 +1,7 @@
-"""What Pillow makes of three pictures in a million random transforms: moments of each pixel, kept in augmentation.npz.
+"""Moments of each pixel of three pictures after a million random transforms by Pillow, stored in augmentation.npz.
 
-`python -m tests.golden.augmentation` makes the file again, in minutes. Its numbers are drawn by NumPy and the images
-transformed by Pillow; nothing of cnn3 computes any of it. The file here was made with NumPy 2.4, Pillow 13.0 and
+`python -m tests.golden.augmentation` makes the file again, in minutes. NumPy draws the parameters and Pillow transforms
+the images; nothing is computed by cnn3. The file here was made with NumPy 2.4, Pillow 13.0 and
 scikit-learn 1.9's pictures.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.datasets import load_digits, load_sample_image
 
-from tests.helpers.pillow_transforms import with_pillow
+from tests.helpers.pillow_transforms import transform_with_pillow
 
 FILE = Path(__file__).with_name("augmentation.npz")
 BLOCK, BLOCKS = 1000, 1000  # draws in a block, and blocks
@@ -37,7 +37,7 @@ def block(number: int) -> np.ndarray:
         rng.uniform(-10, 10, shape),  # RandomAffine(0, shear=10, scale=(0.8, 1.2))
         rng.uniform(0.8, 1.2, shape),
     )
-    return np.stack([with_pillow(image, TransformParams(*one)) for one in zip(*fields, strict=True)])
+    return np.stack([transform_with_pillow(image, TransformParams(*params)) for params in zip(*fields, strict=True)])
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The report's random transforms as torchvision does them with a PIL image."""
+"""The original study's random transforms, as torchvision applies them to a PIL image."""
 
 import math
 
@@ -9,7 +9,7 @@ from cnn3.training.augment import TransformParams
 
 NEAREST, AFFINE = Image.Resampling.NEAREST, Image.Transform.AFFINE
 BLACK = (0, 0, 0)
-MOST_PADDING = 16
+MAX_PADDING = 16
 
 
 def affine_matrix(shear: float, scale: float) -> list[float]:
@@ -18,10 +18,10 @@ def affine_matrix(shear: float, scale: float) -> list[float]:
     return [a, b, 16 - 16 * (a + b), 0, a, 16 - 16 * a]
 
 
-def with_pillow(image: np.ndarray, draws: TransformParams) -> np.ndarray:
+def transform_with_pillow(image: np.ndarray, draws: TransformParams) -> np.ndarray:
     """Transform one image by its draws."""
-    dy, dx = (MOST_PADDING + int(n) for n in draws.offset)
-    result = ImageOps.expand(Image.fromarray(image), MOST_PADDING, BLACK).crop((dx, dy, dx + 32, dy + 32))
+    dy, dx = (MAX_PADDING + int(n) for n in draws.offset)
+    result = ImageOps.expand(Image.fromarray(image), MAX_PADDING, BLACK).crop((dx, dy, dx + 32, dy + 32))
     if draws.flip:
         result = ImageOps.mirror(result)
     result = result.rotate(float(draws.angle), NEAREST, fillcolor=BLACK)

@@ -1,4 +1,4 @@
-"""Commands in a process of their own."""
+"""Commands in separate processes."""
 
 import os
 import subprocess
@@ -11,6 +11,6 @@ QUICK_TO_COMPILE = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiling takes mo
 
 
 def python(*args: str, cwd: Path = ROOT, env: Mapping[str, str] = QUICK_TO_COMPILE) -> subprocess.CompletedProcess[str]:
-    """Run Python with these arguments and environment variables; return how it ended, and what it printed."""
+    """Run Python with these arguments and environment variables; return its status and output."""
     command = [sys.executable, *args]
     return subprocess.run(command, cwd=cwd, env=os.environ | env, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""A small PyTorch program of the kind that `benchmarks.pytorch_program` loads: one linear layer."""
+"""A small PyTorch program for `benchmarks.pytorch_program`: one linear layer."""
 
 import argparse
 from typing import Any
@@ -18,7 +18,7 @@ torch.manual_seed(a.seed)
 
 
 class Model(torch.nn.Module):
-    """Takes the means of 8x8 squares, and remembers the layout of what it was given."""
+    """Takes the means of 8x8 squares, and records the size, mode and layout of each batch."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the README tells its reader to run."""
+"""The commands and programs in the README."""
 
 import re
 import shlex
@@ -15,5 +15,5 @@ def blocks(language: str) -> list[str]:
 def commands(module: str) -> list[list[str]]:
     """Return the arguments of each `python -m MODULE` in the README."""
     shell = "\n".join(blocks("bash")).replace("\\\n", " ")
-    found = re.findall(rf"python -m {re.escape(module)}\b[^\n&|]*", shell)
-    return [shlex.split(command, comments=True)[3:] for command in found]
+    matches = re.findall(rf"python -m {re.escape(module)}\b[^\n&|]*", shell)
+    return [shlex.split(command, comments=True)[3:] for command in matches]

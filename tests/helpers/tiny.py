@@ -1,4 +1,4 @@
-"""Networks with all parts that are quick to compile and run."""
+"""Small networks with all parts, quick to compile and run."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from cnn3.training.state import Weights, weight_shapes
 
 TINY = ModelConfig(batch_norm=True, channels=(4, 4, 4), hidden=(16, 128))
 
-# Tests that need any run with all parts take this one, so that it is compiled once for all of them.
+# Tests that need any run with all parts share this one, so that it is compiled once.
 SMALL = ModelConfig(batch_norm=True, dropout=0.2, channels=(8, 8, 8), hidden=(32, 128))
 SMALL_RUN = RunConfig(SMALL, dataset="digits", limit=150, batch_size=64, epochs=1)
 

@@ -1,4 +1,4 @@
-"""The report's network and training in PyTorch, written small: what cnn3 is compared with."""
+"""The original study's network in PyTorch, in short: the reference for cnn3."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -15,7 +15,7 @@ from cnn3.config import ModelConfig
 
 
 class TorchCNN3(nn.Module):
-    """The report's `Model` for any `ModelConfig`; images are NCHW."""
+    """The original program's `Model` for any `ModelConfig`; images are NCHW."""
 
     def __init__(self, config: ModelConfig, discard_last_norm: bool = False) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class TorchCNN3(nn.Module):
         return F.dropout(x, p, self.training) if kept is None else x * kept / (1 - p)
 
     def forward(self, x: torch.Tensor, kept: Sequence[torch.Tensor] | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return logits and latents; `kept` says which units of each hidden layer are not dropped, None draws them."""
+        """Return logits and latents; `kept` are the masks of units that are not dropped, None draws them."""
         pool = {"max": F.max_pool2d, "average": F.avg_pool2d}[self.config.pool]
         for i in (1, 2, 3):
             a = F.relu(self._norm(i, self.get_submodule(f"conv_layer{i}")(x)))

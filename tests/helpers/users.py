@@ -1,4 +1,4 @@
-"""Another user, as far as files are concerned."""
+"""Access to files as another user."""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become ano
 
 @contextmanager
 def nobody() -> Iterator[None]:
-    """Be a user without privileges, if the tests run as the superuser."""
+    """Run the block as an unprivileged user, if the tests run as root."""
     user, group = os.geteuid(), os.getegid()
     if user == 0:
         os.setegid(65534)

@@ -12,8 +12,8 @@ from cnn3.config import VARIANTS, ModelConfig
 from cnn3.nn.network import CNN3
 from cnn3.training.state import Weights, init_weights, weight_shapes
 
-# By hand: each convolution 9 * inputs * channels + channels, each linear layer inputs * outputs + outputs,
-# each norm two a channel.
+# Each convolution has 9 * inputs * channels + channels, each linear layer inputs * outputs + outputs,
+# each norm two per channel.
 CONVOLUTIONS = 9 * 3 * 256 + 256 + 9 * 256 * 128 + 128 + 9 * 128 * 64 + 64
 LINEAR = 1024 * 512 + 512 + 512 * 128 + 128 + 128 * 10 + 10
 NORMS = 2 * (256 + 128 + 64 + 512 + 128)
@@ -41,13 +41,13 @@ def count(weights: Weights) -> int:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_parameters_are_the_reports(variant: str) -> None:
+def test_the_number_of_parameters_is_that_of_the_original_study(variant: str) -> None:
     assert count(weight_shapes(CNN3(VARIANTS[variant]))) == COUNTS[variant]
     assert COUNTS["baseline"] == 967_754
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_initial_weights_have_torchs_distribution(name: str) -> None:
+def test_initial_weights_follow_torchs_distribution(name: str) -> None:
     for layer, leaves in init_weights(SHAPES[name], jnp.int32(3)).params.items():
         if layer.startswith("batch_norm"):
             assert np.all(leaves["scale"] == 1)

@@ -24,8 +24,8 @@ NO_SHRINKING = (Phase.explicit, Phase.generate)  # every shape tried has to be c
 
 
 @pytest.fixture(scope="module", autouse=True)
-def few_images_at_once() -> Iterator[None]:
-    """Chunks so small that small batches take several, the last of them filled up."""
+def small_chunks() -> Iterator[None]:
+    """Make chunks so small that small batches need several, with padding in the last one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(winograd, "TILES_PER_CHUNK", 12)
         patch.setattr(cpu_block, "PATCHES_PER_CHUNK", 128)
@@ -43,7 +43,7 @@ def reference_conv(x: Array, kernel: Array) -> Array:
 def reference_block(
     x: Array, kernel: Array, bias: Array, norm: BatchNormInputs | None, pool: Pool
 ) -> tuple[Array, Moments | None]:
-    """Compute a block as a textbook has it; derivatives are right where no window ties."""
+    """Compute a block by the textbook; derivatives are correct where no window ties."""
     y = reference_conv(x, kernel) + bias
     moments = None
     if norm is not None:
@@ -62,21 +62,21 @@ def reference_block(
 
 
 def values_and_gradients(function: Callable, arguments: tuple[Array, ...]) -> tuple:
-    """What `function` returns, and the gradients of a random combination of that."""
+    """Return the values of `function`, and the gradients of a random linear combination of them."""
     shapes = jax.eval_shape(function, *arguments)
     leaves, structure = jax.tree.flatten(shapes)
     upstream = structure.unflatten([jnp.asarray(normal(9 + i, *a.shape), a.dtype) for i, a in enumerate(leaves)])
 
     def run(arguments: tuple[Array, ...], upstream: tuple) -> tuple:
-        values, pull_back = jax.vjp(function, *arguments)
-        return values, pull_back(upstream)
+        values, vjp = jax.vjp(function, *arguments)
+        return values, vjp(upstream)
 
-    # Little optimisation: compiling takes most of these tests' time.
+    # Little optimisation, since compiling takes most of the time of these tests.
     return jax.jit(run, compiler_options={"xla_backend_optimization_level": 0})(arguments, upstream)
 
 
 def assert_close(actual: object, expected: object, tolerance: float) -> None:
-    """Compare all arrays, each to `tolerance` times its largest value, or times one where that is larger."""
+    """Compare all arrays, each to `tolerance` times its largest value or one, whichever is larger."""
     for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, e, rtol=0, atol=tolerance * max(1.0, float(np.max(np.abs(e)))))
 
@@ -85,7 +85,7 @@ def assert_close(actual: object, expected: object, tolerance: float) -> None:
 @given(
     shape=st.tuples(*(st.integers(1, high) for high in (5, 11, 11, 7))), cout=st.integers(1, 7), seed=st.integers(0, 99)
 )
-def test_convolution_is_exact_in_float64(shape: tuple[int, int, int, int], cout: int, seed: int) -> None:
+def test_convolution_equals_xlas_in_float64(shape: tuple[int, int, int, int], cout: int, seed: int) -> None:
     with jax.enable_x64(True):
         arguments = jnp.asarray(normal(seed, *shape)), jnp.asarray(normal(seed + 1, 3, 3, shape[3], cout))
         expected = values_and_gradients(reference_conv, arguments)
@@ -93,13 +93,13 @@ def test_convolution_is_exact_in_float64(shape: tuple[int, int, int, int], cout:
 
 
 def block_arguments(shape: tuple[int, int, int, int], cout: int, seed: int) -> tuple[Array, ...]:
-    """Input, kernel, bias, and the scale and shift of a norm, of both signs."""
+    """Return input, kernel, bias, and scale and shift of a norm, of both signs."""
     shapes = (shape, (3, 3, shape[3], cout), (cout,), (cout,), (cout,))
     return tuple(jnp.asarray(normal(seed + i, *s)) for i, s in enumerate(shapes))
 
 
 def with_norm(function: Callable, norm: str, pool: Pool) -> Callable[..., tuple[Array, Moments | None]]:
-    """`function` of arrays alone."""
+    """Return `function` with the norm and pooling fixed, as a function of arrays only."""
 
     def run(x: Array, kernel: Array, bias: Array, scale: Array, shift: Array) -> tuple[Array, Moments | None]:
         statistics = {
@@ -117,7 +117,7 @@ def with_norm(function: Callable, norm: str, pool: Pool) -> Callable[..., tuple[
 def fast_block(
     x: Array, kernel: Array, bias: Array, norm: BatchNormInputs | None, pool: Pool
 ) -> tuple[Array, Moments | None]:
-    """`winograd_block`, which takes the weights of images as an array of JAX, not of NumPy as the reference does."""
+    """Call `winograd_block` with sample weights as a JAX array; the reference takes a NumPy array."""
     if norm is not None and not isinstance(norm.statistics, Moments):
         norm = norm._replace(statistics=jnp.asarray(norm.statistics))
     return winograd_block(x, kernel, bias, norm, pool)
@@ -131,7 +131,7 @@ def fast_block(
     cout=st.integers(1, 6),
     seed=st.integers(0, 99),
 )
-def test_block_is_exact_in_float64(
+def test_block_equals_the_reference_in_float64(
     norm: str, pool: Pool, shape: tuple[int, int, int, int], cout: int, seed: int
 ) -> None:
     with jax.enable_x64(True):
@@ -155,8 +155,8 @@ def test_rounding_error_in_float32(cin: int, size: int) -> None:
         np.testing.assert_allclose(a, e, rtol=0, atol=7e-5 * float(np.max(np.abs(e))))
 
 
-def test_first_layer_ties_as_torch(torch: Any) -> None:
-    """Flat images and whole numbers, which round nowhere: most windows tie, many of them at zero."""
+def test_ties_in_the_first_layer_follow_torch(torch: Any) -> None:
+    """Flat images and integers, without rounding: most windows tie, many of them at zero."""
     functional = torch.nn.functional
     rng = np.random.default_rng(3)
     x = np.repeat(np.repeat(rng.integers(0, 2, (6, 4, 4, 3)), 4, 1), 4, 2).astype(float)
@@ -170,14 +170,14 @@ def test_first_layer_ties_as_torch(torch: Any) -> None:
 
     with jax.enable_x64(True):
         arguments = tuple(map(jnp.asarray, (x, kernel, bias)))
-        values, pull_back = jax.vjp(lambda x, kernel, bias: fast_block(x, kernel, bias, None, "max")[0], *arguments)
+        values, vjp = jax.vjp(lambda x, kernel, bias: fast_block(x, kernel, bias, None, "max")[0], *arguments)
         assert_close(values, pooled.detach().numpy(), 1e-14)  # seen: 1e-15
-        assert_close(pull_back(jnp.asarray(upstream)), tuple(a.grad.numpy() for a in leaves), 1e-14)  # seen: 1e-15
+        assert_close(vjp(jnp.asarray(upstream)), tuple(a.grad.numpy() for a in leaves), 1e-14)  # seen: 1e-15
 
 
 @pytest.mark.parametrize("sum_fn", [sum_by_products, sum_by_reduction])
-def test_norm_and_ties_behind_a_convolution_as_torch(sum_fn: SumFn, torch: Any) -> None:
-    """Normalise, rectify and pool whole numbers of few values, so that most windows tie."""
+def test_norm_and_ties_after_a_convolution_follow_torch(sum_fn: SumFn, torch: Any) -> None:
+    """Normalise, rectify and pool integers of few values, so that most windows tie."""
     functional = torch.nn.functional
     y = np.random.default_rng(3).integers(0, 3, (6, 8, 8, 5)).astype(float)
     scale, shift = np.array([1.0, -2.0, 0.5, 3.0, -1.0]), np.array([0.0, 1.0, -1.0, 0.5, 2.0])
@@ -193,32 +193,32 @@ def test_norm_and_ties_behind_a_convolution_as_torch(sum_fn: SumFn, torch: Any) 
         return norm_relu_pool.norm_relu_pool(y, jnp.zeros(5), norm, "max", sum_fn)[0]
 
     with jax.enable_x64(True):
-        values, pull_back = jax.vjp(run, *map(jnp.asarray, (y, scale, shift)))
+        values, vjp = jax.vjp(run, *map(jnp.asarray, (y, scale, shift)))
         assert_close(values, pooled.detach().numpy(), 1e-14)  # seen: 1e-15
-        assert_close(pull_back(jnp.asarray(upstream)), tuple(a.grad.numpy() for a in leaves), 1e-14)  # seen: 1e-15
+        assert_close(vjp(jnp.asarray(upstream)), tuple(a.grad.numpy() for a in leaves), 1e-14)  # seen: 1e-15
 
 
-def test_an_images_gradient_is_computed_only_if_asked_for() -> None:
-    """Three loops over chunks (forward, kernel's gradient, image's gradient), of which the compiler drops the last."""
+def test_the_gradient_of_the_images_is_computed_only_if_needed() -> None:
+    """Three loops over chunks: forward, kernel gradient, image gradient; the compiler drops the last if unused."""
     arguments = tuple(a.astype(jnp.float32) for a in block_arguments((8, 8, 8, 3), 4, 0))
 
     def loss(*arguments: Array) -> Array:
         return jnp.sum(with_norm(fast_block, "batch", "max")(*arguments)[0] ** 2)
 
-    def loops(wanted: tuple[int, ...]) -> int:
-        text = jax.jit(jax.grad(loss, wanted)).lower(*arguments).compile().as_text()
+    def count_loops(argnums: tuple[int, ...]) -> int:
+        text = jax.jit(jax.grad(loss, argnums)).lower(*arguments).compile().as_text()
         assert text is not None
         return text.count(" while(")
 
-    assert (loops((0, 1)), loops((1,))) == (3, 2)
+    assert (count_loops((0, 1)), count_loops((1,))) == (3, 2)
 
 
 @pytest.mark.parametrize(
     "moments",
     [*(partial(norm_relu_pool.batch_moments, sum_fn) for sum_fn in (sum_by_products, sum_by_reduction)), batch_moments],
 )
-def test_moments_of_a_large_batch_keep_float32s_precision(moments: Callable) -> None:
-    """To 2e-6 of the largest value; seen: 2.4e-7. Of all pixels summed at once the error would be 1e-5."""
+def test_moments_of_a_large_batch_are_precise_in_float32(moments: Callable) -> None:
+    """To 2e-6 of the largest value; seen: 2.4e-7. Summing all pixels at once, the error would be 1e-5."""
     x = 0.3 + normal(0, 128, 32, 32, 4)
     mean, variance = jax.jit(moments)(x.astype(np.float32), jnp.full(128, 1 / 128))
     np.testing.assert_allclose(mean, x.mean((0, 1, 2)), rtol=0, atol=2e-6 * 0.3)

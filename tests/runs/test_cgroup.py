@@ -1,4 +1,4 @@
-"""The memory that simulated control groups leave."""
+"""The free memory of simulated control groups."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ V1 = {"limit": "memory.limit_in_bytes", "usage": "memory.usage_in_bytes", "cache
 V2 = {"limit": "memory.max", "usage": "memory.current", "cache": "inactive_file"}
 VERSIONS = {"1": V1, "2": V2}
 UNLIMITED = {"1": "9223372036854771712", "2": "max"}
-BATCH = "slurm/job_7/step_0"  # a group in a group in a group
+BATCH = "slurm/job_7/step_0"  # nested groups
 
 
 def group(mount: Path, version: str, path: str, limit: object, usage: int, cache: int = 0) -> None:
@@ -23,7 +23,7 @@ def group(mount: Path, version: str, path: str, limit: object, usage: int, cache
 
 
 def bytes_left(mount: Path, version: str, path: str) -> int | None:
-    """Return the bytes that are left to a process in a group."""
+    """Return the bytes that a process in a group may still use."""
     membership = mount / "self"
     lines = {"1": ["11:cpu,cpuacct:/else", f"9:memory:{path}", "0::/"], "2": [f"0::{path}"]}
     membership.write_text("".join(f"{line}\n" for line in lines[version]))

@@ -1,4 +1,4 @@
-"""The cache of compiled programs: where it is, and that it can be moved and turned off."""
+"""The cache of compiled programs: its folder, and that it can be moved and turned off."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-COMPILES = """
+COMPILE = """
 import jax, jax.numpy as jnp
 from cnn3.runs.compilation import cache_compilations
 cache_compilations()
@@ -20,17 +20,17 @@ print(sum(hits))
 
 
 def compile_once(home: Path, **settings: str) -> int:
-    """Compile a program in a process of its own, and return how many programs the cache gave."""
+    """Compile a program in a new process, and return the number of programs read from the cache."""
     env = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
-    done = subprocess.run(
-        [sys.executable, "-c", COMPILES],
+    process = subprocess.run(
+        [sys.executable, "-c", COMPILE],
         env=env | {"XDG_CACHE_HOME": str(home), "HOME": str(home)} | settings,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stderr == ""  # XLA takes some preferences of a CPU for features that it lacks, and says so at length
-    return int(done.stdout)
+    assert process.stderr == ""  # XLA warns at length if it takes preferences of a CPU for missing features
+    return int(process.stdout)
 
 
 def files(folder: Path) -> list[Path]:
@@ -38,7 +38,7 @@ def files(folder: Path) -> list[Path]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no XDG_CACHE_HOME")
-def test_what_a_killed_process_left_keeps_none_from_keeping_programs(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_process_do_not_block_the_cache(tmp_path: Path) -> None:
     folder = tmp_path / "cnn3" / "compiled"
     folder.mkdir(parents=True)
     (folder / "jit_killed-cache").write_bytes(b"a part")
@@ -57,7 +57,7 @@ def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.whole
-def test_jaxs_own_settings_go_first(tmp_path: Path) -> None:
+def test_jaxs_own_settings_have_priority(tmp_path: Path) -> None:
     home, other = tmp_path / "home", tmp_path / "other"
     compile_once(home, JAX_ENABLE_COMPILATION_CACHE="false")
     compile_once(home, JAX_COMPILATION_CACHE_DIR=str(other))

@@ -1,4 +1,4 @@
-"""The same configuration gives the same bits on one CPU, whatever else the machine is doing."""
+"""The same configuration gives the same bits on one CPU, regardless of other processes."""
 
 import dataclasses
 import subprocess
@@ -6,21 +6,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import jax
-import numpy as np
+import chex
 import pytest
 
 from cnn3 import Result, RunConfig, fit, load
 from tests.helpers.tiny import SMALL_RUN
-from tests.helpers.tiny_experiment import few
+from tests.helpers.tiny_experiment import shrink
 
 pytestmark = [pytest.mark.whole, pytest.mark.usefixtures("quick_to_compile")]
 
 BUSY = "print('busy', flush=True)\nwhile True: sum(range(10**5))"
 
 
-def trained(config: RunConfig) -> Result:
-    return fit(config, few(load("digits", seed=config.seed, limit=config.limit)))
+def train(config: RunConfig) -> Result:
+    return fit(config, shrink(load("digits", seed=config.seed, limit=config.limit)))
 
 
 def metrics(result: Result) -> list[dict]:
@@ -28,8 +27,8 @@ def metrics(result: Result) -> list[dict]:
 
 
 @contextmanager
-def others_at_work(count: int) -> Iterator[None]:
-    """Keep so many other processes busy."""
+def busy_processes(count: int) -> Iterator[None]:
+    """Keep `count` other processes busy."""
     processes = [subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE) for _ in range(count)]
     try:
         for process in processes:
@@ -44,14 +43,13 @@ def others_at_work(count: int) -> Iterator[None]:
 
 def test_other_processes_change_no_bit():
     config = dataclasses.replace(SMALL_RUN, epochs=2)
-    alone = trained(config)
-    with others_at_work(4):
-        among_others = trained(config)
-    assert metrics(alone) == metrics(among_others)
-    for one, other in zip(jax.tree.leaves(alone.weights), jax.tree.leaves(among_others.weights), strict=True):
-        np.testing.assert_array_equal(one, other)
+    alone = train(config)
+    with busy_processes(4):
+        with_others = train(config)
+    assert metrics(alone) == metrics(with_others)
+    chex.assert_trees_all_equal(alone.weights, with_others.weights, strict=True)
 
 
 def test_another_seed_gives_another_run():
     other = dataclasses.replace(SMALL_RUN, seed=3137)
-    assert metrics(trained(SMALL_RUN)) != metrics(trained(other))
+    assert metrics(train(SMALL_RUN)) != metrics(train(other))

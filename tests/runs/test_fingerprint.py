@@ -1,4 +1,4 @@
-"""The code's fingerprint: what changes a result changes it, and what does not, does not."""
+"""The fingerprint of the code: it changes with what may change a result, and with nothing else."""
 
 import shutil
 from pathlib import Path
@@ -18,31 +18,31 @@ def area(radius: float, *, scale: float = 1.0) -> float:
     return scale * math.pi * radius**2  # of a disc
 '''
 
-SAME = {
+UNCHANGED = {
     "a comment": CODE.replace("# of a disc", "# of a circle"),
     "docstrings": CODE.replace("Return an area.", "Give the area.").replace("A module", "Another"),
     "no docstring": CODE.replace('    """Return an area."""\n', ""),
     "formatting": CODE.replace("scale * math.pi * radius**2", "(\n        scale * math.pi\n        * radius ** 2)"),
     "quotes and lines": CODE.replace("import math\n", "\n\nimport math\n\n"),
 }
-OTHER = {
+CHANGED = {
     "a number": CODE.replace("**2", "**3"),
     "a default": CODE.replace("1.0", "1.5"),
     "an operator": CODE.replace("scale * math", "scale / math"),
     "a name": CODE.replace("math.pi", "math.e"),
     "an order": CODE.replace("scale * math.pi", "math.pi * scale"),
-    "a text that is no docstring": CODE.replace("    return", '    "kept"\n    return'),
+    "a string that is no docstring": CODE.replace("    return", '    "kept"\n    return'),
 }
 
 
-@pytest.mark.parametrize("text", SAME.values(), ids=SAME)
-def test_what_does_not_change_a_result_does_not_count(text: str) -> None:
+@pytest.mark.parametrize("text", UNCHANGED.values(), ids=UNCHANGED)
+def test_changes_without_effect_are_ignored(text: str) -> None:
     assert text != CODE
     assert canonical(text) == canonical(CODE)
 
 
-@pytest.mark.parametrize("text", OTHER.values(), ids=OTHER)
-def test_what_may_change_a_result_counts(text: str) -> None:
+@pytest.mark.parametrize("text", CHANGED.values(), ids=CHANGED)
+def test_changes_of_code_count(text: str) -> None:
     assert canonical(text) != canonical(CODE)
 
 
@@ -51,7 +51,7 @@ MODULES = [str(path.relative_to(PACKAGE)) for folder in CORE for path in sorted(
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_an_edit_of_any_core_module_is_seen(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_edit_of_any_core_module_counts(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in CORE:
         shutil.copytree(PACKAGE / folder, tmp_path / folder)
     before, module = code_fingerprint(), tmp_path / name

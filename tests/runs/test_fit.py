@@ -1,4 +1,4 @@
-"""Whole runs on real images: the same twice, the same after an interruption, stopped and kept as the report does."""
+"""Whole runs on real images: repeated, interrupted, stopped early, with the weights that the original study keeps."""
 
 import dataclasses
 import json
@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import jax
+import chex
 import numpy as np
 import pytest
 
@@ -22,7 +22,7 @@ from cnn3.runs.folder import RunFolder
 from cnn3.training.state import make_train_spec
 from tests.helpers.processes import python
 from tests.helpers.tiny import SMALL_RUN
-from tests.helpers.tiny_experiment import few
+from tests.helpers.tiny_experiment import shrink
 
 pytestmark = pytest.mark.usefixtures("quick_to_compile")
 
@@ -31,7 +31,7 @@ CONFIG = dataclasses.replace(SMALL_RUN, epochs=3, snapshots=(2,))
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
-    return few(load("digits", limit=150))
+    return shrink(load("digits", limit=150))
 
 
 def timeless(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -42,17 +42,13 @@ def read(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
 
 
-def same(a: Any, b: Any) -> bool:
-    return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
-
-
 def test_the_same_run_twice_gives_the_same_bits(digits: Dataset, tmp_path: Path) -> None:
     on_disk, in_memory = fit(CONFIG, digits, tmp_path / "run"), fit(CONFIG, digits)
     assert timeless(read(tmp_path / "run")) == timeless(on_disk.history) == timeless(in_memory.history)
     assert set(on_disk.weights) == {"initial", "epoch2", "best"}
-    assert same(on_disk.weights, in_memory.weights)
+    chex.assert_trees_all_equal(on_disk.weights, in_memory.weights)
     assert on_disk.summary["test"] == in_memory.summary["test"]
-    other = fit(dataclasses.replace(CONFIG, seed=1), few(load("digits", limit=150, seed=1)))
+    other = fit(dataclasses.replace(CONFIG, seed=1), shrink(load("digits", limit=150, seed=1)))
     assert timeless(other.history) != timeless(in_memory.history)
 
 
@@ -61,7 +57,7 @@ def test_a_finished_run_is_read_and_not_trained(digits: Dataset, tmp_path: Path,
     monkeypatch.setattr(loop, "_run_epoch", None)
     second = fit(CONFIG, digits, tmp_path)
     assert (first.history, first.summary) == (second.history, second.summary)
-    assert same(first.weights, second.weights)
+    chex.assert_trees_all_equal(first.weights, second.weights)
     assert not (tmp_path / "checkpoints").exists()
 
 
@@ -72,7 +68,7 @@ from cnn3.config import RunConfig
 from cnn3.data.loading import load
 from cnn3.runs import loop
 from cnn3.runs.fit import fit
-from tests.helpers.tiny_experiment import few
+from tests.helpers.tiny_experiment import shrink
 folder, epochs = Path(sys.argv[1]), int(sys.argv[2])
 run_epoch = loop._run_epoch
 def killed(*args):
@@ -80,27 +76,27 @@ def killed(*args):
         os.kill(os.getpid(), signal.SIGKILL)
     return run_epoch(*args)
 loop._run_epoch, loop.CHECKPOINT_SECONDS = killed, 0.0
-fit(RunConfig.from_json((folder / "config.json").read_text()), few(load("digits", limit=150)), folder / "run")
+fit(RunConfig.from_json((folder / "config.json").read_text()), shrink(load("digits", limit=150)), folder / "run")
 """
 
 
 @pytest.mark.whole
-def test_killed_and_started_again_ends_as_if_never_killed(digits: Dataset, tmp_path: Path) -> None:
+def test_a_killed_run_resumes_as_if_never_killed(digits: Dataset, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(CONFIG.to_json())
     for epochs in (1, 2):
-        done = python("-c", KILLED, str(tmp_path), str(epochs))
-        assert done.returncode == -signal.SIGKILL
+        process = python("-c", KILLED, str(tmp_path), str(epochs))
+        assert process.returncode == -signal.SIGKILL
         assert len(read(tmp_path / "run")) == epochs
-    resumed, whole = fit(CONFIG, digits, tmp_path / "run"), fit(CONFIG, digits)
-    assert timeless(read(tmp_path / "run")) == timeless(resumed.history) == timeless(whole.history)
-    assert same(resumed.weights, whole.weights)
-    assert resumed.summary["test"] == whole.summary["test"]
+    resumed, undisturbed = fit(CONFIG, digits, tmp_path / "run"), fit(CONFIG, digits)
+    assert timeless(read(tmp_path / "run")) == timeless(resumed.history) == timeless(undisturbed.history)
+    chex.assert_trees_all_equal(resumed.weights, undisturbed.weights)
+    assert resumed.summary["test"] == undisturbed.summary["test"]
 
 
-def test_checkpoints_are_as_far_apart_as_they_have_to_be(
+def test_checkpoints_are_at_least_ten_seconds_apart(
     digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first epoch's is written at once; what a kill may lose beyond it are epochs of the next ten seconds."""
+    """The first is written after the first epoch, so a kill loses at most epochs of the last ten seconds."""
     saved: list[int] = []
     monkeypatch.setattr(RunFolder, "save", lambda self, state, history, kept: saved.append(len(history)))
     fit(CONFIG, digits, tmp_path / "quick")
@@ -112,16 +108,16 @@ def test_checkpoints_are_as_far_apart_as_they_have_to_be(
 
 
 def test_the_history_grows_with_each_epoch(digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[int] = []
+    lengths: list[int] = []
     monkeypatch.setattr(RunFolder, "save", lambda self, state, history, kept: None)
     epoch = loop._run_epoch
-    monkeypatch.setattr(loop, "_run_epoch", lambda *args: seen.append(len(read(tmp_path))) or epoch(*args))
+    monkeypatch.setattr(loop, "_run_epoch", lambda *args: lengths.append(len(read(tmp_path))) or epoch(*args))
     fit(CONFIG, digits, tmp_path)
-    assert seen == [0, 1, 2]
+    assert lengths == [0, 1, 2]
 
 
-def scripted(monkeypatch: Any, accuracies: list[float]) -> None:
-    """Let runs see these validation accuracies instead of measuring them."""
+def fake_accuracies(monkeypatch: Any, accuracies: list[float]) -> None:
+    """Replace the measured validation accuracies of runs by these."""
     real = loop._run_epoch
 
     def epoch(*args: Any) -> Any:
@@ -136,14 +132,14 @@ def scripted(monkeypatch: Any, accuracies: list[float]) -> None:
     ("accuracies", "epochs", "best", "stopped", "kept"),
     [
         ([0.5, 0.6, 0.6, 0.55, 0.9], 4, 1, "patience", {"initial", "epoch2", "best"}),
-        ([0.5, 0.4, 0.3, 0.9, 0.9], 3, 0, "patience", {"initial", "best"}),  # stops before it keeps epoch 2
+        ([0.5, 0.4, 0.3, 0.9, 0.9], 3, 0, "patience", {"initial", "best"}),  # stops before the snapshot of epoch 2
         ([0.1, 0.2, 0.3, 0.4, 0.5], 5, 4, "epochs", {"initial", "epoch2", "best"}),
     ],
 )
-def test_stops_and_keeps_as_the_reports_loop(
+def test_early_stopping_and_kept_weights_are_those_of_the_original_study(
     digits: Dataset, monkeypatch: Any, accuracies: list[float], epochs: int, best: int, stopped: str, kept: set[str]
 ) -> None:
-    scripted(monkeypatch, accuracies)
+    fake_accuracies(monkeypatch, accuracies)
     result = fit(dataclasses.replace(CONFIG, epochs=5, patience=2), digits)
     assert (result.summary["epochs"], result.summary["best_epoch"], result.summary["stopped"]) == (
         epochs,
@@ -155,7 +151,7 @@ def test_stops_and_keeps_as_the_reports_loop(
 
 
 def test_the_test_set_is_measured_with_the_best_weights(digits: Dataset, monkeypatch: Any) -> None:
-    scripted(monkeypatch, [0.1, 0.9, 0.2, 0.3])
+    fake_accuracies(monkeypatch, [0.1, 0.9, 0.2, 0.3])
     result = fit(CONFIG, digits)
     model = make_train_spec(CONFIG, cnn3.default_block()).model
     output = cnn3.predict(model, 64, result.weights["best"], digits.test.images)
@@ -165,7 +161,7 @@ def test_the_test_set_is_measured_with_the_best_weights(digits: Dataset, monkeyp
 
 
 @pytest.mark.parametrize("rate", [1e30])
-def test_a_loss_that_is_not_finite_ends_the_run_and_says_where(digits: Dataset, tmp_path: Path, rate: float) -> None:
+def test_a_loss_that_is_not_finite_ends_the_run_and_is_located(digits: Dataset, tmp_path: Path, rate: float) -> None:
     config = dataclasses.replace(CONFIG, optimizer=OptimizerConfig("sgd", rate, weight_decay=0.0))
     result = fit(config, digits, tmp_path)
     assert result.summary["stopped"] == "diverged"
@@ -174,7 +170,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_says_where(digits: Dataset, 
     assert fit(config, digits, tmp_path).summary == result.summary
 
 
-def test_what_cannot_be_run_is_refused_before_anything_is_written(digits: Dataset, tmp_path: Path) -> None:
+def test_impossible_runs_are_refused_before_anything_is_written(digits: Dataset, tmp_path: Path) -> None:
     cases = {
         "batch_size must be at most 150": {"batch_size": 151},
         "leaves one image for the last batch": {"batch_size": 149},
@@ -191,7 +187,7 @@ def test_a_folder_with_another_run_is_refused(digits: Dataset, tmp_path: Path) -
     absl = logging.getLogger("absl")
     before = absl.level, list(absl.filters)
     fit(dataclasses.replace(CONFIG, epochs=1), digits, tmp_path)
-    assert (absl.level, absl.filters) == before  # which Orbax logs to
+    assert (absl.level, absl.filters) == before  # the logger of Orbax
     with pytest.raises(OutputError, match="another run"):
         fit(CONFIG, digits, tmp_path)
 

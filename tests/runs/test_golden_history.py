@@ -1,8 +1,8 @@
 """Runs end as they did in version 0.4.0: histories recorded before the augmentation became part of the configuration.
 
 `golden/history/*.jsonl` were written by cnn3 0.4.0 (commit 5086be6) with jax and jaxlib 0.10.1 on two cores of an AMD
-EPYC with AVX2; the code after it gave the same files bit for bit there. Another CPU or another jaxlib sums in another
-order, so here they are compared to within what rounding makes of it in three epochs.
+EPYC with AVX2; the code after it gave the same files bit for bit there. Another CPU or jaxlib sums in another order, so
+they are compared here within the tolerance that rounding needs over three epochs.
 """
 
 import json
@@ -42,7 +42,7 @@ def test_a_run_ends_as_it_did(name: str) -> None:
     config = replace(RUNS[name], limit=500, snapshots=())
     golden = [json.loads(line) for line in (FOLDER / f"{name}.jsonl").read_text().splitlines()]
     history = fit(config, load("digits", limit=500)).history
-    for ours, theirs in zip(history, golden, strict=True):
+    for record, expected in zip(history, golden, strict=True):
         for split in ("train", "validation"):
-            np.testing.assert_allclose(ours[split]["loss"], theirs[split]["loss"], rtol=LOSS[name])
-            assert abs(ours[split]["accuracy"] - theirs[split]["accuracy"]) <= ACCURACY[name]
+            np.testing.assert_allclose(record[split]["loss"], expected[split]["loss"], rtol=LOSS[name])
+            assert abs(record[split]["accuracy"] - expected[split]["accuracy"]) <= ACCURACY[name]

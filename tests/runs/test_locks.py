@@ -1,4 +1,4 @@
-"""Locks on file systems that grant them to all who ask, and on file systems that have none."""
+"""Locks on file systems that grant them to several processes, and on file systems without locks."""
 
 import errno
 import fcntl
@@ -41,7 +41,7 @@ def short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def another_process(folder: Path, flock: str) -> Iterator[subprocess.Popen]:
-    """Let another process hold a folder's lock on a file system whose locks are "granted" to all or "missing"."""
+    """Let another process hold a folder's lock on a file system whose locks are always "granted" or "missing"."""
     command = [sys.executable, "-c", HOLD_LOCK, str(folder), flock]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
         assert process.stdout is not None
@@ -56,7 +56,7 @@ def grant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fcntl, "flock", lambda file, operation: None)
 
 
-def test_a_process_that_no_lock_keeps_out_is_reported_until_it_is_killed(
+def test_a_holder_is_reported_until_it_is_killed_even_if_locks_are_not_enforced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grant(monkeypatch)
@@ -77,10 +77,10 @@ def test_a_process_that_no_lock_keeps_out_is_reported_until_it_is_killed(
 
 
 @pytest.mark.parametrize("name", ["process 1 on elsewhere", "process {} on {}", ""])
-def test_a_process_of_another_machine_is_alive_while_it_touches_its_file(
+def test_a_remote_process_is_alive_while_it_touches_its_file(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So may one with this process's name: in a container, processes may have the same numbers."""
+    """The file may even name this process: in containers, process numbers repeat."""
     name = name.format(os.getpid(), socket.gethostname())
     (tmp_path / HOLDER).write_text(name)
     monkeypatch.setattr(locks, "HEARTBEAT_SECONDS", 0.1)

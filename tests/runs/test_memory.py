@@ -1,4 +1,4 @@
-"""Programs too large for memory are refused before they run."""
+"""Programs that do not fit into memory are refused before they run."""
 
 import psutil
 import pytest
@@ -29,7 +29,7 @@ def test_a_limit_of_the_control_group_counts(monkeypatch):
 def test_temporaries_hold_at_least_a_batch_and_grow_with_it(quick_to_compile):
     specs = [make_train_spec(RunConfig(TINY, batch_size=size), xla_block)._replace(transform=sgd) for size in (32, 128)]
     small, large = (temp_bytes(compile_epoch(spec, 256)) for spec in specs)
-    floats = 32 * 32 * 3  # of an image, as the network takes it
+    floats = 32 * 32 * 3  # of an image
     assert small > 32 * floats * 4
     assert large > 128 * floats * 4
     assert 2 < large / small < 5

@@ -1,4 +1,4 @@
-"""Steps are seen while a compiled epoch trains them, and nothing else changes."""
+"""Steps are reported while a compiled epoch trains them, and nothing else changes."""
 
 import dataclasses
 import json
@@ -20,33 +20,33 @@ from cnn3.runs.progress import ProgressCallbacks, ProgressReporter
 from cnn3.runs.step_watcher import watch_steps
 from cnn3.training.state import init_state, make_train_spec
 from tests.helpers.tiny import SMALL_RUN, TINY
-from tests.helpers.tiny_experiment import few
+from tests.helpers.tiny_experiment import shrink
 
 pytestmark = [
     pytest.mark.usefixtures("quick_to_compile"),
     pytest.mark.skipif(jax.default_backend() != "cpu", reason="elsewhere steps are not watched"),
 ]
 
-MANY = dataclasses.replace(SMALL_RUN, model=TINY, limit=1000)  # images, so 16 steps
-STEPS = 16
+CONFIG = dataclasses.replace(SMALL_RUN, model=TINY, limit=1000)
+STEPS = 16  # of an epoch
 
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
-    return few(load("digits", limit=MANY.limit))
+    return shrink(load("digits", limit=CONFIG.limit))
 
 
-def is_progress(seen: list[tuple[int, int]]) -> bool:
-    """Whether an epoch's steps were told of in order; a busy machine may miss some."""
-    done = [step for step, _ in seen]
+def is_progress(reported: list[tuple[int, int]]) -> bool:
+    """Whether an epoch's steps were reported in order; a busy machine may miss some."""
+    done = [step for step, _ in reported]
     return done == sorted(done) and {0, STEPS} < set(done) and len(set(done)) > STEPS // 2 and len(done) <= STEPS + 2
 
 
 @pytest.mark.parametrize(
     "name", ["adam", *(pytest.param(name, marks=pytest.mark.whole) for name in ("sgd", "rmsprop"))]
 )
-def test_steps_are_seen_with_every_optimizer(name: str, digits: Dataset) -> None:
-    config = dataclasses.replace(MANY, optimizer=OPTIMIZERS[name])
+def test_steps_are_reported_with_every_optimizer(name: str, digits: Dataset) -> None:
+    config = dataclasses.replace(CONFIG, optimizer=OPTIMIZERS[name])
     spec, device = make_train_spec(config, default_block()), to_device(config, digits)
     train_epoch = compile_epoch(spec, len(digits.train.labels))
     state = init_state(spec, device.seed)
@@ -59,8 +59,8 @@ def test_steps_are_seen_with_every_optimizer(name: str, digits: Dataset) -> None
         assert is_progress(seen), seen
 
 
-def shown(epochs: list[list[tuple[int, int]]]) -> ProgressReporter:
-    """Return a display that appends to the last of these lists what a run tells of its steps, and a list an epoch."""
+def recorder(epochs: list[list[tuple[int, int]]]) -> ProgressReporter:
+    """Return a reporter that appends each reported step to the last of these lists, and a new list after each epoch."""
 
     @contextmanager
     def show(*_: Any) -> Iterator[ProgressCallbacks]:
@@ -76,30 +76,30 @@ def timeless(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in record.items() if name not in TIMES} for record in records]
 
 
-def test_a_run_that_is_watched_has_the_same_bits_and_goes_on_watched(
+def test_watching_changes_no_bit_and_continues_after_an_interruption(
     digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config: RunConfig = dataclasses.replace(MANY, epochs=3)
+    config: RunConfig = dataclasses.replace(CONFIG, epochs=3)
     alone = fit(config, digits, tmp_path / "alone")
     epochs: list[list[tuple[int, int]]] = [[]]
-    show = shown(epochs)
-    real = loop._run_epoch
+    record = recorder(epochs)
+    run_epoch = loop._run_epoch
 
     def interrupted(*args: Any) -> Any:
         if args[-1] == 2:
             raise InterruptedError
-        return real(*args)
+        return run_epoch(*args)
 
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(loop, "_run_epoch", interrupted)
     with pytest.raises(InterruptedError):
-        fit(config, digits, tmp_path / "watched", label="a run", reporter=show)
-    monkeypatch.setattr(loop, "_run_epoch", real)
-    watched = fit(config, digits, tmp_path / "watched", label="a run", reporter=show)
-    *seen, nothing = epochs
-    assert len(seen) == 3
-    assert all(map(is_progress, seen)), seen
-    assert nothing == []
+        fit(config, digits, tmp_path / "watched", label="a run", reporter=record)
+    monkeypatch.setattr(loop, "_run_epoch", run_epoch)
+    watched = fit(config, digits, tmp_path / "watched", label="a run", reporter=record)
+    *finished, current = epochs
+    assert len(finished) == 3
+    assert all(map(is_progress, finished)), finished
+    assert current == []
     assert timeless(watched.history) == timeless(alone.history)
     for name in ("initial", "best"):
         files = [tmp_path / folder / f"{name}.safetensors" for folder in ("alone", "watched")]

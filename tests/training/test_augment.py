@@ -20,7 +20,7 @@ from sklearn.datasets import load_digits, load_sample_image
 
 from cnn3.config import AugmentConfig
 from cnn3.training.augment import TransformParams, augment, bounds, normalize, sample_params, transform
-from tests.helpers.pillow_transforms import affine_matrix, with_pillow
+from tests.helpers.pillow_transforms import affine_matrix, transform_with_pillow
 
 # Pillow rounds each coefficient by up to 1/2 unit of 2^-16 pixel; ours may be 1 unit off that. With two slopes times at
 # most 31 pixels, and an offset, a coordinate is within 1.5 x 63 units of the exact one.
@@ -45,7 +45,9 @@ def per_image(draws: TransformParams) -> list[TransformParams]:
 
 def differing(images: np.ndarray, draws: TransformParams) -> np.ndarray:
     """Return the places (image, row, column) of the pixels that differ from Pillow's."""
-    expected = np.stack([with_pillow(image, one) for image, one in zip(images, per_image(draws), strict=True)])
+    expected = np.stack(
+        [transform_with_pillow(image, one) for image, one in zip(images, per_image(draws), strict=True)]
+    )
     return np.argwhere((np.asarray(transform_jit(images, draws)) != expected).any(-1))
 
 
@@ -195,7 +197,7 @@ def test_what_a_transform_cuts_off_does_not_come_back():
     draws = neutral(1)._replace(angle=jnp.array([10.0]), scale=jnp.array([0.8]))
     result = np.asarray(transform_jit(addresses(1), draws))
     assert not (result[0, :, :, :2] == 1).all(-1).any()  # the input's pixel (0, 0)
-    np.testing.assert_array_equal(result[0], with_pillow(addresses(1)[0], per_image(draws)[0]))
+    np.testing.assert_array_equal(result[0], transform_with_pillow(addresses(1)[0], per_image(draws)[0]))
     np.testing.assert_array_equal(result[0, :3], 0)
 
 

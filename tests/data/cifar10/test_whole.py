@@ -12,13 +12,13 @@ import cnn3
 from cnn3.data import cifar_tfds
 from cnn3.data.dataset import CIFAR10_CLASSES, Dataset, Split
 from tests.data.cifar10.archive import folder_in, make_archive, put_by_hand, register
-from tests.helpers.report_split import split_by_the_report
+from tests.helpers.original_split import original_split
 
 pytestmark = pytest.mark.whole
 
 
 def test_cifar10_is_tfdss(whole: Dataset, tfds_dir: Path) -> None:
-    train, validation = split_by_the_report(50_000, 3136)
+    train, validation = original_split(50_000, 3136)
     sources: Any = tfds.data_source("cifar10", data_dir=tfds_dir, builder_kwargs={"file_format": "array_record"})
     wanted = {"train": ("train", train), "validation": ("train", validation), "test": ("test", list(range(10_000)))}
     for name, (source, indices) in wanted.items():

@@ -1,4 +1,4 @@
-"""The run that things befall."""
+"""The configuration of the runs that are disturbed."""
 
 from cnn3 import ModelConfig, RunConfig
 

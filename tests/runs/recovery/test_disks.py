@@ -1,6 +1,6 @@
-"""Disks that take no more, and folders that refuse it. The outcome, once they do, is the undisturbed one.
+"""Full disks and read-only folders: once the fault is gone, runs end as undisturbed ones do.
 
-The long tests are marked `faults` and left out by default: `pytest -m faults`.
+The slow tests are marked `faults` and skipped by default: `pytest -m faults`.
 """
 
 import os
@@ -23,10 +23,10 @@ pytestmark = pytest.mark.usefixtures("quick_to_compile")
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
-    """Put a file system in memory into a folder; yields what mounts it anew with other options."""
+    """Mount a file system in memory at a folder; yield a function that remounts it with other options."""
     mount = ["mount", "-t", "tmpfs", "-o"]
     if subprocess.run([*mount, size, "tmpfs", folder], capture_output=True, check=False).returncode:
-        pytest.skip("a full disk needs leave to mount a file system")
+        pytest.skip("mounting a file system is not permitted")
     try:
         yield lambda options: subprocess.run(["mount", "-o", f"remount,{options}", folder], check=True) and None
     finally:
@@ -37,7 +37,7 @@ def small_disk(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
 @pytest.mark.parametrize(
     "size", [*(f"size={kilobytes}k" for kilobytes in (4, 24, 64, 512, 1100, 1200, 1400)), "size=9m,nr_inodes=30"]
 )
-def test_a_full_disk(size: str, ended: Path, digits: Dataset, tmp_path: Path) -> None:
+def test_a_full_disk(size: str, finished: Path, digits: Dataset, tmp_path: Path) -> None:
     with small_disk(tmp_path, size) as remount:
         for _ in range(2):
             with pytest.raises(OutputError, match="No space left on device") as error:
@@ -45,11 +45,11 @@ def test_a_full_disk(size: str, ended: Path, digits: Dataset, tmp_path: Path) ->
             assert "\n" not in str(error.value)
         remount("size=64m,nr_inodes=10000")
         fit(CONFIG, digits, tmp_path / "run")
-        assert content(tmp_path / "run") == content(ended)
+        assert content(tmp_path / "run") == content(finished)
 
 
 @pytest.mark.parametrize("size", [10, 1000, 20_000])
-def test_files_that_grow_too_large(size: int, ended: Path, digits: Dataset, tmp_path: Path) -> None:
+def test_files_over_the_size_limit(size: int, finished: Path, digits: Dataset, tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:
@@ -58,7 +58,7 @@ def test_files_that_grow_too_large(size: int, ended: Path, digits: Dataset, tmp_
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     fit(CONFIG, digits, tmp_path)
-    assert content(tmp_path) == content(ended)
+    assert content(tmp_path) == content(finished)
 
 
 @contextmanager
@@ -75,24 +75,24 @@ def unwritable(folder: Path) -> Iterator[None]:
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("at", [0, 1, 2])
-def test_a_folder_that_can_no_longer_be_written(
-    at: int, ended: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("unwritable_from", [0, 1, 2])
+def test_a_folder_that_becomes_unwritable(
+    unwritable_from: int, finished: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     epoch, folder = loop._run_epoch, tmp_path / "run"
     refused = "Operation not permitted|Permission denied"
     with ExitStack() as stack:
 
-        def then_unwritable(*args: Any) -> Any:
-            if args[-1] == at:
+        def make_unwritable(*args: Any) -> Any:
+            if args[-1] == unwritable_from:
                 stack.enter_context(unwritable(folder))
             return epoch(*args)
 
-        monkeypatch.setattr(loop, "_run_epoch", then_unwritable)
+        monkeypatch.setattr(loop, "_run_epoch", make_unwritable)
         with pytest.raises(OutputError, match=f"cannot write .*({refused})"):
             fit(CONFIG, digits, folder)
         monkeypatch.setattr(loop, "_run_epoch", epoch)
         with pytest.raises(OutputError, match=f"cannot write to .*({refused}); name another folder with --output"):
             fit(CONFIG, digits, folder)
     fit(CONFIG, digits, folder)
-    assert content(folder) == content(ended)
+    assert content(folder) == content(finished)

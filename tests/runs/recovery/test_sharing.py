@@ -1,4 +1,4 @@
-"""A folder that several people share: what one of them may not read or remove is an error, and never lost."""
+"""Folders shared by several users: files that one may not read or remove are an error, and are never lost."""
 
 import errno
 import os
@@ -23,7 +23,7 @@ ASK = f"ask its owner for permission, or {NAME_ANOTHER}"
 
 @contextmanager
 def shared(folder: Path) -> Iterator[Path]:
-    """Yield a copy of a run's folder in which all may do everything; pytest's own folders are its user's."""
+    """Yield a copy of a run's folder that everybody may read and write, unlike pytest's own folders."""
     with TemporaryDirectory() as scratch:
         os.chmod(scratch, 0o777)
         copy = Path(shutil.copytree(folder, Path(scratch) / "run"))
@@ -32,8 +32,8 @@ def shared(folder: Path) -> Iterator[Path]:
         yield copy
 
 
-def refused(folder: Path, dataset: Dataset, message: str) -> None:
-    """Make sure that a run is refused with a message before an epoch is trained, and loses nothing."""
+def check_refused(folder: Path, dataset: Dataset, message: str) -> None:
+    """Check that a run is refused with a message before an epoch is trained, and loses nothing."""
     before = file_bytes(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "_run_epoch", None)
@@ -45,18 +45,18 @@ def refused(folder: Path, dataset: Dataset, message: str) -> None:
 
 @as_root
 @pytest.mark.parametrize("name", ["best.safetensors", "config.json", "versions.json", SUMS])
-def test_a_finished_run_that_cannot_be_read_is_kept(name: str, ended: Path, digits: Dataset) -> None:
-    with shared(ended) as folder:
+def test_a_finished_run_that_cannot_be_read_is_kept(name: str, finished: Path, digits: Dataset) -> None:
+    with shared(finished) as folder:
         (folder / name).chmod(0o600)
-        refused(folder, digits, f"cannot read {folder / name}: Permission denied; {ASK}")
+        check_refused(folder, digits, f"cannot read {folder / name}: Permission denied; {ASK}")
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
 @pytest.mark.parametrize("name", ["best.safetensors", SUMS])
-def test_a_disk_that_fails_is_no_damage(
-    name: str, number: int, ended: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_failing_disk_does_not_count_as_damage(
+    name: str, number: int, finished: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = Path(shutil.copytree(ended, tmp_path / "run"))
+    folder = Path(shutil.copytree(finished, tmp_path / "run"))
     before, read_bytes = file_bytes(folder), Path.read_bytes
 
     def read(path: Path) -> bytes:
@@ -73,11 +73,11 @@ def test_a_disk_that_fails_is_no_damage(
 
 
 @as_root
-@pytest.mark.parametrize("which", ["ended", "cut_off"])
-def test_a_run_folder_that_cannot_be_entered(which: str, digits: Dataset, request: pytest.FixtureRequest) -> None:
-    with shared(request.getfixturevalue(which)) as folder:
+@pytest.mark.parametrize("state", ["finished", "interrupted"])
+def test_a_run_folder_that_cannot_be_entered(state: str, digits: Dataset, request: pytest.FixtureRequest) -> None:
+    with shared(request.getfixturevalue(state)) as folder:
         folder.chmod(0o700)
-        refused(folder, digits, f"cannot read {folder}: Permission denied; {ASK}")
+        check_refused(folder, digits, f"cannot read {folder}: Permission denied; {ASK}")
 
 
 @as_root
@@ -85,8 +85,8 @@ def test_a_run_folder_that_cannot_be_entered(which: str, digits: Dataset, reques
     "name",
     ["checkpoints/1/history.jsonl", "checkpoints/1.sha256sums", "checkpoints/1", "checkpoints", "initial.safetensors"],
 )
-def test_a_run_that_was_cut_off_and_cannot_be_read_is_kept(name: str, cut_off: Path, digits: Dataset) -> None:
-    with shared(cut_off) as folder:
+def test_an_interrupted_run_that_cannot_be_read_is_kept(name: str, interrupted: Path, digits: Dataset) -> None:
+    with shared(interrupted) as folder:
         path = folder / name
         path.chmod(0o700 if path.is_dir() else 0o600)
         with pytest.MonkeyPatch.context() as patch:
@@ -98,16 +98,14 @@ def test_a_run_that_was_cut_off_and_cannot_be_read_is_kept(name: str, cut_off: P
 
 
 @as_root
-def test_a_checkpoint_folder_that_cannot_be_written_or_removed_is_known_before_training(
-    cut_off: Path, digits: Dataset
-) -> None:
-    with shared(cut_off) as folder:
-        left = folder / "checkpoints" / "2"  # of another user's save that was cut off
-        left.mkdir(mode=0o755)
-        (left / "state").touch()
-        refused(folder, digits, f"cannot remove {left}: Permission denied; {ASK}")
+def test_a_protected_checkpoint_folder_is_reported_before_training(interrupted: Path, digits: Dataset) -> None:
+    with shared(interrupted) as folder:
+        incomplete = folder / "checkpoints" / "2"  # another user's interrupted save
+        incomplete.mkdir(mode=0o755)
+        (incomplete / "state").touch()
+        check_refused(folder, digits, f"cannot remove {incomplete}: Permission denied; {ASK}")
         (folder / "checkpoints").chmod(0o755)
-        refused(folder, digits, f"cannot write to {folder / 'checkpoints'}: Permission denied; {NAME_ANOTHER}")
+        check_refused(folder, digits, f"cannot write to {folder / 'checkpoints'}: Permission denied; {NAME_ANOTHER}")
 
 
 @pytest.mark.parametrize(
@@ -117,7 +115,7 @@ def test_a_checkpoint_folder_that_cannot_be_written_or_removed_is_known_before_t
         ("gs://bucket/run", "{} is an address, not a folder of this machine; name a folder with --output or --runs"),
     ],
 )
-def test_a_folder_that_cannot_be_is_refused_before_anything_is_made(
+def test_an_impossible_folder_is_refused_before_anything_is_created(
     name: str, message: str, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""A file system whose files cannot be mapped into memory, as some that are on a network or in a container."""
+"""A file system without memory-mapped files, like some on networks or in containers."""
 
 import shutil
 import subprocess
@@ -10,17 +10,17 @@ import pytest
 from tests.helpers.folders import content
 from tests.helpers.processes import QUICK_TO_COMPILE, ROOT, python
 
-MAPS = """
+MAP_FILE = """
 import sys
 from safetensors import safe_open
 safe_open(f"{sys.argv[1]}/best.safetensors", framework="np")
 """
-GOES_ON = """
+RESUME = """
 import sys
 from cnn3 import fit, load, safetensors_file
 from tests.runs.recovery.run import CONFIG
-from tests.helpers.tiny_experiment import few
-digits = few(load("digits", limit=CONFIG.limit))
+from tests.helpers.tiny_experiment import shrink
+digits = shrink(load("digits", limit=CONFIG.limit))
 for _ in range(2):
     print(sorted(fit(CONFIG, digits, sys.argv[1]).weights))
 print(sorted(safetensors_file.read_metadata(f"{sys.argv[1]}/best.safetensors")))
@@ -29,13 +29,13 @@ print(sorted(safetensors_file.read_metadata(f"{sys.argv[1]}/best.safetensors")))
 
 @pytest.mark.whole
 @pytest.mark.skipif(sys.platform != "linux" or shutil.which("cc") is None, reason="needs a C compiler on Linux")
-def test_a_run_goes_on_and_is_read(cut_off: Path, ended: Path, tmp_path: Path) -> None:
-    library, folder = tmp_path / "unmappable.so", Path(shutil.copytree(cut_off, tmp_path / "run"))
+def test_a_run_is_resumed_and_read(interrupted: Path, finished: Path, tmp_path: Path) -> None:
+    library, folder = tmp_path / "unmappable.so", Path(shutil.copytree(interrupted, tmp_path / "run"))
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, ROOT / "tests" / "unmappable.c", "-ldl"], check=True)
     env = {**QUICK_TO_COMPILE, "LD_PRELOAD": str(library), "UNMAPPABLE": str(folder)}
-    mapped = python("-c", MAPS, str(folder), env=env)
+    mapped = python("-c", MAP_FILE, str(folder), env=env)
     assert "No such device" in mapped.stderr
-    done = python("-c", GOES_ON, str(folder), env=env)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [*["['best', 'epoch0', 'initial']"] * 2, "['cnn3', 'format']"]
-    assert content(folder) == content(ended)
+    process = python("-c", RESUME, str(folder), env=env)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.splitlines() == [*["['best', 'epoch0', 'initial']"] * 2, "['cnn3', 'format']"]
+    assert content(folder) == content(finished)

@@ -1,4 +1,4 @@
-"""What a run reports while it is put right."""
+"""The warnings of a run while it recovers."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def told(do: Callable[[], None] = lambda: None) -> Iterator[list[str]]:
-    """Yield the lines that are logged, and do something at each."""
+def logged(do: Callable[[], None] = lambda: None) -> Iterator[list[str]]:
+    """Yield the lines that are logged, and call `do` after each."""
     lines: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: (lines.append(record.getMessage()), do())[1]

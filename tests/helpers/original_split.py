@@ -1,10 +1,10 @@
-"""The split of the original program, written as it has it."""
+"""The split of the original program."""
 
 import numpy as np
 
 
-def split_by_the_report(count: int, seed: int) -> tuple[list[int], list[int]]:
-    """The split as the report's train.py has it, lines 58-64."""
+def original_split(count: int, seed: int) -> tuple[list[int], list[int]]:
+    """Return training and validation indices, as the original program draws them (train.py, lines 58 to 64)."""
     state = np.random.get_state()
     indices = list(range(count))
     split_idx = int(np.floor(0.1 * count))
