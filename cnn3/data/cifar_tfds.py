@@ -5,9 +5,10 @@ import functools
 import io
 import os
 import shutil
+import sys
 import tarfile
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def prepare(name: str, root: Path, folder: Path) -> None:
             f"{name} is not prepared in {root}, and {base} is not writable: {DATA_DIR_HINT}; {OFFLINE_HINT}"
         )
     try:
-        with _cleanup_on_failure(name, root):
+        with _cleanup_on_failure(name, root), redirect_stdout(sys.stderr):  # TFDS prints what it does
             builder = BUILDERS[name](data_dir=root, file_format="array_record")
             builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
     except DataError:

@@ -32,7 +32,12 @@ from tests.helpers.users import nobody
 
 @pytest.mark.parametrize("by", ["argument", "environment", "home"])
 def test_prepares_an_archive_put_there_by_hand(
-    by: str, archive: bytes, images: dict[str, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    by: str,
+    archive: bytes,
+    images: dict[str, Split],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     register(monkeypatch, archive)
     root = tmp_path / "tensorflow_datasets"
@@ -42,6 +47,7 @@ def test_prepares_an_archive_put_there_by_hand(
         monkeypatch.setenv("TFDS_DATA_DIR", str(root))
     put_by_hand(root, archive)
     assert same(load("cifar10", root if by == "argument" else None), images)
+    assert capsys.readouterr().out == ""  # it is for results
     assert files_in(root / "cifar10") == [
         "3.0.2",
         "3.0.2/cifar10-test.array_record-00000-of-00001",
