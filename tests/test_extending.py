@@ -27,17 +27,17 @@ def lion(_: Hyperparameters) -> optax.GradientTransformation:
 
 
 @pytest.fixture
-def with_lion(monkeypatch: pytest.MonkeyPatch) -> RunConfig:
+def lion_config(monkeypatch: pytest.MonkeyPatch) -> RunConfig:
     monkeypatch.setitem(UPDATE_RULES, "lion", UpdateRule(lion, decoupled_decay=True))
     optimizer = OptimizerConfig("lion", LEARNING_RATE, weight_decay=DECAY)
     return RunConfig(TINY, optimizer=optimizer, batch_size=64, dataset="digits", limit=128, epochs=2)
 
 
-def test_an_optimizer_takes_the_steps_of_its_paper(with_lion: RunConfig) -> None:
+def test_an_added_optimizer_follows_its_paper(lion_config: RunConfig) -> None:
     """Algorithm 2 of Chen et al. 2023, written out in NumPy."""
     rng = np.random.default_rng(0)
     weights, momentum = rng.normal(size=16).astype(np.float32), np.zeros(16, np.float32)
-    tx = make_optimizer(update_rule("lion").transform, hyperparameters(with_lion))
+    tx = make_optimizer(update_rule("lion").transform, hyperparameters(lion_config))
     params = {"layer": {"kernel": jnp.asarray(weights)}}
     state = tx.init(params)
     for gradient in rng.normal(size=(5, 16)).astype(np.float32):
@@ -50,17 +50,16 @@ def test_an_optimizer_takes_the_steps_of_its_paper(with_lion: RunConfig) -> None
 
 
 @pytest.mark.usefixtures("quick_to_compile")
-def test_a_run_trains_with_it_and_is_resumed_by_name(with_lion: RunConfig, tmp_path: Path) -> None:
+def test_a_run_with_an_added_optimizer_trains_and_is_saved_by_name(lion_config: RunConfig, tmp_path: Path) -> None:
     dataset = load("digits", limit=128)
-    result = fit(with_lion, dataset, tmp_path / "run")
-    first, last = result.history[0]["train"]["loss"], result.history[-1]["train"]["loss"]
-    assert last < first
-    assert RunConfig.from_json((tmp_path / "run" / "config.json").read_text()) == with_lion
+    result = fit(lion_config, dataset, tmp_path / "run")
+    assert result.history[-1]["train"]["loss"] < result.history[0]["train"]["loss"]
+    assert RunConfig.from_json((tmp_path / "run" / "config.json").read_text()) == lion_config
     moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), result.weights["initial"], result.weights["best"])
     assert all(jax.tree.leaves(moved.params))
 
 
-def test_an_unknown_optimizer_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+def test_an_unknown_optimizer_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     config = RunConfig(TINY, optimizer=OptimizerConfig("lyon"), batch_size=64, dataset="digits", limit=128)
     with pytest.raises(ConfigError, match=r"optimizer.name must be one of sgd, .*, not 'lyon'"):
         fit(config, load("digits", limit=128), tmp_path / "run")

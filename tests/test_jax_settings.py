@@ -1,4 +1,4 @@
-"""Settings of JAX that cnn3 cannot run with are named in one line, and a GPU that JAX does not see is told of."""
+"""Unsupported settings of JAX are one-line errors, and a GPU that JAX does not find causes a warning."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from cnn3.jax_settings import check_jax
 from tests.helpers.processes import python
 from tests.helpers.tiny import SMALL_RUN
 
-IMPOSSIBLE = {
+UNSUPPORTED = {
     "JAX_ENABLE_X64": ("1", "error: cnn3 needs JAX_ENABLE_X64=0, but it is 1; unset it\n"),
     "JAX_NUMPY_DTYPE_PROMOTION": (
         "strict",
@@ -21,9 +21,9 @@ IMPOSSIBLE = {
 }
 
 
-@pytest.mark.parametrize("name", IMPOSSIBLE)
-def test_a_setting_that_cannot_be_is_named_before_anything_is_done(name: str, tmp_path: Path) -> None:
-    value, said = IMPOSSIBLE[name]
+@pytest.mark.parametrize("name", UNSUPPORTED)
+def test_an_unsupported_setting_is_an_error_before_any_work(name: str, tmp_path: Path) -> None:
+    value, message = UNSUPPORTED[name]
     command = [
         "-m",
         "experiments.improvements",
@@ -34,20 +34,20 @@ def test_a_setting_that_cannot_be_is_named_before_anything_is_done(name: str, tm
         "--output",
         str(tmp_path / "r"),
     ]
-    done = python(*command, env={name: value})
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.startswith(said)
-    assert done.stderr.count("\n") == 1
+    process = python(*command, env={name: value})
+    assert process.returncode == 2, process.stderr
+    assert process.stderr.startswith(message)
+    assert process.stderr.count("\n") == 1
     assert not (tmp_path / "r").exists()
 
 
-def test_the_library_refuses_it_too() -> None:
+def test_fit_refuses_an_unsupported_setting() -> None:
     with jax.enable_x64(True), pytest.raises(ConfigError, match="JAX_ENABLE_X64"):
         fit(SMALL_RUN, load("digits", limit=SMALL_RUN.limit))
 
 
-def test_another_default_generator_changes_no_random_number() -> None:
-    """`rbg` draws other numbers than threefry does; a run names its generator, so it does not meet the default."""
+def test_the_default_generator_does_not_matter() -> None:
+    """`rbg` draws other numbers than threefry; a run names its generator, so the default has no effect."""
     script = (
         "import jax, numpy as np; from cnn3 import ModelConfig\n"
         "from cnn3.training.state import init_weights, random_key\n"
@@ -55,24 +55,24 @@ def test_another_default_generator_changes_no_random_number() -> None:
         "print(float(np.sum(np.abs(weights.params['fc1']['kernel']))), jax.random.bits(random_key(7)))\n"
         "print(jax.random.bits(jax.random.key(7)))\n"
     )
-    usual, other = (python("-c", script, env={"JAX_DEFAULT_PRNG_IMPL": name}) for name in ("threefry2x32", "rbg"))
-    assert usual.returncode == other.returncode == 0, other.stderr
-    ours, default = usual.stdout.splitlines(), other.stdout.splitlines()
-    assert ours[0] == default[0]
-    assert ours[1] != default[1]  # the default did change
+    threefry, rbg = (python("-c", script, env={"JAX_DEFAULT_PRNG_IMPL": name}) for name in ("threefry2x32", "rbg"))
+    assert threefry.returncode == rbg.returncode == 0, rbg.stderr
+    by_threefry, by_rbg = threefry.stdout.splitlines(), rbg.stdout.splitlines()
+    assert by_threefry[0] == by_rbg[0]
+    assert by_threefry[1] != by_rbg[1]  # the default did change
 
 
-@pytest.mark.parametrize(("platforms", "there", "told"), [("", True, 1), ("", False, 0), ("cpu", True, 0)])
-def test_a_gpu_that_jax_does_not_see_is_told_of_once(
+@pytest.mark.parametrize(("platforms", "has_driver", "warnings"), [("", True, 1), ("", False, 0), ("cpu", True, 0)])
+def test_a_gpu_that_jax_does_not_find_causes_one_warning(
     platforms: str,
-    there: bool,
-    told: int,
+    has_driver: bool,
+    warnings: int,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     driver = tmp_path / "version"
-    if there:
+    if has_driver:
         driver.touch()
     monkeypatch.setattr(jax_settings, "NVIDIA_PATHS", (driver,))
     monkeypatch.setenv("JAX_PLATFORMS", platforms)
@@ -80,5 +80,5 @@ def test_a_gpu_that_jax_does_not_see_is_told_of_once(
     check_jax()
     check_jax()
     lines = [record.getMessage() for record in caplog.records]
-    assert len(lines) == told
+    assert len(lines) == warnings
     assert all("cnn3[cuda13]" in line for line in lines)

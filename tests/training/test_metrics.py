@@ -33,7 +33,7 @@ def test_cross_entropy_and_accuracy_follow_their_formulas() -> None:
     assert int(sums.diverged_at) == NO_DIVERGENCE
 
 
-def test_the_first_step_that_is_not_finite_is_kept() -> None:
+def test_the_first_step_with_a_loss_that_is_not_finite_is_recorded() -> None:
     bad = jnp.full((2, 3), jnp.nan)
     labels = jnp.zeros(2, jnp.int32)
     total = zero_sums()
@@ -43,7 +43,7 @@ def test_the_first_step_that_is_not_finite_is_kept() -> None:
 
 
 def test_denominators_of_both_protocols() -> None:
-    """10,000 test images in batches of 64 are 156 batches and one of 16: the report divides by 157 and 157 * 64."""
+    """10,000 images are 156 batches of 64 and one of 16: the original program divides by 157 and 157 * 64."""
     sums = MetricSums(jnp.float32(5000.0), jnp.float32(80.0), jnp.int32(8000), jnp.int32(NO_DIVERGENCE))
     corrected = compute_metrics(sums, 10_000, 64, PROTOCOLS["corrected"])
     published = compute_metrics(sums, 10_000, 64, PROTOCOLS["published"])
@@ -53,28 +53,28 @@ def test_denominators_of_both_protocols() -> None:
     assert published.accuracy == pytest.approx(8000 / 10_048)
 
 
-def program_loop(accuracies: list[float], patience: int) -> tuple[int, int]:
-    """The report's loop (train.py, lines 100-151), as a table of accuracies drives it: epochs run, best epoch."""
-    best, best_at, waited = 0.0, -1, 0
+def original_loop(accuracies: list[float], patience: int) -> tuple[int, int]:
+    """Return epochs run and best epoch by the original program's loop (train.py, lines 100 to 151)."""
+    best, best_index, waited = 0.0, -1, 0
     for epoch, accuracy in enumerate(accuracies):
         if accuracy > best:
-            waited, best, best_at = 0, accuracy, epoch
+            waited, best, best_index = 0, accuracy, epoch
         else:
             waited += 1
         if waited >= patience:
-            return epoch + 1, best_at
-    return len(accuracies), best_at
+            return epoch + 1, best_index
+    return len(accuracies), best_index
 
 
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=60), st.integers(1, 12))
-def test_early_stopping_is_the_reports(table: list[int], patience: int) -> None:
+def test_early_stopping_is_that_of_the_original_program(table: list[int], patience: int) -> None:
     accuracies = [value / 20 for value in table]
     epochs = 1
     while epochs < len(accuracies) and not out_of_patience(accuracies[:epochs], patience):
         epochs += 1
-    assert (epochs, best_epoch(accuracies[:epochs])) == program_loop(accuracies, patience)
+    assert (epochs, best_epoch(accuracies[:epochs])) == original_loop(accuracies, patience)
 
 
-def test_no_epochs_are_no_reason_to_stop() -> None:
+def test_training_does_not_stop_before_the_first_epoch() -> None:
     assert not out_of_patience([], 1)
     assert math.isclose(float(zero_sums().loss), 0)

@@ -34,10 +34,10 @@ def test_steps_equal_torchs(config: OptimizerConfig, torch: Any) -> None:
     gradients = [rng.normal(size=64) * scales for _ in range(STEPS)]
 
     parameter = torch.nn.Parameter(torch.from_numpy(start.copy()))
-    judge = torch_optimizer(torch, config, [parameter])
+    reference = torch_optimizer(torch, config, [parameter])
     for gradient in gradients:
         parameter.grad = torch.from_numpy(gradient.copy())
-        judge.step()
+        reference.step()
 
     with jax.enable_x64(True):
         params: Any = {"layer": {"kernel": jax.numpy.asarray(start)}}
@@ -46,12 +46,12 @@ def test_steps_equal_torchs(config: OptimizerConfig, torch: Any) -> None:
         for gradient in gradients:
             updates, state = tx.update({"layer": {"kernel": jax.numpy.asarray(gradient)}}, state, params)
             params = optax.apply_updates(params, updates)
-        ours = np.asarray(params["layer"]["kernel"])
-    np.testing.assert_allclose(ours, parameter.detach().numpy(), rtol=2e-13)
+        actual = np.asarray(params["layer"]["kernel"])
+    np.testing.assert_allclose(actual, parameter.detach().numpy(), rtol=2e-13)
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw"])
-def test_a_frozen_layer_without_gradient_stays(name: str) -> None:
+def test_an_unused_layer_without_decay_does_not_change(name: str) -> None:
     config = OPTIMIZERS[name]
     params = {"live": {"scale": jax.numpy.ones(3)}, "dead": {"scale": jax.numpy.ones(3)}}
     tx = make_optimizer(

@@ -1,11 +1,10 @@
 """What a configuration adds to the original study's training: against torch or a formula, and in whole runs."""
 
 import dataclasses
-import json
-import signal
 from pathlib import Path
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,14 +13,16 @@ import pytest
 
 from cnn3 import AugmentConfig, ConfigError, OptimizerConfig, RunConfig, ScheduleConfig, fit, load
 from cnn3.nn.layers import xla_block
+from cnn3.runs import loop
 from cnn3.training.augment import cutout
 from cnn3.training.metrics import batch_metrics, smoothed_loss
 from cnn3.training.optim import hyperparameters, make_optimizer
 from cnn3.training.schedule import learning_rates
 from cnn3.training.state import init_state, make_train_spec
 from cnn3.training.step import train_step
-from tests.helpers.processes import python
 from tests.helpers.tiny import SMALL_RUN, TINY
+
+pytestmark = pytest.mark.usefixtures("quick_to_compile")
 
 RATE, EPOCHS, STEPS = 0.1, 4, 25
 TOTAL = EPOCHS * STEPS
@@ -50,26 +51,26 @@ def rates_of_all_steps(schedule: ScheduleConfig) -> np.ndarray:
 @pytest.mark.parametrize("name", ["constant", "linear", "cosine"])
 def test_a_schedule_follows_its_formula(name: Any, warmup: float) -> None:
     step, rise = np.arange(TOTAL), warmup * TOTAL
-    part = (step - rise) / (TOTAL - rise)
-    fall = {"constant": np.ones(TOTAL), "linear": 1 - part, "cosine": (1 + np.cos(np.pi * part)) / 2}[name]
+    progress = (step - rise) / (TOTAL - rise)
+    fall = {"constant": np.ones(TOTAL), "linear": 1 - progress, "cosine": (1 + np.cos(np.pi * progress)) / 2}[name]
     expected = RATE * np.where(step < rise, step / max(rise, 1), fall)
     np.testing.assert_allclose(rates_of_all_steps(ScheduleConfig(name, warmup)), expected, rtol=1e-5, atol=1e-8)
 
 
-def test_one_cycle_is_torchs(torch: Any) -> None:
+def test_one_cycle_follows_torch(torch: Any) -> None:
     """Torch ends each phase one step early: its last step is the end, optax's would be the one after the last."""
-    judge = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
     share = (0.3 * TOTAL + 1) / (TOTAL + 1)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(judge, RATE, TOTAL + 1, pct_start=share, cycle_momentum=False)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, TOTAL + 1, pct_start=share, cycle_momentum=False)
     expected = []
     for _ in range(TOTAL):
-        expected.append(judge.param_groups[0]["lr"])
-        judge.step()
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
         cycle.step()
     np.testing.assert_allclose(rates_of_all_steps(ScheduleConfig("one_cycle")), expected, rtol=1e-4)
 
 
-def test_nesterov_momentum_with_decay_of_kernels_only_is_torchs(torch: Any) -> None:
+def test_nesterov_momentum_with_decay_of_kernels_only_follows_torch(torch: Any) -> None:
     config = OptimizerConfig("momentum", 1e-2, nesterov=True, weight_decay=1e-2, decay_kernels_only=True)
     rng = np.random.default_rng(0)
     start = {name: rng.normal(size=16) for name in ("kernel", "bias")}
@@ -79,7 +80,7 @@ def test_nesterov_momentum_with_decay_of_kernels_only_is_torchs(torch: Any) -> N
         {"params": [parameters["kernel"]], "weight_decay": 1e-2},
         {"params": [parameters["bias"]], "weight_decay": 0},
     ]
-    judge = torch.optim.SGD(groups, 1e-2, 0.9, nesterov=True)
+    reference = torch.optim.SGD(groups, 1e-2, 0.9, nesterov=True)
     with jax.enable_x64(True):
         spec = make_train_spec(RunConfig(TINY, config), xla_block)
         tx = make_optimizer(
@@ -90,14 +91,14 @@ def test_nesterov_momentum_with_decay_of_kernels_only_is_torchs(torch: Any) -> N
         for gradient in gradients:
             for name, parameter in parameters.items():
                 parameter.grad = torch.from_numpy(gradient[name].copy())
-            judge.step()
+            reference.step()
             updates, state = tx.update({"layer": jax.tree.map(jnp.asarray, gradient)}, state, params)
             params = optax.apply_updates(params, updates)
         for name, parameter in parameters.items():
             np.testing.assert_allclose(params["layer"][name], parameter.detach().numpy(), rtol=1e-12)
 
 
-def test_smoothed_loss_is_torchs(torch: Any) -> None:
+def test_smoothed_loss_follows_torch(torch: Any) -> None:
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(12, 10)).astype(np.float32), rng.integers(0, 10, 12).astype(np.int32)
     expected = torch.nn.functional.cross_entropy(
@@ -131,40 +132,36 @@ def test_clipped_gradients_and_the_average_enter_a_step() -> None:
     spec, train = make_train_spec(config, xla_block), load("digits", limit=32).train
     state = init_state(spec, jnp.int32(0))
     hyper = jax.tree.map(jnp.float32, hyperparameters(config))
-    moved, _ = train_step(spec, state, hyper, jnp.asarray(train.images), jnp.asarray(train.labels), jax.random.key(0))
+    moved, _ = jax.jit(train_step, static_argnums=0)(
+        spec, state, hyper, jnp.asarray(train.images), jnp.asarray(train.labels), jax.random.key(0)
+    )
     before, after = (np.concatenate([np.ravel(a) for a in jax.tree.leaves(s.weights.params)]) for s in (state, moved))
     np.testing.assert_allclose(np.linalg.norm(after - before), 0.5 * 1e-3, rtol=1e-3)
     assert moved.average is not None
-    average, old, new = (jax.tree.leaves(weights) for weights in (moved.average, state.weights, moved.weights))
-    for a, b, c in zip(average, old, new, strict=True):
-        np.testing.assert_allclose(a, 0.75 * b + 0.25 * c, rtol=1e-5, atol=1e-7)
+    expected = jax.tree.map(lambda old, new: 0.75 * old + 0.25 * new, state.weights, moved.weights)
+    chex.assert_trees_all_close(moved.average, expected, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.usefixtures("quick_to_compile")
-def test_a_run_with_all_of_it_resumes_where_it_was_killed(tmp_path: Path) -> None:
+def test_a_run_with_the_whole_recipe_resumes_with_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     dataset = load("digits", limit=150)
     undisturbed = fit(RECIPE, dataset)
-    (tmp_path / "config.json").write_text(RECIPE.to_json())
-    code = (
-        "import os, signal, sys, pathlib; import cnn3; from cnn3.runs import loop; loop.CHECKPOINT_SECONDS = 0;"
-        "config = cnn3.RunConfig.from_json(pathlib.Path(sys.argv[1], 'config.json').read_text());"
-        "from contextlib import contextmanager; from cnn3.runs.progress import ProgressCallbacks\n"
-        "@contextmanager\n"
-        "def kill(*_):\n"
-        "    yield ProgressCallbacks(lambda record: record['epoch'] == 1 and os.kill(os.getpid(), signal.SIGKILL))\n"
-        "cnn3.fit(config, cnn3.load('digits', limit=150), sys.argv[1] + '/run', label='run', reporter=kill)"
-    )
-    assert python("-c", code, str(tmp_path)).returncode == -signal.SIGKILL
-    assert len((tmp_path / "run" / "history.jsonl").read_text().splitlines()) == 2
+
+    def interrupt(record: dict[str, Any]) -> None:
+        if record["epoch"] == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(RECIPE, dataset, tmp_path / "run", on_epoch=interrupt)
     resumed = fit(RECIPE, dataset, tmp_path / "run")
     for ours, theirs in zip(resumed.history, undisturbed.history, strict=True):
-        for split in ("train", "validation"):
-            np.testing.assert_allclose(ours[split]["loss"], theirs[split]["loss"], rtol=1e-3)
-    assert json.loads((tmp_path / "run" / "summary.json").read_text())["stopped"] == "epochs"
+        assert (ours["train"], ours["validation"]) == (theirs["train"], theirs["validation"])
+    assert (resumed.summary["stopped"], resumed.summary["test"]) == ("epochs", undisturbed.summary["test"])
 
 
-@pytest.mark.usefixtures("quick_to_compile")
-def test_an_optimizer_of_ones_own_trains(tmp_path: Path) -> None:
+def test_a_custom_optimizer_trains(tmp_path: Path) -> None:
     dataset = load("digits", limit=150)
     config = dataclasses.replace(SMALL_RUN, optimizer=OptimizerConfig("lion"), epochs=1, snapshots=())
     with pytest.raises(ConfigError, match=r"optimizer\.name must be one of"):
