@@ -70,8 +70,7 @@ class RunConfig:
         augment: how far training images are transformed at random.
         schedule: how the learning rate changes.
         protocol: which defects of the original program are repeated.
-        dataset: the name of the data set, `Dataset.name`; on a command line also the path of your own, a .npz file or a
-            folder of class folders.
+        dataset: the name of the data set, `Dataset.name`.
         limit: train on the first `limit` training images only; None means all.
         batch_size: images per step.
         epochs: maximum number of epochs.

@@ -48,14 +48,12 @@ class Files:
         label: the run's name in the progress display and above its curves; by default that of its network.
         log: write the metrics of each epoch, the configuration and the curves for TensorBoard, to the folder
             tensorboard in the run's folder. It needs tensorboardX.
-        own_data: the path that was given as the data set; None if it was a name.
     """
 
     data_dir: Annotated[Path | None, path_option("DIR"), _DEFAULT_DATA, WITHOUT_PREFIX] = None
     output: Annotated[Path, path_option("DIR"), WITHOUT_PREFIX] = Path("results")
     label: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint=""), WITHOUT_PREFIX] = None
     log: Annotated[Literal["tensorboard"] | None, choice(["tensorboard"]), WITHOUT_PREFIX] = None
-    own_data: Annotated[str | None, tyro.conf.Fixed, tyro.conf.Suppress] = None
 
 
 class TrainOptions(NamedTuple):
@@ -80,10 +78,7 @@ def parse(program: str, description: str, args: Sequence[str] | None = None) -> 
     start = cli.parse_known(StartingPoint, program, args)
     options: Any = cli.parse(_options_type(starting_config(start)), program, description, args)
     parts = {name: _build(kind, vars(getattr(options, name)), f"{name}.") for name, kind in PART_TYPES.items()}
-    run = vars(options.run)
-    name = _dataset_name(run["dataset"])
-    files = options.files if name == run["dataset"] else replace(options.files, own_data=run["dataset"])
-    return TrainOptions(_build(RunConfig, {**run, **parts, "dataset": name}), files)
+    return TrainOptions(_build(RunConfig, {**vars(options.run), **parts}), options.files)
 
 
 def starting_config(start: StartingPoint) -> RunConfig:
@@ -108,16 +103,6 @@ def name_option(message: str) -> str:
     part, _, name = field.rpartition(".")
     fields = _field_names(PART_TYPES.get(part, RunConfig))
     return f"{_option(field)} {rest}" if name in fields and part in ("", *PART_TYPES) else message
-
-
-def _dataset_name(name: str) -> str:
-    from cnn3.data.loading import dataset_name  # help need not wait for it
-    from cnn3.data.splits import DataError
-
-    try:
-        return dataset_name(name)
-    except DataError as error:
-        raise UsageError(f"--dataset: {error}") from None
 
 
 def _read_config(path: Path) -> RunConfig:

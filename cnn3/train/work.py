@@ -35,7 +35,7 @@ def train(options: TrainOptions) -> int:
     check_jax()
     update_rule(config.optimizer.name)  # an unknown one is an error before images are prepared
     cache_compilations()
-    dataset = load(files.own_data or config.dataset, files.data_dir, seed=config.seed, limit=config.limit)
+    dataset = load(config.dataset, files.data_dir, seed=config.seed, limit=config.limit)
     check_run(config, dataset)
     folder = files.output / config.dataset / "runs" / run_name(config)
     label = files.label or model_name(config.model)
@@ -71,10 +71,9 @@ def describe(result: Result, folder: Path, files: Files) -> Iterator[str]:
     for split in ("validation", "test"):
         yield f"{split}: loss {summary[split]['loss']:.4f}, accuracy {summary[split]['accuracy']:.4f}"
     weights = shlex.quote(str(folder / f"{BEST}{WEIGHTS}"))
-    yield f"evaluate: python -m cnn3.evaluate {weights} --split validation{_data_options(files)}"
+    yield f"evaluate: python -m cnn3.evaluate {weights} --split validation{_data_dir(files)}"
     yield f"predict: python -m cnn3.predict IMAGE... --weights {weights}"
 
 
-def _data_options(files: Files) -> str:
-    options = {"--dataset": files.own_data, "--data-dir": files.data_dir}
-    return "".join(f" {name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None)
+def _data_dir(files: Files) -> str:
+    return "" if files.data_dir is None else f" --data-dir {shlex.quote(str(files.data_dir))}"
