@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from cnn3 import OPTIMIZERS, PROTOCOLS, VARIANTS, Dataset, ModelConfig, RunConfig, load, plots
 from cnn3.analysis.cost import count_parameters
 from cnn3.config import SEED
-from cnn3.data.loading import VALIDATION_FRACTION
+from cnn3.data.splits import VALIDATION_FRACTION
 from cnn3.nn.network import CNN3
 from cnn3.training.augment import IMAGE_SIZE, augment, bounds
 from cnn3.training.state import random_key, weight_shapes
