@@ -17,7 +17,7 @@ import tyro
 
 EXIT_STATUS = {
     "0": "done",
-    "1": "a file that was named could not be read; the others were",
+    "1": "a file that was named could not be read, the others were; or training diverged",
     "2": "an error; one line says what is wrong and what to do",
     "130, 143": "interrupted (Ctrl-C, SIGTERM); the same command resumes the work",
 }

@@ -1,7 +1,5 @@
 """Compare runs: draw their accuracy and loss by epoch in one figure, and print their results.
 
-python -m cnn3.compare results/digits/runs/* --output comparison.png
-
 Runs are named by the settings in which they differ, or by their folders if that takes too many words. A run that has
 not finished is shown as far as it is.
 """
@@ -19,6 +17,7 @@ from cnn3 import cli
 from cnn3.cli import UsageError
 
 PROGRAM = "python -m cnn3.compare"
+EXAMPLES = ("results/digits/runs/*", "results/cifar10/runs/* --output cifar10.png --json")
 
 _RUNS = tyro.conf.arg(metavar="RUN...", help_behavior_hint="")
 
@@ -44,16 +43,16 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         the exit status: 0, or 2 after an error.
     """
+    cli.tolerate_lost_output()
     try:
         _compare(_parse(args))
     except UsageError as error:
-        print(cli.one_line(error), file=sys.stderr)
-        return 2
+        return cli.report(error)
     return 0
 
 
 def _parse(args: Sequence[str] | None) -> Options:
-    options = cli.parse(Options, PROGRAM, __doc__ or "", args)
+    options = cli.parse(Options, PROGRAM, __doc__ or "", args, EXAMPLES)
     if not options.runs:
         raise UsageError(f"name the folder of at least one run; see {PROGRAM} --help")
     if len({path.resolve() for path in options.runs}) < len(options.runs):

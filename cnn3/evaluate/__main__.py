@@ -1,7 +1,5 @@
 """Measure weights on a split of a data set: their loss, accuracy and number of images.
 
-python -m cnn3.evaluate results/digits/runs/NAME/best.safetensors --split validation
-
 Both are means over all images of the split, in inference mode. If the weights lie in a run's folder, the defaults of
 the other options are those of the run.
 """
@@ -16,6 +14,10 @@ from cnn3.cli import UsageError
 from cnn3.evaluate.options import Options
 
 PROGRAM = "python -m cnn3.evaluate"
+EXAMPLES = (
+    "results/digits/runs/NAME/best.safetensors --split validation",
+    "weights.safetensors --dataset cifar10 --json",
+)
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -24,14 +26,14 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         the exit status: 0, or 2 after an error.
     """
+    cli.tolerate_lost_output()
     try:
-        options = cli.parse(Options, PROGRAM, __doc__ or "", args)
+        options = cli.parse(Options, PROGRAM, __doc__ or "", args, EXAMPLES)
     except UsageError as error:
-        print(cli.one_line(error), file=sys.stderr)
-        return 2
+        return cli.report(error)
 
     from cnn3.config import ConfigError  # these import JAX, which help and wrong options need not wait for
-    from cnn3.data.dataset import DataError
+    from cnn3.data.splits import DataError
     from cnn3.evaluate.measure import measure
     from cnn3.files import OutputError
     from cnn3.weights.torch_layout import WeightsError
@@ -39,8 +41,7 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         measured = measure(options)
     except (UsageError, ConfigError, DataError, OutputError, WeightsError) as error:
-        print(cli.one_line(error), file=sys.stderr)
-        return 2
+        return cli.report(error)
     print(json.dumps(measured) if options.json else _describe(measured))
     return 0
 

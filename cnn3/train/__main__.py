@@ -1,10 +1,7 @@
 """Train one configuration: every field of `cnn3.RunConfig` is an option.
 
-The defaults are the original study's. A starting point replaces some of them, and the other options override it:
-
-python -m cnn3.train --dataset digits --variant batch_norm --optimizer.learning-rate 3e-4 --epochs 3
-
-The command prints where the run lies, its curves and its test accuracy. Given again, it resumes a run that was
+The defaults are the original study's. A starting point replaces some of them, and the other options override it. The
+command prints where the run lies, its curves and its test accuracy. Given again, it resumes a run that was
 interrupted and reads one that has finished.
 """
 
@@ -12,7 +9,8 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from cnn3.cli import UsageError, one_line
+from cnn3 import cli
+from cnn3.cli import UsageError
 from cnn3.train.options import TrainOptions, name_option, parse
 
 PROGRAM = "python -m cnn3.train"
@@ -24,11 +22,11 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         the exit status: 0, or 1 if training diverged, or 2 after any other error.
     """
+    cli.tolerate_lost_output()
     try:
         return _train(parse(PROGRAM, __doc__ or "", args))
     except UsageError as error:
-        print(one_line(error), file=sys.stderr)
-        return 2
+        return cli.report(error)
 
 
 def _train(options: TrainOptions) -> int:
@@ -38,7 +36,7 @@ def _train(options: TrainOptions) -> int:
         UsageError: an error whose message names the option or the file.
     """
     from cnn3.config import ConfigError  # these import JAX, which help and wrong options need not wait for
-    from cnn3.data.dataset import DataError
+    from cnn3.data.splits import DataError
     from cnn3.files import OutputError
     from cnn3.runs.interruption import interruptible
     from cnn3.train.work import train
