@@ -33,7 +33,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return cli.report(error)
 
     from cnn3.config import ConfigError  # these import JAX, which help and wrong options need not wait for
-    from cnn3.data.dataset import DataError
+    from cnn3.data.splits import DataError
     from cnn3.evaluate.measure import measure
     from cnn3.files import OutputError
     from cnn3.weights.torch_layout import WeightsError

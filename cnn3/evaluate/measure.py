@@ -7,7 +7,7 @@ from typing import Any
 from cnn3.cli import UsageError
 from cnn3.config import PROTOCOLS, SEED, ConfigError, Protocol, RunConfig
 from cnn3.data.dataset import Dataset
-from cnn3.data.loading import load
+from cnn3.data.loading import dataset_name, load
 from cnn3.evaluate.options import Options
 from cnn3.files import DamagedError, read_shared
 from cnn3.jax_settings import check_jax
@@ -55,7 +55,9 @@ def _load_dataset(options: Options, run: RunConfig | None, classes: int) -> Data
     if name is None:
         raise UsageError(f"{options.weights} does not lie in a run's folder; name the --dataset")
     seed = options.seed if options.seed is not None else run.seed if run else SEED
-    limit = options.limit if options.limit is not None else run.limit if run and run.dataset == name else None
+    limit = (
+        options.limit if options.limit is not None else run.limit if run and run.dataset == dataset_name(name) else None
+    )
     dataset = load(name, options.data_dir, seed=seed, limit=limit)
     if classes != len(dataset.classes):
         remedy = "name another --dataset"

@@ -24,8 +24,8 @@ class Options:
     Args:
         weights: a safetensors file, such as best.safetensors in a run's folder.
         split: test, or one of the two parts of the training images. Training images are not augmented.
-        dataset: the data set, for example cifar10 or digits.
-        data_dir: TFDS's folder, where CIFAR-10 is found or prepared.
+        dataset: the data set: cifar10, cifar100, digits, a .npz file or a folder of class folders.
+        data_dir: TFDS's folder, where CIFAR is found or prepared.
         seed: the seed of the run that made the weights: it drew the validation images.
         limit: measure the first N training images only.
         precision: bf16 multiplies in bfloat16.
@@ -36,7 +36,7 @@ class Options:
 
     weights: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="WEIGHTS")]
     split: Literal["test", "validation", "train"] = "test"
-    dataset: Annotated[str | None, tyro.conf.arg(metavar="NAME"), _RUN] = None
+    dataset: Annotated[str | None, tyro.conf.arg(metavar="NAME|PATH"), _RUN] = None
     data_dir: Annotated[Path | None, _DATA_DIR] = None
     seed: Annotated[int | None, INT_OPTION, _SEED] = None
     limit: Annotated[int | None, INT_OPTION, _LIMIT] = None

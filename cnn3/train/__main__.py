@@ -41,7 +41,7 @@ def _train(options: TrainOptions) -> int:
         UsageError: an error whose message names the option or the file.
     """
     from cnn3.config import ConfigError  # these import JAX, which help and wrong options need not wait for
-    from cnn3.data.dataset import DataError
+    from cnn3.data.splits import DataError
     from cnn3.files import OutputError
     from cnn3.runs.interruption import interruptible
     from cnn3.train.work import train

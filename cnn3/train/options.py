@@ -5,7 +5,7 @@ options are known. Their defaults are the fields of the starting point.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -16,6 +16,17 @@ from cnn3 import cli
 from cnn3.cli import UsageError
 from cnn3.config import OPTIMIZERS, PART_TYPES, PROTOCOLS, VARIANTS, ConfigError, RunConfig
 from cnn3.train.primitives import PRIMITIVES, choice, path_option
+
+# Annotations of the options of some fields, by part and field; the name of the option is theirs.
+OVERRIDES: Mapping[tuple[str, str], Any] = {
+    ("", "dataset"): tyro.conf.arg(
+        metavar="NAME|PATH",
+        help="cifar10, cifar100, digits, or images of your own: a .npz file or a folder of class folders.",
+        help_behavior_hint=lambda default: f"(default: {default})",
+    ),
+    ("model", "classes"): tyro.conf.arg(help_behavior_hint="(default: that of the data set)"),
+}
+FROM_DATASET = {("model", "classes")}  # fields that are as the data set says, unless they are given
 
 WITHOUT_PREFIX = tyro.conf.arg(prefix_name=False)
 _DEFAULT_DATA = tyro.conf.arg(help_behavior_hint="(default: TFDS_DATA_DIR, else ~/tensorflow_datasets)")
@@ -43,7 +54,7 @@ class Files:
     """Where images are read and the run is kept.
 
     Args:
-        data_dir: TFDS's folder, where CIFAR-10 is found or prepared.
+        data_dir: TFDS's folder, where CIFAR is found or prepared.
         output: the run's folder is DIR/<dataset>/runs/<name>, where the experiments look for theirs too.
         label: the run's name in the progress display and above its curves; by default that of its network.
         log: write the metrics of each epoch, the configuration and the curves for TensorBoard, to the folder
@@ -57,9 +68,16 @@ class Files:
 
 
 class TrainOptions(NamedTuple):
-    """What a command line asks for."""
+    """What a command line asks for.
+
+    Args:
+        config: what to train.
+        dataset: the name or the path of its data set.
+        files: where to read and write.
+    """
 
     config: RunConfig
+    dataset: str
     files: Files
 
 
@@ -80,8 +98,13 @@ def parse(
     """
     start = cli.parse_known(StartingPoint, program, args)
     options: Any = cli.parse(_options_type(starting_config(start)), program, description, args, examples)
-    parts = {name: _build(kind, vars(getattr(options, name)), f"{name}.") for name, kind in PART_TYPES.items()}
-    return TrainOptions(_build(RunConfig, {**vars(options.run), **parts}), options.files)
+    values = {name: vars(getattr(options, name)) for name in PART_TYPES}
+    name, classes = _look_up(options.run.dataset)
+    if values["model"]["classes"] is None:
+        values["model"] |= {"classes": classes}
+    parts = {part: _build(kind, values[part], f"{part}.") for part, kind in PART_TYPES.items()}
+    config = _build(RunConfig, {**vars(options.run), **parts, "dataset": name})
+    return TrainOptions(config, options.run.dataset, options.files)
 
 
 def starting_config(start: StartingPoint) -> RunConfig:
@@ -92,7 +115,7 @@ def starting_config(start: StartingPoint) -> RunConfig:
     """
     config = RunConfig() if start.config is None else _read_config(start.config)
     if start.variant is not None:
-        config = replace(config, model=replace(VARIANTS[start.variant], classes=config.model.classes))
+        config = replace(config, model=VARIANTS[start.variant])
     if start.optimizer is not None:
         config = replace(config, optimizer=OPTIMIZERS[start.optimizer])
     if start.protocol is not None:
@@ -108,6 +131,21 @@ def name_option(message: str) -> str:
     return f"{_option(field)} {rest}" if name in fields and part in ("", *PART_TYPES) else message
 
 
+def _look_up(dataset: str) -> tuple[str, int]:
+    """Return the name of a data set that is given by its name or path, and its number of classes.
+
+    Raises:
+        UsageError: there is no such data set.
+    """
+    from cnn3.data.loading import class_names, dataset_name  # not needed for help
+    from cnn3.data.splits import DataError
+
+    try:
+        return dataset_name(dataset), len(class_names(dataset))
+    except DataError as error:
+        raise UsageError(f"--dataset: {error}") from None
+
+
 def _read_config(path: Path) -> RunConfig:
     try:
         return RunConfig.from_json(path.read_text(encoding="utf-8"))
@@ -121,9 +159,9 @@ def _read_config(path: Path) -> RunConfig:
 
 def _options_type(config: RunConfig) -> type:
     """Return the class of all options, with the fields of a configuration as defaults."""
-    run = _group(RunConfig, "What is trained, on what, and for how long.", config, [WITHOUT_PREFIX], PART_TYPES)
+    run = _group("", RunConfig, "What is trained, on what, and for how long.", config)
     parts = {
-        name: _group(kind, (kind.__doc__ or "").split("\n\n", 1)[0], getattr(config, name))
+        name: _group(name, kind, (kind.__doc__ or "").split("\n\n", 1)[0], getattr(config, name))
         for name, kind in PART_TYPES.items()
     }
     groups = {"start": StartingPoint, "run": run, **parts, "files": Files}
@@ -131,22 +169,25 @@ def _options_type(config: RunConfig) -> type:
     return dataclasses.make_dataclass("Options", fields, frozen=True)
 
 
-def _group(kind: Any, title: str, config: Any, annotations: Iterable[Any] = (), without: Iterable[str] = ()) -> type:
-    """Return a class of options: the fields of a configuration's class, without its checks.
+def _group(part: str, kind: Any, title: str, config: Any) -> type:
+    """Return a class of options: the fields of a configuration's class but for its parts, without its checks.
 
     Args:
+        part: the name of the part of `RunConfig`; empty for that class itself, whose options have no prefix.
         kind: the class, whose docstring explains the fields.
         title: what `--help` says above the options.
         config: has the defaults.
-        annotations: of every option, for tyro.
-        without: fields that are left out.
     """
     fields = []
     for field in dataclasses.fields(kind):
-        if field.name not in without:
-            hints = [PRIMITIVES[field.type]] if field.type in PRIMITIVES else []
-            option = Annotated[(field.type, *hints, *annotations)] if hints or annotations else field.type  # type: ignore[misc]
-            fields.append((field.name, option, dataclasses.field(default=_default(config, field))))
+        if field.name in PART_TYPES:
+            continue
+        place = part, field.name
+        derived = place in FROM_DATASET
+        option: Any = field.type | None if derived else field.type  # type: ignore[operator]
+        for annotation in (PRIMITIVES.get(option), OVERRIDES.get(place), None if part else WITHOUT_PREFIX):
+            option = option if annotation is None else Annotated[option, annotation]
+        fields.append((field.name, option, dataclasses.field(default=None if derived else _default(config, field))))
     arguments = (kind.__doc__ or "").partition("\n\n    Args:")
     return dataclasses.make_dataclass(
         kind.__name__, fields, frozen=True, namespace={"__doc__": "".join([title, *arguments[1:]])}

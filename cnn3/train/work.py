@@ -7,6 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from cnn3 import plots
+from cnn3.config import RunConfig
 from cnn3.data.loading import load
 from cnn3.jax_settings import check_jax
 from cnn3.runs.compilation import cache_compilations
@@ -33,13 +34,13 @@ def train(options: TrainOptions) -> int:
         OutputError: the run's folder cannot be used.
         WeightsError: the weights of a finished run cannot be read.
     """
-    config, files = options
+    config, source, files = options
     if files.log is not None:
         check_installed()
     check_jax()
     update_rule(config.optimizer.name)  # an unknown one is an error before images are prepared
     cache_compilations()
-    dataset = load(config.dataset, files.data_dir, seed=config.seed, limit=config.limit)
+    dataset = load(source, files.data_dir, seed=config.seed, limit=config.limit)
     check_run(config, dataset)
     folder = files.output / config.dataset / "runs" / run_name(config)
     label = files.label or model_name(config.model)
@@ -48,7 +49,7 @@ def train(options: TrainOptions) -> int:
     plots.save(draw_curves(result, label, len(dataset.train.labels)), folder / CURVES)
     if log is not None:
         log.finish(result.history, folder / CURVES)
-    for line in describe(result, folder, files):
+    for line in describe(result, folder, source, files):
         print(line)
     return 1 if result.summary["diverged"] else 0
 
@@ -62,7 +63,7 @@ def draw_curves(result: Result, label: str, images: int) -> Figure:
     return plots.curves([result.history], f"{label} on {config.dataset}: accuracy and loss by epoch", subtitle)
 
 
-def describe(result: Result, folder: Path, files: Files) -> Iterator[str]:
+def describe(result: Result, folder: Path, source: str, files: Files) -> Iterator[str]:
     """Yield what is printed of a run that has ended: its folder, its curves, its numbers, and how to go on."""
     config, summary = result.config, result.summary
     yield f"run: {folder}"
@@ -80,9 +81,14 @@ def describe(result: Result, folder: Path, files: Files) -> Iterator[str]:
     for split in ("validation", "test"):
         yield f"{split}: loss {summary[split]['loss']:.4f}, accuracy {summary[split]['accuracy']:.4f}"
     weights = shlex.quote(str(folder / f"{BEST}{WEIGHTS}"))
-    yield f"evaluate: python -m cnn3.evaluate {weights} --split validation{_data_dir(files)}"
+    yield f"evaluate: python -m cnn3.evaluate {weights} --split validation{_data_options(config, source, files)}"
     yield f"predict: python -m cnn3.predict IMAGE... --weights {weights}"
 
 
-def _data_dir(files: Files) -> str:
-    return "" if files.data_dir is None else f" --data-dir {shlex.quote(str(files.data_dir))}"
+def _data_options(config: RunConfig, source: str, files: Files) -> str:
+    """Return the options of `cnn3.evaluate` that the run's folder does not know."""
+    options = {
+        "--dataset": None if source == config.dataset else source,
+        "--data-dir": files.data_dir,
+    }
+    return "".join(f" {name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None)

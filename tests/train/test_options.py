@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -97,14 +98,25 @@ def test_starting_points_are_those_of_the_tables_and_options_override_them() -> 
 
 
 def test_a_file_is_a_starting_point_too(tmp_path: Path) -> None:
-    saved = RunConfig(ModelConfig(classes=3, dropout=0.5), OptimizerConfig("sgd", 0.1), epochs=3, label_smoothing=0.1)
+    saved = RunConfig(ModelConfig(dropout=0.5), OptimizerConfig("sgd", 0.1), epochs=3, label_smoothing=0.1)
     path = tmp_path / "run.json"
     path.write_text(saved.to_json())
     assert config("--config", str(path)) == saved
-    dense = dataclasses.replace(VARIANTS["dense"], classes=3)
-    assert config("--config", str(path), "--variant", "dense", "--epochs", "4") == dataclasses.replace(
-        saved, model=dense, epochs=4
-    )
+    changed = config("--config", str(path), "--variant", "dense", "--epochs", "4")
+    assert changed == dataclasses.replace(saved, model=VARIANTS["dense"], epochs=4)
+
+
+def test_the_data_set_says_how_many_classes_there_are(tmp_path: Path) -> None:
+    images, labels = np.zeros((30, 32, 32, 3), np.uint8), np.arange(30) % 3
+    path = tmp_path / "My Images.npz"
+    splits = {"train_images": images, "train_labels": labels, "test_images": images, "test_labels": labels}
+    np.savez(path, **splits)
+    for args in ((), ("--variant", "dense")):
+        options = parse(PROGRAM, "", [*args, "--dataset", str(path)])
+        assert options.dataset == str(path)
+        assert (options.config.dataset, options.config.model.classes) == ("my_images", 3)
+    assert config("--dataset", "cifar100").model.classes == 100
+    assert config("--dataset", "cifar100", "--model.classes", "7").model.classes == 7  # refused once it is loaded
 
 
 def test_what_follows_from_another_option_follows_from_the_given_one(tmp_path: Path) -> None:
@@ -126,11 +138,11 @@ def test_what_follows_from_another_option_follows_from_the_given_one(tmp_path: P
         ("--augment.rotation 90", "--augment.rotation must be a number of degrees from 0 to 25, not 90.0"),
         ("--augment.scale 1.2 0.8", "--augment.scale must be"),
         ("--optimizer.name Foo", "--optimizer.name must be"),
-        ("--optimizer.name nothing", "--optimizer.name must be one of sgd, momentum"),
+        ("--dataset digits --optimizer.name nothing", "--optimizer.name must be one of sgd, momentum"),
         ("--optimizer.momentum 0.5", "--optimizer.momentum must be 0 for adam"),
         ("--schedule.name step", "--schedule.name"),
         ("--model.channels 8 8", "--model.channels"),
-        ("--model.hidden 128 64", "--model.hidden must be"),
+        ("--model.hidden 9 9 9 9", "--model.hidden must be"),
         ("--model.pool min", "--model.pool"),
         ("--variant wide", "--variant"),
         ("--epoch 3", "--epoch"),
@@ -138,7 +150,7 @@ def test_what_follows_from_another_option_follows_from_the_given_one(tmp_path: P
         ("--dataset digits --batch-size 2000", "--batch-size must be at most"),
         ("--dataset digits --limit 9999", "--limit"),
         ("--dataset digits --model.classes 3", "--model.classes is 3"),
-        ("--dataset mnist", "'mnist'"),
+        ("--dataset mnist", "--dataset: there is no data set or file 'mnist'"),
         ("--log wandb", "--log"),
         ("--config missing.json", "--config: cannot read missing.json"),
     ],
