@@ -51,7 +51,7 @@ class NotebookProgress(Progress):
 
     def start(self) -> None:
         """Show the bars."""
-        from IPython.display import display
+        from IPython.display import display  # type: ignore[import-not-found]
 
         self._handle: Any = display(self, display_id=True)
         self._shown = time.monotonic()

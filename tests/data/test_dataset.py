@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnn3 import DataError, Dataset, Split
-from tests.helpers.report_split import split_by_the_report
+from tests.helpers.original_split import original_split
 
 CLASSES = ("ant", "bee", "cow")
 
@@ -78,7 +78,7 @@ def test_arrays_are_split_as_the_reports_are(count: int, seed: int, dtype: str) 
     images, labels = arrays(count)
     test = arrays(7, seed=1)
     dataset = Dataset.from_arrays("own", (images, labels.astype(dtype)), test, CLASSES, seed=seed)
-    for part, indices in zip((dataset.train, dataset.validation), split_by_the_report(count, seed), strict=True):
+    for part, indices in zip((dataset.train, dataset.validation), original_split(count, seed), strict=True):
         np.testing.assert_array_equal(part.images, images[indices])
         np.testing.assert_array_equal(part.labels, labels[indices])
         assert part.labels.dtype == np.int32

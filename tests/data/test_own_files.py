@@ -14,7 +14,7 @@ from cnn3 import DataError, load
 from cnn3.data import image_folder
 from cnn3.data.loading import class_names, dataset_name, describe_source
 from tests.data.cifar10.archive import file_size_limit, warnings_in
-from tests.helpers.report_split import split_by_the_report
+from tests.helpers.original_split import original_split
 
 CLASSES = ["Ärger", "bee", "cow \x1b[31m"]
 
@@ -49,7 +49,7 @@ def save(path: Path, **changes: Any) -> Path:
 def test_an_npz_file_has_what_numpy_saved(by: type, tmp_path: Path) -> None:
     saved = arrays()
     dataset = load(by(save(tmp_path / "My-Flowers 2.npz")), seed=5)
-    train, validation = split_by_the_report(30, 5)
+    train, validation = original_split(30, 5)
     for part, images, labels, indices in [
         (dataset.train, saved["train_images"], saved["train_labels"], train),
         (dataset.validation, saved["train_images"], saved["train_labels"], validation),
@@ -163,7 +163,7 @@ def test_a_folder_has_the_squares_of_its_images(pictures: Path) -> None:
     assert class_names(pictures) == dataset.classes
     images, labels = expected(pictures / "train")
     assert len(labels) == 21
-    for part, indices in zip((dataset.train, dataset.validation), split_by_the_report(21, 3136), strict=True):
+    for part, indices in zip((dataset.train, dataset.validation), original_split(21, 3136), strict=True):
         np.testing.assert_array_equal(part.images, images[indices])
         assert part.labels.tolist() == [labels[i] for i in indices]
     images, labels = expected(pictures / "test")

@@ -15,7 +15,7 @@ from cnn3 import DataError, load
 from cnn3.data import cifar, cifar_tfds
 from cnn3.data.cifar100_classes import CIFAR100_CLASSES
 from cnn3.data.loading import class_names, dataset_digest, describe_source
-from tests.helpers.report_split import split_by_the_report
+from tests.helpers.original_split import original_split
 
 URL = "http://127.0.0.1:9/cifar-100-binary.tar.gz"  # nothing listens on the discard port
 COARSE = [f"coarse{i}" for i in range(20)]
@@ -86,7 +86,7 @@ def test_its_records_are_those_of_tfds(root: Path, rows: dict[str, dict[str, np.
         index = int(record["id"].removeprefix(b"train_"))
         assert (record["label"], record["coarse_label"]) == (expected["fine"][index], expected["coarse"][index])
         np.testing.assert_array_equal(record["image"], expected["images"][index])
-    train, _ = split_by_the_report(200, 3136)
+    train, _ = original_split(200, 3136)
     np.testing.assert_array_equal(dataset.train.images, [records[i]["image"] for i in train])
     features: Any = tfds.builder("cifar100", data_dir=root, file_format="array_record").info.features
     assert (features["label"].names, features["coarse_label"].names) == (list(CIFAR100_CLASSES), COARSE)
