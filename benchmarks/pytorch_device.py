@@ -18,6 +18,7 @@ from torch.nn.functional import cross_entropy
 from benchmarks.job import Job, Ready, process_memory, splits
 from benchmarks.pytorch_program import load_program_with
 from cnn3 import Dataset, Split
+from cnn3.data.dataset import CLASS_NAMES
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of each channel, as the original study normalises
 
@@ -136,7 +137,7 @@ def _fold(trainer: Trainer, order: Tensor, step: Callable[[Tensor], tuple[Tensor
 def prepare(job: Job) -> Ready:
     """Load the program for a job, take a first step, and run an epoch and an evaluation."""
     train, test = splits(job)
-    dataset = Dataset(job.dataset, (), train, test, test)
+    dataset = Dataset(job.dataset, CLASS_NAMES[job.dataset], train, test, test)
     trainer = make_trainer(job, dataset)
     device = torch.device(job.device or "cpu")
     if device.type == "cuda":

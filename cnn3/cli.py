@@ -1,12 +1,27 @@
-"""What all command lines share: parsing into a dataclass, and errors of one line."""
+"""What all command lines share: parsing into a dataclass, errors of one line, and output that may be cut off.
 
+Results go to standard output; progress, notes and errors to standard error.
+"""
+
+import ast
 import io
-from collections.abc import Sequence
-from contextlib import redirect_stderr
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
+from importlib.util import find_spec
 from itertools import groupby
-from typing import Literal, TypeVar
+from pathlib import Path
+from typing import Any, Literal, TextIO, TypeVar
 
 import tyro
+
+EXIT_STATUS = {
+    "0": "done",
+    "1": "a file that was named could not be read; the others were",
+    "2": "an error; one line says what is wrong and what to do",
+    "130, 143": "interrupted (Ctrl-C, SIGTERM); the same command resumes the work",
+}
 
 Options = TypeVar("Options")
 
@@ -39,32 +54,131 @@ INT_OR_AUTO_OPTION = tyro.constructors.PrimitiveConstructorSpec[int | Literal["a
 )
 
 
-def parse(options_type: type[Options], program: str, description: str, args: Sequence[str] | None = None) -> Options:
+def parse(
+    options_type: type[Options],
+    program: str,
+    description: str,
+    args: Sequence[str] | None = None,
+    examples: Sequence[str] = (),
+) -> Options:
     """Return the options of a command line.
 
     Args:
         options_type: a dataclass whose docstring explains each option.
-        program: the command, for example `python -m cnn3.predict`.
+        program: the command as a module, for example `python -m cnn3.predict`; messages name it as it was started.
         description: the first paragraph of `--help`.
         args: the arguments; None means those of the process.
+        examples: the arguments of commands to show at the end of `--help`.
 
     Raises:
         UsageError: the arguments are not valid.
         SystemExit: the arguments ask for help, which has been printed.
     """
+    program = _as_started(program)
+    with _usage_errors(program, examples):
+        return tyro.cli(options_type, prog=program, description=description, args=args)
+
+
+def parse_known(options_type: type[Options], program: str, args: Sequence[str] | None = None) -> Options:
+    """Return the options of a class that a command line has, whatever else it has.
+
+    Args:
+        options_type: as for `parse`.
+        program: the command.
+        args: the arguments; None means those of the process.
+
+    Raises:
+        UsageError: one of these options is not valid.
+    """
+    given = [arg for arg in (sys.argv[1:] if args is None else args) if arg not in ("-h", "--help")]
+    with _usage_errors(_as_started(program)):
+        known, _ = tyro.cli(options_type, prog=program, args=given, return_unknown_args=True)
+        return known
+
+
+@contextmanager
+def _usage_errors(program: str, examples: Sequence[str] = ()) -> Iterator[None]:
+    """Turn what tyro prints before it exits into a UsageError, and print examples after its help."""
+    if os.environ.get("NO_COLOR"):
+        tyro._experimental_options["ansi_codes"] = False
     stderr = io.StringIO()
     try:
         with redirect_stderr(stderr):
-            return tyro.cli(options_type, prog=program, description=description, args=args)
+            yield
     except SystemExit as stop:
         if not stop.code:
+            if examples:
+                print("examples:", *(f"  {program} {example}" for example in examples), sep="\n")
             raise
         raise UsageError(f"{_first_error(stderr.getvalue())}; see {program} --help") from None
 
 
+def docstring(module: str) -> str:
+    """Return the docstring of a module, which is not imported.
+
+    Args:
+        module: its full name; its package is imported.
+    """
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"there is no module {module}", name=module)
+    return ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
+
+
+def _as_started(program: str) -> str:
+    """Return `cnn3 NAME` for `python -m PACKAGE.NAME` if that is how the process was started."""
+    return f"cnn3 {program.rsplit('.', 1)[1]}" if Path(sys.argv[0]).stem == "cnn3" else program
+
+
+def tolerate_lost_output() -> None:
+    """Let a command do its work though its output is cut off (`| head -1`) or has characters the terminal lacks.
+
+    What a closed pipe cannot take is dropped, and an unknown character is replaced. Streams that something else has
+    put in place of the process's own, such as a notebook, are left alone.
+    """
+    for name in ("stdout", "stderr"):
+        stream, own = getattr(sys, name), getattr(sys, f"__{name}__")
+        if stream is not None and stream is own:
+            setattr(sys, name, _tolerant(stream))
+
+
+def _tolerant(stream: TextIO) -> TextIO:
+    stream.flush()
+    file = io.BufferedWriter(_DroppingFile(stream.fileno(), "w", closefd=False))
+    errors = "replace" if stream.errors == "strict" else stream.errors
+    return io.TextIOWrapper(file, stream.encoding, errors, line_buffering=True)
+
+
+class _DroppingFile(io.FileIO):
+    """A file that drops what its reader no longer takes."""
+
+    def write(self, data: Any) -> int:
+        """Write bytes, and return how many were taken or dropped."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            return memoryview(data).nbytes
+
+
+def note(text: object) -> None:
+    """Print what is being done on standard error, which leaves standard output to the results."""
+    print(text, file=sys.stderr)
+
+
+def report(error: Exception) -> int:
+    """Print an error on standard error, and return the exit status of a command that it ends."""
+    print(one_line(error), file=sys.stderr)
+    return 2
+
+
 def one_line(error: Exception) -> str:
     """Return the line that a command prints for an error before it exits."""
-    return f"error: {' '.join(str(error).split())}"
+    return f"error: {printable(' '.join(str(error).split()))}"
+
+
+def printable(text: object) -> str:
+    """Return text in which each character that cannot be printed, or controls the terminal, is an escape sequence."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
 def _first_error(message: str) -> str:

@@ -70,7 +70,7 @@ class RunConfig:
         augment: how far training images are transformed at random.
         schedule: how the learning rate changes.
         protocol: which defects of the original program are repeated.
-        dataset: `cifar10` or `digits`.
+        dataset: the name of the data set, `Dataset.name`.
         limit: train on the first `limit` training images only; None means all.
         batch_size: images per step.
         epochs: maximum number of epochs.

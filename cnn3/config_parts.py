@@ -31,7 +31,7 @@ PROBABILITY = "a number in [0, 1)"
 # Fields added after version 0.4, and what a configuration without them means. These are not defaults: a default may
 # change, but not what an old run did.
 ADDED_TO_PARTS: Mapping[str, Mapping[str, Any]] = {
-    "model": {"classes": 10},
+    "model": {"classes": 10, "kernels": (3, 3, 3), "pool_window": 2},
     "optimizer": {"nesterov": False, "decay_kernels_only": False, "clip_norm": None},
     "augment": {"cutout": 0},
 }
@@ -48,8 +48,11 @@ class ModelConfig:
         dropout: probability of dropping a hidden unit, after each hidden ReLU.
         dense: feed each convolution all earlier feature maps and pool only after the third.
         channels: output channels of the three convolutions.
-        hidden: widths of the hidden fully connected layers; the last one is the latent, of width 128.
-        pool: how 2x2 windows are reduced.
+        hidden: widths of the hidden fully connected layers; the last one is the latent, in the original study of width
+            128.
+        pool: how windows are reduced.
+        pool_window: side of the windows, whose stride is 2: at 3 they overlap.
+        kernels: sides of the three convolutions' kernels, in pixels.
         classes: the number of classes, that is of logits.
     """
 
@@ -60,24 +63,25 @@ class ModelConfig:
     hidden: tuple[int, ...] = (512, LATENT_SIZE)
     pool: Pool = "max"
     classes: int = 10
+    kernels: tuple[int, int, int] = (3, 3, 3)
+    pool_window: int = 2
 
     def __post_init__(self) -> None:
         """Check the fields."""
-        store_as_tuple(self, "channels", "hidden")
+        store_as_tuple(self, "channels", "hidden", "kernels")
         require_bool("batch_norm", self.batch_norm)
         require_number("dropout", self.dropout, "a probability in [0, 1)", 0.0, 1.0, exclude_high=True)
         require_bool("dense", self.dense)
         require_widths("channels", self.channels)
         require(len(self.channels) == 3, "channels", self.channels, "three integers, one for each convolution")
         require_widths("hidden", self.hidden)
-        require(
-            1 <= len(self.hidden) <= 3 and self.hidden[-1] == LATENT_SIZE,
-            "hidden",
-            self.hidden,
-            f"one to three widths, the last of them {LATENT_SIZE}",
-        )
+        require(1 <= len(self.hidden) <= 3, "hidden", self.hidden, "one to three widths")
         require(self.pool in get_args(Pool), "pool", self.pool, f"one of {', '.join(get_args(Pool))}")
         require_int("classes", self.classes, 2, 2**16)
+        sides = "three integers from 1 to 8"
+        require(isinstance(self.kernels, tuple) and len(self.kernels) == 3, "kernels", self.kernels, sides)
+        require(all(type(side) is int and 1 <= side <= 8 for side in self.kernels), "kernels", self.kernels, sides)
+        require_int("pool_window", self.pool_window, 2, 3)
         store_as_float(self, "dropout")
 
     @classmethod

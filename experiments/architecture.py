@@ -8,7 +8,12 @@ straight to the 128 units of the last hidden layer; with 4 the widths are halved
 128.
 """
 
-import sys
+if __name__ == "__main__":
+    from experiments.support.entry import run  # before the imports below, which take seconds
+
+    raise SystemExit(run("architecture"))
+
+
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -173,7 +178,3 @@ def _points(rows: Sequence[Row], measure: str, unit: float) -> dict[str, plots.P
 
 EXPERIMENT = Experiment(NAME, TITLE, __doc__ or "", architecture)
 main = EXPERIMENT.main
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,7 +5,12 @@ the same split, and compares the reported numbers with those of the run without 
 these have an experiment of their own.
 """
 
-import sys
+if __name__ == "__main__":
+    from experiments.support.entry import run  # before the imports below, which take seconds
+
+    raise SystemExit(run("audit"))
+
+
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
@@ -131,7 +136,3 @@ def make_figures(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
 
 EXPERIMENT = Experiment(NAME, TITLE, __doc__ or "", audit)
 main = EXPERIMENT.main
-
-
-if __name__ == "__main__":
-    sys.exit(main())

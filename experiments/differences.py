@@ -5,8 +5,13 @@ validation. New runs have five epochs only: the learning rate is constant, so th
 epochs of longer runs.
 """
 
+if __name__ == "__main__":
+    from experiments.support.entry import run  # before the imports below, which take seconds
+
+    raise SystemExit(run("differences"))
+
+
 import io
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,7 +23,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from cnn3 import OPTIMIZERS, VARIANTS, Dataset, RunConfig, Split, evaluate, load, pretrained
-from cnn3.cli import UsageError
+from cnn3.cli import UsageError, note
 from cnn3.config import SEED
 from cnn3.data.loading import describe_source
 from cnn3.training.evaluate import EVALUATION_BATCH, evaluate_in_training_mode
@@ -117,7 +122,7 @@ def measure(options: Options, source: str) -> Measured:
 
     def compute() -> dict[str, np.ndarray]:
         dataset = load("cifar10", options.data_dir)
-        print("the tuned model's weights on images through JPEG, and in training mode")
+        note("the tuned model's weights on images through JPEG, and in training mode")
         model, weights, _ = pretrained()
 
         def accuracy(images: Images, labels: np.ndarray) -> float:
@@ -223,7 +228,3 @@ def notes(runs: Mapping[str, Sequence[Run]], measured: Measured, source: str) ->
 
 EXPERIMENT = Experiment(NAME, TITLE, __doc__ or "", differences)
 main = EXPERIMENT.main
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,7 +5,12 @@ Trains the batch norm model with Adam (L2 penalty 0.0003) at learning rates 0.01
 plays no part in the selection.
 """
 
-import sys
+if __name__ == "__main__":
+    from experiments.support.entry import run  # before the imports below, which take seconds
+
+    raise SystemExit(run("hyperparameters"))
+
+
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from statistics import fmean
@@ -170,7 +175,3 @@ def _matrix(values: Mapping[Setting, float | None]) -> np.ndarray:
 
 EXPERIMENT = Experiment(NAME, TITLE, __doc__ or "", hyperparameters)
 main = EXPERIMENT.main
-
-
-if __name__ == "__main__":
-    sys.exit(main())

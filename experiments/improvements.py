@@ -4,7 +4,12 @@ Trains the baseline and the three variants that the original study tries, batch 
 default settings: Adam, learning rate 0.001, batch size 128, L2 penalty 0.0003.
 """
 
-import sys
+if __name__ == "__main__":
+    from experiments.support.entry import run  # before the imports below, which take seconds
+
+    raise SystemExit(run("improvements"))
+
+
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
@@ -56,7 +61,3 @@ def make_figures(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
 
 EXPERIMENT = Experiment(NAME, TITLE, __doc__ or "", improvements)
 main = EXPERIMENT.main
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,7 +5,12 @@ the initial weights, those after epoch 21 (index 20), and those of the best epoc
 are separated.
 """
 
-import sys
+if __name__ == "__main__":
+    from experiments.support.entry import run  # before the imports below, which take seconds
+
+    raise SystemExit(run("latent"))
+
+
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -195,7 +200,3 @@ def _score(seed: Scored | None, field: str) -> float:
 
 EXPERIMENT = Experiment(NAME, TITLE, __doc__ or "", latent)
 main = EXPERIMENT.main
-
-
-if __name__ == "__main__":
-    sys.exit(main())

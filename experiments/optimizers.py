@@ -6,7 +6,12 @@ the original program; AdamW decays the weights by as much, apart from the gradie
 other experiments.
 """
 
-import sys
+if __name__ == "__main__":
+    from experiments.support.entry import run  # before the imports below, which take seconds
+
+    raise SystemExit(run("optimizers"))
+
+
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
@@ -95,7 +100,3 @@ def make_figures(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
 
 EXPERIMENT = Experiment(NAME, TITLE, __doc__ or "", optimizers)
 main = EXPERIMENT.main
-
-
-if __name__ == "__main__":
-    sys.exit(main())

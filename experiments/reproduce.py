@@ -6,18 +6,19 @@ Markdown: a verdict on every claim of the original study, and each of its number
 (hyperparameters, optimizers, architecture, audit) have most of the runs, so their runs can be shortened separately.
 """
 
-import sys
+if __name__ == "__main__":
+    from experiments.support.entry import run  # before the imports below, which take seconds
+
+    raise SystemExit(run("reproduce"))
+
+
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from cnn3 import files
-from cnn3.cli import INT_OPTION, UsageError
+from cnn3.cli import UsageError, note
 from experiments import (
     architecture,
     audit,
@@ -39,13 +40,14 @@ from experiments.support.options import Options, command
 from experiments.support.overview import overview
 from experiments.support.publish import Experiment, describe_setup, publish, section
 from experiments.support.report import Report, distinct_runs
+from experiments.support.reproduction import MARKDOWN, SWEEPS, Reproduction
 from experiments.support.study import BATCH_SIZES
 from experiments.support.tables import Table
 
 NAME = "reproduce"
 TITLES = {"cifar10": "Three convolutions on CIFAR-10: is the original study reproduced?"}
 OTHER_TITLE = "Three convolutions on {}"
-HTML, MARKDOWN = "report.html", "report.md"
+HTML = "report.html"
 EXPERIMENTS = (
     setup.EXPERIMENT,
     improvements.EXPERIMENT,
@@ -57,36 +59,6 @@ EXPERIMENTS = (
     audit.EXPERIMENT,
     differences.EXPERIMENT,
 )
-SWEEPS = (hyperparameters.NAME, optimizers.NAME, architecture.NAME, audit.NAME)
-
-_SAME_AS_EPOCHS = tyro.conf.arg(help_behavior_hint="(default: as --epochs)")
-_SAME_AS_LIMIT = tyro.conf.arg(help_behavior_hint="(default: as --limit)")
-
-
-@dataclass(frozen=True)
-class Reproduction(Options):
-    """The command line.
-
-    Args:
-        sweep_epochs: the maximum number of epochs of a run in the sweeps.
-        sweep_limit: train the runs of the sweeps on the first N training images only.
-        markdown: where to write the report in Markdown; its links to pictures are relative to this file.
-    """
-
-    sweep_epochs: Annotated[int | None, INT_OPTION, _SAME_AS_EPOCHS] = None
-    sweep_limit: Annotated[int | None, INT_OPTION, _SAME_AS_LIMIT] = None
-    markdown: Annotated[
-        Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint=f"(default: {MARKDOWN} in the output folder)")
-    ] = None
-
-    def options_for(self, experiment: str) -> Options:
-        """Return the options of an experiment."""
-        options = Options(**{name: getattr(self, name) for name in Options.__dataclass_fields__})
-        if experiment == audit.NAME:
-            options = replace(options, protocol="corrected")  # the audit runs both protocols
-        if experiment not in SWEEPS:
-            return options
-        return replace(options, epochs=self.sweep_epochs or self.epochs, limit=self.sweep_limit or self.limit)
 
 
 def reproduce(options: Reproduction) -> list[Path]:
@@ -100,12 +72,12 @@ def reproduce(options: Reproduction) -> list[Path]:
     reports: dict[str, Report] = {}
     experiments = experiments_on(options.dataset)
     for number, experiment in enumerate(experiments, 1):
-        print(f"\n[{number} of {len(experiments)}] {experiment.name}")
+        note(f"\n[{number} of {len(experiments)}] {experiment.name}")
         experiment_options = options.options_for(experiment.name)
         try:
             report = experiment.work(experiment_options)
         except UnfinishedError as error:
-            print(error)
+            note(error)
             report = unfinished(experiment, error)
         else:
             paths += publish(experiment_options, report)
@@ -199,7 +171,3 @@ def write(options: Reproduction, sections: Sequence[Section]) -> list[Path]:
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     return command(Reproduction, reproduce, NAME, __doc__ or "", args)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

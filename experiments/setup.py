@@ -4,7 +4,12 @@ Trains nothing. Shows examples of each class, augmented images, the baseline's l
 study's text with the one in use.
 """
 
-import sys
+if __name__ == "__main__":
+    from experiments.support.entry import run  # before the imports below, which take seconds
+
+    raise SystemExit(run("setup"))
+
+
 from collections.abc import Iterable, Mapping
 
 import jax
@@ -14,8 +19,8 @@ from matplotlib.figure import Figure
 
 from cnn3 import OPTIMIZERS, PROTOCOLS, VARIANTS, Dataset, ModelConfig, RunConfig, load, plots
 from cnn3.analysis.cost import count_parameters
-from cnn3.config import LATENT_SIZE, SEED
-from cnn3.data.loading import VALIDATION_FRACTION
+from cnn3.config import SEED
+from cnn3.data.splits import VALIDATION_FRACTION
 from cnn3.nn.network import CNN3
 from cnn3.training.augment import IMAGE_SIZE, augment, bounds
 from cnn3.training.state import random_key, weight_shapes
@@ -95,8 +100,8 @@ def settings(options: Options, dataset: Dataset) -> Mapping[str, str]:
         "shear": f"±{run.augment.shear:g} degrees; rotation ±{run.augment.rotation:g} degrees",
         "scale": "{:g} to {:g}".format(*run.augment.scale),
         "convolutions": str(len(model.channels)),
-        "kernel": "3x3, 1, 1",
-        "pooling": "2x2, 2",
+        "kernel": "{0}x{0}, 1, {1}".format(model.kernels[0], model.kernels[0] // 2),
+        "pooling": f"{model.pool_window}x{model.pool_window}, 2",
         "channels": join(model.channels),
         "other_channels": "; ".join(join(other.channels) for other in GROUPS["channels"].alternatives.values()),
         "layers": join(sorted(len(other.hidden) + 1 for other in (model, *GROUPS["layers"].alternatives.values()))),
@@ -114,7 +119,7 @@ def settings(options: Options, dataset: Dataset) -> Mapping[str, str]:
         "selected": f"{tuned.batch_size}, {tuned.optimizer.learning_rate:g}",
         "momentum": f"{OPTIMIZERS['momentum'].momentum:g}",
         "epochs": str(options.epochs),
-        "latent": str(LATENT_SIZE),
+        "latent": str(hidden[-1]),
         "map": "2",
         "middle": f"{MIDDLE_EPOCH + 1}, of index {MIDDLE_EPOCH} from 0",
     }
@@ -171,7 +176,3 @@ def make_figures(options: Options, dataset: Dataset) -> dict[str, Figure | bytes
 
 EXPERIMENT = Experiment(NAME, TITLE, __doc__ or "", setup)
 main = EXPERIMENT.main
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,11 @@
 """The tuned run on the test set (original study, section 5): its mistakes and its calibration."""
 
-import sys
+if __name__ == "__main__":
+    from experiments.support.entry import run  # before the imports below, which take seconds
+
+    raise SystemExit(run("tuned"))
+
+
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -196,7 +201,3 @@ def mistakes_shown(predictions: Predictions, classes: Sequence[str]) -> list[plo
 
 EXPERIMENT = Experiment(NAME, TITLE, __doc__ or "", tuned)
 main = EXPERIMENT.main
-
-
-if __name__ == "__main__":
-    sys.exit(main())

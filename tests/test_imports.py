@@ -10,13 +10,14 @@ from tests.helpers.processes import ROOT
 
 FLOORS = (  # from the ground up
     ("cnn3.config", "cnn3.config_fields", "cnn3.config_parts", "cnn3.files", "cnn3.cli"),
-    ("cnn3.safetensors_file", "cnn3.jax_settings"),
+    ("cnn3.safetensors_file", "cnn3.jax_settings", "cnn3.version"),
     ("cnn3.nn",),
     ("cnn3.training",),
     ("cnn3.kernels", "cnn3.data"),
     ("cnn3.weights", "cnn3.analysis"),
     ("cnn3.runs",),
     ("cnn3.plots", "cnn3.predict"),
+    ("cnn3.train", "cnn3.compare", "cnn3.evaluate"),
     ("cnn3",),
     ("experiments.support",),
     ("experiments",),

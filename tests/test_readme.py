@@ -35,7 +35,7 @@ def test_the_main_job_runs_on_cifar10(tmp_path: Path) -> None:
     few = ["--limit", "128", "--epochs", "1", "--output", str(tmp_path)]
     done = python("-c", FEW, *few, env=QUICK_TO_COMPILE | {"TFDS_DATA_DIR": str(DATA)})
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert all(line.startswith("baseline, seed 3136: ") for line in done.stderr.splitlines())
     assert f"wrote {tmp_path / 'cifar10' / 'improvements' / 'table.md'}" in done.stdout
 
 
@@ -71,7 +71,7 @@ def test_the_published_runs_are_read_and_none_is_trained(module: str, tmp_path: 
     done = python("-m", module, *options, env={"TFDS_DATA_DIR": str(DATA)})
     assert done.returncode == 0, done.stderr
     count = PUBLISHED[module]
-    assert done.stdout.startswith(
+    assert done.stderr.startswith(
         f"{count} of {count} runs are done\n{count} of {count} runs were made with cnn3 0.4.0"
     )
 

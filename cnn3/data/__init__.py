@@ -1,4 +1,4 @@
-"""Data sets in memory: `load(name)` returns training, validation and test images as uint8, and their labels."""
+"""Data sets in memory: `load` returns training, validation and test images as uint8, and their labels."""
 
 from cnn3.data.dataset import DataError, Dataset, Split
 from cnn3.data.loading import load

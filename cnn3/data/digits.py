@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from cnn3.data.dataset import Source, Split, digest_splits, subset
+from cnn3.data.dataset import CLASS_NAMES
+from cnn3.data.splits import Source, Split, digest_splits, subset
 
 TEST_IMAGES = 360  # a fifth of the 1,797 digits, the same for all seeds: scikit-learn has no test set
 
@@ -19,4 +20,4 @@ def read() -> Source:
     order = np.random.RandomState(0).permutation(len(labels))  # the digits are ordered by writer
     digits = Split(images, labels.astype(np.int32))
     train, test = subset(digits, order[:-TEST_IMAGES]), subset(digits, order[-TEST_IMAGES:])
-    return Source(train, test, digest_splits({"train": train, "test": test}))
+    return Source(train, test, digest_splits({"train": train, "test": test}), CLASS_NAMES["digits"])

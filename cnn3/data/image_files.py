@@ -10,6 +10,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from cnn3.training.augment import IMAGE_SIZE
 
 BACKGROUND = "white"  # behind transparent pixels, as on a page
+# Of Pillow: formats of pixels, whose decoders are Pillow's own; PostScript, for one, is handed to another program.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 # Of Pillow: up to 8 bits a channel.
 SUPPORTED_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "HSV"})
 
@@ -19,7 +21,7 @@ class ImageError(Exception):
 
 
 def read_image(path: str | Path) -> UInt8[np.ndarray, "32 32 3"]:
-    """Return an image file, in any format that Pillow reads, as 32x32 RGB pixels.
+    """Return an image file, in one of `FORMATS`, as 32x32 RGB pixels.
 
     The image is rotated to its EXIF orientation, put on white where it is transparent, cropped to the square in its
     centre, and resized as in the original study, by Pillow's bilinear filter (eval.py, line 21). An image of 32x32
@@ -43,13 +45,13 @@ def _decode(path: str | Path) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about damaged metadata, which are not used
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 image.load()
                 return ImageOps.exif_transpose(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError(f"{path} has more than {Image.MAX_IMAGE_PIXELS} pixels; make it smaller first") from None
     except UnidentifiedImageError:
-        raise ImageError(f"{path} is not an image of a format that can be read; save it as PNG or JPEG") from None
+        raise ImageError(f"{path} is not an image of a format that can be read ({', '.join(FORMATS)})") from None
     except Exception as error:  # Pillow's decoders raise almost anything for damaged files
         reason = getattr(error, "strerror", None) or f"it is damaged or cut off: {error}"
         raise ImageError(f"cannot read {path}: {reason}") from None

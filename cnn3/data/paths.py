@@ -1,9 +1,9 @@
-"""Where CIFAR-10 is: TFDS's folder, and whether it may be written."""
+"""Where CIFAR-10 and CIFAR-100 are: TFDS's folder, and whether it may be written."""
 
 import os
 from pathlib import Path
 
-VERSION = "3.0.2"  # of TFDS's CIFAR-10
+VERSION = "3.0.2"  # of TFDS's CIFAR-10 and CIFAR-100
 DATA_DIR_HINT = "name another folder with --data-dir or TFDS_DATA_DIR"
 
 
@@ -12,9 +12,9 @@ def tfds_folder(data_dir: str | os.PathLike | None) -> Path:
     return Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets") if data_dir is None else data_dir).expanduser()
 
 
-def cifar10_folder(root: Path) -> Path:
-    """Return where TFDS keeps the records of CIFAR-10."""
-    return root / "cifar10" / VERSION
+def records_folder(root: Path, name: str) -> Path:
+    """Return where TFDS keeps the records of `cifar10` or `cifar100`."""
+    return root / name / VERSION
 
 
 def is_prepared(folder: Path) -> bool:

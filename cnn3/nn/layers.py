@@ -1,7 +1,8 @@
 """The blocks of the network, and the table of functions that compute them.
 
-All that the network does with images is a *block*: 3x3 convolution, batch norm or none, ReLU, 2x2 pooling or none.
-`xla_block` defines it with XLA's own operations; the other functions compute the same, faster on some platform.
+All that the network does with images is a *block*: convolution, batch norm or none, ReLU, pooling or none. `xla_block`
+defines it with XLA's own operations. The other functions compute the same faster on some platform, for kernels of 3x3
+and windows of 2x2 pixels.
 """
 
 from collections.abc import Callable
@@ -19,27 +20,41 @@ from cnn3.nn.norm_relu_pool import Pool, norm_relu_pool, sum_by_reduction
 Block = Callable[[Array, Array, Array, BatchNormInputs | None, Pool], tuple[Array, Moments | None]]
 
 
-def max_pool(x: Float[Array, "batch height width channels"]) -> Float[Array, "batch height//2 width//2 channels"]:
-    """Return the maximum of each 2x2 window; at ties the gradient goes to the first maximum, as in torch."""
-    return lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+def max_pool(
+    x: Float[Array, "batch height width channels"], window: int = 2
+) -> Float[Array, "batch height//2 width//2 channels"]:
+    """Return the maximum of each window, with stride 2; at ties the gradient goes to the first maximum, as in torch."""
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, window, window, 1), (1, 2, 2, 1), "SAME")
 
 
-def average_pool(x: Float[Array, "batch height width channels"]) -> Float[Array, "batch height//2 width//2 channels"]:
-    """Return the mean of each 2x2 window."""
-    return lax.reduce_window(x, 0.0, lax.add, (1, 2, 2, 1), (1, 2, 2, 1), "VALID") / 4
+def average_pool(
+    x: Float[Array, "batch height width channels"], window: int = 2
+) -> Float[Array, "batch height//2 width//2 channels"]:
+    """Return the mean of each window, with stride 2; what lies outside the image counts as zero."""
+    return lax.reduce_window(x, 0.0, lax.add, (1, window, window, 1), (1, 2, 2, 1), "SAME") / window**2
 
 
 def xla_block(
     x: Float[Array, "batch height width cin"],
-    kernel: Float[Array, "3 3 cin cout"],
+    kernel: Float[Array, "side side cin cout"],
     bias: Float[Array, " cout"],
     norm: BatchNormInputs | None,
     pool: Pool,
+    window: int = 2,
 ) -> tuple[Float[Array, "batch rows columns cout"], Moments | None]:
-    """Compute a block with XLA's own convolution and pooling; this defines what a block is."""
+    """Compute a block with XLA's own convolution and pooling; this defines what a block is.
+
+    Args:
+        x: images.
+        kernel: of the convolution, whose output is as large as its input.
+        bias: of the convolution.
+        norm: batch norm, if any.
+        pool: how windows are reduced.
+        window: side of the windows.
+    """
     y = _convolve(x, kernel).astype(bias.dtype) + bias
     y, moments = batch_norm(y, norm) if norm is not None else (y, None)
-    pooled = {"max": max_pool, "average": average_pool, "none": lambda a: a}[pool](jax.nn.relu(y))
+    pooled = {"max": max_pool, "average": average_pool, "none": lambda a, _: a}[pool](jax.nn.relu(y), window)
     return pooled, moments
 
 

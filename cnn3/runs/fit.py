@@ -12,14 +12,15 @@ from cnn3.jax_settings import check_jax
 from cnn3.kernels import default_block
 from cnn3.runs import loop
 from cnn3.runs.folder import open_run
+from cnn3.runs.initial_weights import check_init, digest_weights
 from cnn3.runs.locks import run_lock
 from cnn3.runs.metadata import write_metadata
 from cnn3.runs.progress import ProgressReporter, progress_reporter
-from cnn3.runs.result import Result, load_run_weights
+from cnn3.runs.result import EpochHook, Result, load_run_weights
 from cnn3.runs.reuse import Reuse, read_finished, reuse_or_clear
 from cnn3.runs.versions import MACHINE, SETTINGS, code_mismatch, run_versions, settings_mismatch
 from cnn3.training.optim import UPDATE_RULES
-from cnn3.training.state import make_train_spec
+from cnn3.training.state import Weights, make_train_spec
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,8 @@ def fit(
     reuse: Reuse = "same-code",
     reporter: ProgressReporter = progress_reporter,
     optimizer: optax.GradientTransformation | None = None,
+    on_epoch: EpochHook | None = None,
+    init: Weights | None = None,
 ) -> Result:
     """Train, stop early, and measure the best epoch's weights once on the test set.
 
@@ -76,29 +79,36 @@ def fit(
         reporter: the progress display.
         optimizer: one of your own, in place of the update rule, learning rate, schedule and weight decay of the
             configuration. The run is known by `config.optimizer.name`, which must not be that of another.
+        on_epoch: called with a copy of each epoch's record, as in `Result.history`, once the epoch is in the folder.
+            What it raises ends the training. It is not called for epochs that were trained before.
+        init: weights to start from, instead of those that the seed draws. They are not in the configuration, so give
+            such a run a folder of its own; a folder whose run started from other weights is refused.
 
     Raises:
         ConfigError: there is no such optimizer, the data set does not fit the configuration, or JAX is set as cnn3
             cannot use it.
-        OutputError: the folder cannot be read or written, or holds another run, one of other data, or one that was
-            started by other code or with other versions or settings.
+        WeightsError: `init` does not fit the network.
+        OutputError: the folder cannot be read or written, or holds another run, one of other data or from other
+            initial weights, or one that was started by other code or with other versions or settings.
         BusyError: another process trains the run, and `wait` is false.
     """
     check_run(config, dataset)
     if optimizer is not None and config.optimizer.name in UPDATE_RULES:
         raise ConfigError(f"optimizer.name must be a name for your own optimizer, not {config.optimizer.name}")
     spec = make_train_spec(config, default_block(config.precision), optimizer)
+    init = None if init is None else check_init(spec.model, init)
     if folder is None:
-        return loop.train(config, spec, dataset, None, label, reporter)
-    path, versions = Path(folder), run_versions(config, dataset)
-    outcome = read_finished(config, path, reuse, dataset.digest)
+        return loop.train(config, spec, dataset, None, label, reporter, on_epoch, init)
+    digest = None if init is None else digest_weights(init)
+    path, versions = Path(folder), run_versions(config, dataset, digest)
+    outcome = read_finished(config, path, reuse, dataset.digest, digest)
     if outcome is None:
         with run_lock(files.make_folder(path, "--output or --runs"), wait):
             outcome = reuse_or_clear(config, path, versions, reuse)  # another process may have trained it meanwhile
             if outcome is None:
                 write_metadata(path, config, versions)
                 with open_run(path, versions) as opened:
-                    return loop.train(config, spec, dataset, opened, label, reporter)
+                    return loop.train(config, spec, dataset, opened, label, reporter, on_epoch, init)
     mismatches = (
         code_mismatch(outcome.versions, versions),
         settings_mismatch(outcome.versions, versions, SETTINGS + MACHINE),

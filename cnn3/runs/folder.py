@@ -31,7 +31,16 @@ from cnn3.runs.layout import (
 )
 from cnn3.runs.metadata import read_versions, write_versions
 from cnn3.runs.result import History
-from cnn3.runs.versions import DATA, MACHINE, Versions, code_mismatch, data_mismatch, settings_mismatch
+from cnn3.runs.versions import (
+    DATA,
+    INIT,
+    MACHINE,
+    Versions,
+    code_mismatch,
+    data_mismatch,
+    init_mismatch,
+    settings_mismatch,
+)
 from cnn3.training.state import TrainState
 
 MAX_TO_KEEP = 2  # checkpoints: one more than needed, in case the newest is damaged
@@ -161,6 +170,7 @@ class RunFolder:
         mismatches = (
             code_mismatch(saved, current),
             data_mismatch(saved, current[DATA]),
+            init_mismatch(saved, current.get(INIT)),
             settings_mismatch(saved, current),
         )
         if any(mismatches):

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import ExitStack
+from copy import deepcopy
 from typing import Any
 
 import jax
@@ -13,11 +14,13 @@ from cnn3.data.dataset import Dataset
 from cnn3.runs.compilation import Executables, compile_run
 from cnn3.runs.device import DeviceArrays, eval_size, pad_split, to_device
 from cnn3.runs.folder import RunFolder
+from cnn3.runs.initial_weights import state_from
 from cnn3.runs.layout import BEST, INITIAL, WEIGHTS, snapshot_name
 from cnn3.runs.memory import check_memory, temp_bytes
 from cnn3.runs.progress import ProgressReporter
 from cnn3.runs.result import (
     Divergence,
+    EpochHook,
     History,
     Result,
     kept_snapshots,
@@ -46,10 +49,12 @@ def train(
     folder: RunFolder | None,
     label: str | None,
     reporter: ProgressReporter,
+    on_epoch: EpochHook | None = None,
+    init: Weights | None = None,
 ) -> Result:
     """Train from where the folder stands until the run stops, and write the results; arguments as for `fit`."""
     device = to_device(config, dataset)
-    state = init_state(spec, device.seed)
+    state = init_state(spec, device.seed) if init is None else state_from(spec, config, init)
     history: History = []
     weights: dict[str, Weights] = {}
 
@@ -93,6 +98,8 @@ def train(
                     checkpoint_due = time.perf_counter() + CHECKPOINT_SECONDS
             if callbacks is not None:
                 callbacks.on_epoch(record)
+            if on_epoch is not None:
+                on_epoch(deepcopy(record))
     test = _test(config, compiled, dataset, weights[BEST]) if history else None
     summary = summarize(config, history, test, divergence)
     if folder is not None:

@@ -1,4 +1,4 @@
-"""The progress display of a run: bars on a terminal, a line for each epoch in a log file."""
+"""The progress display of a run: bars in a terminal or a notebook, else a line on standard error for each epoch."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +19,8 @@ class ProgressCallbacks(NamedTuple):
     on_epoch: Callable[[dict[str, Any]], None]
     on_step: StepCallback | None = None
 
+
+NOTEBOOK_SECONDS = 0.25  # between two changes of a notebook's output
 
 ProgressReporter = Callable[[str, int, int], AbstractContextManager[ProgressCallbacks]]  # as `progress_reporter`
 
@@ -41,6 +43,35 @@ def format_epoch(record: dict[str, Any]) -> str:
     )
 
 
+class NotebookProgress(Progress):
+    """Bars as one output of a notebook's cell, which is replaced as they move.
+
+    rich's own need ipywidgets there, and print a new block for each change without it.
+    """
+
+    def start(self) -> None:
+        """Show the bars."""
+        from IPython.display import display
+
+        self._handle: Any = display(self, display_id=True)
+        self._shown = time.monotonic()
+
+    def refresh(self) -> None:
+        """Show the bars as they are, unless that was done a moment ago."""
+        if time.monotonic() - self._shown >= NOTEBOOK_SECONDS:
+            self._shown = time.monotonic()
+            self._handle.update(self)
+
+    def stop(self) -> None:
+        """Show the bars for the last time."""
+        self._handle.update(self)
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Change a bar, and show it."""
+        super().update(*args, **kwargs)
+        self.refresh()
+
+
 @contextmanager
 def progress_reporter(
     label: str, done: int, epochs: int, console: Console | None = None
@@ -53,12 +84,14 @@ def progress_reporter(
 @contextmanager
 def progress_display(console: Console | None = None, total: int | None = None) -> Iterator[ProgressDisplay]:
     """Yield a display of several runs at a time; it counts those that have ended if their total is given."""
-    console = console or Console()
-    if not console.is_terminal:
+    console = console or Console(stderr=True)
+    if not (console.is_terminal or console.is_jupyter):
         yield ProgressDisplay(partial(_lines, console), lambda: None, False)
         return
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn()
-    with Progress(*columns, TimeElapsedColumn(), TextColumn("{task.fields[text]}"), console=console) as progress:
+    columns = *columns, TimeElapsedColumn(), TextColumn("{task.fields[text]}")
+    progress = NotebookProgress(*columns[1:]) if console.is_jupyter else Progress(*columns, console=console)
+    with progress:
         runs = progress.add_task("all runs", total=total, visible=total is not None, text="")
         yield ProgressDisplay(partial(_bars, progress, total is None), lambda: progress.advance(runs), True)
 

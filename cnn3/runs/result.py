@@ -1,6 +1,7 @@
 """What a run returns: its history, summary and weights, and why and where it stopped."""
 
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from cnn3.training.state import Weights
 from cnn3.weights.weight_files import load_weights
 
 History = list[dict[str, Any]]  # a record for each epoch
+EpochHook = Callable[[dict[str, Any]], object]  # takes an epoch's record
 
 
 @dataclass(frozen=True)

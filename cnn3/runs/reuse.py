@@ -12,7 +12,7 @@ from cnn3.runs.folder import read_history
 from cnn3.runs.layout import SUMMARY, SUMS, clear, output_files, set_aside
 from cnn3.runs.metadata import check_config, read_versions
 from cnn3.runs.result import History
-from cnn3.runs.versions import CODE, DATA, Versions, code_mismatch, current_versions, data_mismatch
+from cnn3.runs.versions import CODE, DATA, INIT, Versions, code_mismatch, current_versions, data_mismatch, init_mismatch
 
 Reuse = Literal["same-code", "any-version"]  # which finished runs are reused
 
@@ -45,7 +45,7 @@ def read_outcome(path: Path, config: RunConfig) -> Outcome | None:
 
 
 def read_finished(
-    config: RunConfig, path: Path, reuse: Reuse = "same-code", digest: str | None = None
+    config: RunConfig, path: Path, reuse: Reuse = "same-code", digest: str | None = None, init: str | None = None
 ) -> Outcome | None:
     """Return what the run in a folder has left, or None if it has to be trained.
 
@@ -56,9 +56,10 @@ def read_finished(
         path: the folder.
         reuse: which finished runs are reused.
         digest: of the data set, None if unknown.
+        init: digest of the weights that the run starts from, None if its seed draws them.
 
     Raises:
-        OutputError: the folder holds another run or one of other data, or cannot be read.
+        OutputError: the folder holds another run, one of other data or from other weights, or cannot be read.
     """
     try:
         outcome = read_outcome(path, config)
@@ -67,6 +68,7 @@ def read_finished(
     if outcome is None or (reuse == "same-code" and code_mismatch(outcome.versions, current_versions(config))):
         return None
     _check_data(path, outcome.versions, digest)
+    _check_init(path, outcome.versions, init)
     return outcome
 
 
@@ -74,7 +76,7 @@ def reuse_or_clear(config: RunConfig, path: Path, versions: Versions, reuse: Reu
     """Return what the run in a folder has left; if it has to be trained again, log why, clear the folder, return None.
 
     Raises:
-        OutputError: the folder cannot be read or changed, or holds another run or one of other data.
+        OutputError: the folder cannot be read or changed, or holds another run, or one of other data or weights.
     """
     try:
         outcome = read_outcome(path, config)
@@ -85,6 +87,7 @@ def reuse_or_clear(config: RunConfig, path: Path, versions: Versions, reuse: Reu
     if outcome is None:
         return None
     _check_data(path, outcome.versions, versions[DATA])
+    _check_init(path, outcome.versions, versions.get(INIT))
     code = code_mismatch(outcome.versions, versions)
     if code is None or reuse == "any-version":
         return outcome
@@ -96,6 +99,11 @@ def reuse_or_clear(config: RunConfig, path: Path, versions: Versions, reuse: Reu
 def _check_data(path: Path, saved: Versions, digest: str | None) -> None:
     if (data := data_mismatch(saved, digest)) is not None:
         raise OutputError(f"{path} holds this run on other images ({data}); name another folder, or delete it")
+
+
+def _check_init(path: Path, saved: Versions, init: str | None) -> None:
+    if (weights := init_mismatch(saved, init)) is not None:
+        raise OutputError(f"{path} holds this run from other weights ({weights}); name another folder, or delete it")
 
 
 def _label(saved: Versions) -> str:

@@ -30,11 +30,12 @@ def watch_steps(state: TrainState, total: int, on_step: StepCallback | None) -> 
         on_step: called in another thread after each step, and in this one before the first and after the last; if
             None, nothing is watched.
     """
-    if on_step is None:
+    array = _changing_array(state)
+    if on_step is None or array is None:
         yield
         return
     on_step(0, total)
-    memory = c_uint32.from_address(_changing_array(state).unsafe_buffer_pointer())
+    memory = c_uint32.from_address(array.unsafe_buffer_pointer())
     start, last_value, done = time.perf_counter(), memory.value, 0
 
     def poll() -> float:
@@ -52,10 +53,13 @@ def watch_steps(state: TrainState, total: int, on_step: StepCallback | None) -> 
     on_step(total, total)
 
 
-def _changing_array(state: TrainState) -> jax.Array:
+def _changing_array(state: TrainState) -> jax.Array | None:
     """Return an array whose first number each step writes once: the optimizer's state for the last layer's bias.
+
+    None is returned for an optimizer without such a state, which only a user's own can be.
 
     The gradient of a class's bias is never exactly zero, and XLA does not reuse this memory during the epoch, as it
     does that of parameters.
     """
-    return [leaf for leaf in jax.tree.leaves(state.opt_state) if leaf.ndim == 1][-1]
+    candidates = [leaf for leaf in jax.tree.leaves(state.opt_state) if leaf.ndim == 1]
+    return candidates[-1] if candidates else None

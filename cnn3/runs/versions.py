@@ -17,13 +17,14 @@ from cnn3.runs.machine import cores, processor
 Versions = Mapping[str, str]
 
 CODE, DATA = "code", "data"
+INIT = "init"  # a digest of the weights that a run started from; missing if its seed drew them
 SETTINGS = ("jax", "jaxlib", "platform", "kernels", "matmul_precision")
 MACHINE = ("device", "cores")  # the last bits depend on these too, but a run may move to another machine
 
 
-def run_versions(config: RunConfig, dataset: Dataset) -> Versions:
-    """Return the versions of a run that this process trains."""
-    return {**current_versions(config), DATA: dataset.digest}
+def run_versions(config: RunConfig, dataset: Dataset, init: str | None = None) -> Versions:
+    """Return the versions of a run that this process trains; `init` is the digest of weights that it starts from."""
+    return {**current_versions(config), DATA: dataset.digest, **({} if init is None else {INIT: init})}
 
 
 def current_versions(config: RunConfig) -> Versions:
@@ -56,6 +57,14 @@ def data_mismatch(saved: Versions, digest: str | None) -> str | None:
     if digest is None or saved.get(DATA, digest) == digest:
         return None
     return f"data {saved[DATA]}, not {digest}"
+
+
+def init_mismatch(saved: Versions, init: str | None) -> str | None:
+    """Describe the other initial weights that a run started from, or return None if they were the same."""
+    drawn = "those that its seed draws"
+    if saved.get(INIT) == init:
+        return None
+    return f"initial weights {saved.get(INIT, drawn)}, not {drawn if init is None else init}"
 
 
 def settings_mismatch(saved: Versions, current: Versions, names: Iterable[str] = SETTINGS) -> str | None:

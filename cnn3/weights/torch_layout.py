@@ -3,6 +3,7 @@
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from cnn3.config import ModelConfig
@@ -11,6 +12,7 @@ from cnn3.training.state import Weights, weight_shapes
 
 Tensors = dict[str, np.ndarray]
 BATCH_COUNTER = "num_batches_tracked"  # torch counts the batches of each norm; nothing depends on the count
+WRAPPERS = {"module.": "torch.nn.DataParallel", "_orig_mod.": "torch.compile"}  # by the prefix that they give names
 TORCH_NAMES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 
 
@@ -34,8 +36,9 @@ def from_torch(model: CNN3, tensors: Tensors) -> Weights:
     """Return the weights in the result of `to_torch` or in a PyTorch `state_dict`.
 
     Raises:
-        WeightsError: a tensor is missing, unknown or of the wrong shape.
+        WeightsError: a tensor is missing, unknown or of the wrong shape or type.
     """
+    _check_tensors(tensors)
     remaining = {name: value for name, value in tensors.items() if not name.endswith(f".{BATCH_COUNTER}")}
 
     def take(layer: str, leaf: str, expected: jax.ShapeDtypeStruct) -> np.ndarray:
@@ -66,6 +69,7 @@ def infer_config(tensors: Tensors) -> ModelConfig:
     Raises:
         WeightsError, ConfigError: no network has such tensors.
     """
+    _check_tensors(tensors)
 
     def shape(name: str, rank: int) -> tuple[int, ...]:
         if name not in tensors:
@@ -82,7 +86,22 @@ def infer_config(tensors: Tensors) -> ModelConfig:
         channels=(first[0], second[0], third[0]),
         hidden=tuple(shape(f"fc{i}.weight", 2)[0] for i in range(1, linear)),
         classes=shape(f"fc{linear}.weight", 2)[0],
+        kernels=(first[2], second[2], third[2]),
     )
+
+
+def _check_tensors(tensors: Tensors) -> None:
+    """Make sure that tensors have the names of a bare model, and are floating-point numbers.
+
+    Raises:
+        WeightsError: they have not, or are not.
+    """
+    for prefix, wrapper in WRAPPERS.items():
+        if any(name.startswith(prefix) for name in tensors):
+            raise WeightsError(f"names begin with {prefix}, which {wrapper} adds; save the state_dict of what it wraps")
+    for name, value in tensors.items():
+        if not name.endswith(f".{BATCH_COUNTER}") and not jnp.issubdtype(value.dtype, jnp.floating):
+            raise WeightsError(f"{name} is of type {value.dtype}; save it as float32")
 
 
 def _flat_shape(model: CNN3) -> tuple[int, int, int]:

@@ -24,6 +24,7 @@ from cnn3.training.state import Weights
 from cnn3.weights.torch_layout import Tensors, WeightsError, from_torch, infer_config, to_torch
 
 METADATA_KEY = "cnn3"  # of the description in a file's metadata
+TORCH_SAVE_MAGIC = (b"PK\x03\x04", b"\x80")  # a zip archive; before PyTorch 1.6 a pickle
 
 
 class Description(NamedTuple):
@@ -56,7 +57,10 @@ class Description(NamedTuple):
             strings = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
             if not isinstance(discard, bool) or not (classes is None or strings):
                 raise TypeError
-            return cls(ModelConfig.from_fields(model), discard, None if classes is None else tuple(classes))
+            config = ModelConfig.from_fields(model)
+            if classes is not None and len(classes) != config.classes:
+                raise ValueError
+            return cls(config, discard, None if classes is None else tuple(classes))
         except (KeyError, TypeError, ValueError, RecursionError):  # a ConfigError is a ValueError
             raise WeightsError("its description is damaged") from None
 
@@ -80,7 +84,10 @@ def save_weights(path: str | Path, model: CNN3, weights: Weights, classes: Seque
 
     Raises:
         OutputError: the file cannot be written.
+        WeightsError: the model has another number of classes.
     """
+    if classes is not None and len(classes) != model.config.classes:
+        raise WeightsError(f"{path} is not written: {len(classes)} classes for {model.config.classes} logits")
     tensors = {name: np.ascontiguousarray(value) for name, value in to_torch(model, weights).items()}
     description = Description(model.config, model.discard_last_norm, None if classes is None else tuple(classes))
     files.write(
@@ -151,7 +158,16 @@ def _read(path: str | Path) -> tuple[Tensors, str | None]:
     except OSError as error:
         raise WeightsError(f"cannot load weights from {path}: {error.strerror}") from None
     except SafetensorError as error:
-        raise WeightsError(f"cannot load weights from {path}: {error}") from None
+        raise WeightsError(f"cannot load weights from {path}: {_explain(path, error)}") from None
     except (AttributeError, KeyError) as error:  # of types that NumPy lacks, such as 8-bit floats
         raise WeightsError(f"cannot load weights from {path}: {error}; save them as float32") from None
     return tensors, metadata.get(METADATA_KEY)
+
+
+def _explain(path: str | Path, error: SafetensorError) -> str:
+    """Return what is wrong with a file that is not a safetensors file, and the remedy."""
+    remedy = "save a state_dict with safetensors.torch.save_file"
+    with open(path, "rb") as file:
+        if file.read(4).startswith(TORCH_SAVE_MAGIC):
+            return f"it is a file of torch.save, not a safetensors file; {remedy}"
+    return f"it is not a safetensors file, or is damaged ({error}); {remedy}"

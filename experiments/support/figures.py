@@ -22,7 +22,7 @@ def subtitle(options: Options) -> str:
     """Return the subtitle of a figure: the training images, the epochs, the seeds and non-default settings."""
     images = TRAINING_IMAGES[options.dataset] if options.limit is None else options.limit
     patience = options.config().patience
-    if options.epochs > patience:
+    if patience is not None and options.epochs > patience:
         epochs = f"at most {options.epochs} epochs (early stopping with patience {patience})"
     else:
         epochs = "1 epoch" if options.epochs == 1 else f"{options.epochs} epochs"

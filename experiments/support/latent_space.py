@@ -18,6 +18,7 @@ from cnn3.analysis.latent import (
     measure_separability,
     tsne,
 )
+from cnn3.cli import note
 from cnn3.data.dataset import Split
 from cnn3.runs.layout import BEST, INITIAL, snapshot_name
 from cnn3.runs.result import weight_names
@@ -119,7 +120,7 @@ class LatentSpace:
         return maps
 
     def _print(self, snapshot: Snapshot, task: str) -> None:
-        print(f"seed {self.run.config.seed}, {snapshot}: {task}")
+        note(f"seed {self.run.config.seed}, {snapshot}: {task}")
 
     @property
     def _folder(self) -> Path:

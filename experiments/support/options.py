@@ -1,25 +1,27 @@
 """The command line of the experiments."""
 
 import logging
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
-from cnn3 import OPTIMIZERS, PROTOCOLS, VARIANTS, ConfigError, DataError, OutputError, RunConfig, WeightsError, cli
-from cnn3.cli import INT_OPTION, INT_OR_AUTO_OPTION, UsageError, one_line
+import cnn3
+from cnn3 import OPTIMIZERS, PROTOCOLS, VARIANTS, RunConfig, cli
+from cnn3.cli import INT_OPTION, INT_OR_AUTO_OPTION, UsageError
 from cnn3.config import SEED, Precision, ProtocolName
-from cnn3.jax_settings import check_jax
-from cnn3.runs.compilation import cache_compilations
-from cnn3.runs.reuse import Reuse
-from experiments.support.interruption import interruptible
-from experiments.support.placement import share_gpus
+from cnn3.runs.interruption import interruptible
 
 MAX_SEEDS = MAX_JOBS = 1000
 TUNED_SNAPSHOTS = (0, 1, 2, 4, 9, 20, 49, 99)  # 20 is the original study's
+USUAL_EXAMPLES = ("--dataset digits --epochs 3", "--seeds 3 --jobs auto")  # at the end of --help
+EXAMPLES: Mapping[str, Sequence[str]] = {  # by experiment
+    "setup": ("--dataset digits", "--data-dir ~/tensorflow_datasets"),
+    "differences": ("--jobs auto", "--runs docs/cifar10/runs --only-finished --reuse any-version"),
+    "reproduce": ("--dataset digits --epochs 3", "--sweep-epochs 20 --sweep-limit 15000 --markdown RESULTS.md"),
+}
 _DATA_DIR = tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: TFDS_DATA_DIR, else ~/tensorflow_datasets)")
 _RUNS = tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: <output>/<dataset>/runs)")
 
@@ -56,7 +58,7 @@ class Options:
     protocol: ProtocolName = "corrected"
     precision: Precision = "fp32"
     limit: Annotated[int | None, INT_OPTION, tyro.conf.arg(help_behavior_hint="(default: all)")] = None
-    reuse: Reuse = "same-code"
+    reuse: Literal["same-code", "any-version"] = "same-code"
     only_finished: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     jobs: Annotated[int | Literal["auto"], INT_OR_AUTO_OPTION] = 1
 
@@ -123,21 +125,32 @@ def command(
     Returns:
         the exit status: 0, or 2 after an error.
     """
+    cli.tolerate_lost_output()
     try:
         options = parse(kind, name, about, args)
-        logging.basicConfig(format="%(message)s")
-        with interruptible():
-            if options.jobs != 1:
-                share_gpus()
-            check_jax()
-            cache_compilations()
-            paths = work(options)
-    except (UsageError, ConfigError, DataError, OutputError, WeightsError) as error:
-        print(one_line(error), file=sys.stderr)
-        return 2
+        paths = _run(work, options)
+    except UsageError as error:
+        return cli.report(error)
+    except (cnn3.ConfigError, cnn3.DataError, cnn3.OutputError, cnn3.WeightsError) as error:
+        return cli.report(error)
     for path in paths:
         print(f"wrote {path}")
     return 0
+
+
+def _run(work: Callable[[OptionsT], list[Path]], options: OptionsT) -> list[Path]:
+    # these import JAX, which --help does not need
+    from cnn3.jax_settings import check_jax
+    from cnn3.runs.compilation import cache_compilations
+    from experiments.support.placement import share_gpus
+
+    logging.basicConfig(format="%(message)s")
+    with interruptible():
+        if options.jobs != 1:
+            share_gpus()
+        check_jax()
+        cache_compilations()
+        return work(options)
 
 
 def parse(kind: type[OptionsT], name: str, about: str, args: Sequence[str] | None = None) -> OptionsT:
@@ -147,7 +160,7 @@ def parse(kind: type[OptionsT], name: str, about: str, args: Sequence[str] | Non
         UsageError: it is invalid.
         SystemExit: it asked for help, which was printed.
     """
-    options = cli.parse(kind, f"python -m experiments.{name}", about, args)
+    options = cli.parse(kind, f"python -m experiments.{name}", about, args, EXAMPLES.get(name, USUAL_EXAMPLES))
     if not 1 <= options.seeds <= MAX_SEEDS:
         raise UsageError(f"seeds must be an integer from 1 to {MAX_SEEDS}, not {options.seeds}")
     if options.jobs != "auto" and not 1 <= options.jobs <= MAX_JOBS:

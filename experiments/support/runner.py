@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cnn3 import ConfigError, Dataset, OutputError, RunConfig, default_block, files, fit, load, load_weights
-from cnn3.cli import UsageError
+from cnn3.cli import UsageError, note
 from cnn3.config import SEED
 from cnn3.data.loading import dataset_digest
 from cnn3.nn.network import CNN3
@@ -14,13 +14,13 @@ from cnn3.runs.fit import check_run
 from cnn3.runs.locks import BusyError
 from cnn3.runs.metadata import read_versions
 from cnn3.runs.reuse import read_finished
+from cnn3.runs.run_name import run_name
 from cnn3.runs.versions import code_mismatch, current_versions
 from cnn3.training.state import Weights, make_train_spec
 from experiments.support.finished_runs import only_finished
 from experiments.support.options import Options
 from experiments.support.placement import placements
 from experiments.support.run import Run, RunSummary
-from experiments.support.run_name import run_name
 from experiments.support.worker import Job
 from experiments.support.worker_pool import train
 
@@ -102,15 +102,15 @@ def _print_status(options: Options, runs: Mapping[RunConfig, Run | None]) -> Non
     """Print how many runs are done, which other versions made them, and what happens to runs of other code."""
     done = [run for run in runs.values() if run is not None]
     if done:
-        print(f"{len(done)} of {len(runs)} runs are done")
+        note(f"{len(done)} of {len(runs)} runs are done")
     for mismatch, count in Counter(run.version_mismatch() for run in done).items():
         if mismatch is not None:
-            print(f"{count} of {len(runs)} runs were made with {mismatch}; they are used as they are")
+            note(f"{count} of {len(runs)} runs were made with {mismatch}; they are used as they are")
     consequence = "left out" if options.only_finished else "trained again"
     for config in (config for config, run in runs.items() if run is None):
         outcome = read_finished(config, _run_folder(options, config), "any-version")
         if outcome is not None and (code := code_mismatch(outcome.versions, current_versions(config))) is not None:
-            print(f"{run_name(config)} was made with {code}: it is {consequence}; --reuse any-version uses it as it is")
+            note(f"{run_name(config)} was made with {code}: it is {consequence}; --reuse any-version uses it as it is")
 
 
 def _train(

@@ -9,14 +9,18 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from cnn3.data.dataset import DataError
-from cnn3.data.loading import load, split_indices
+from cnn3.data.loading import load
+from cnn3.data.splits import split_indices
 from tests.helpers.original_split import original_split
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "cifar100"}, "no data set 'cifar100': choose one of cifar10, digits"),
+        (
+            {"name": "mnist"},
+            "no data set or file .mnist.: choose one of cifar10, cifar100, digits, or name",
+        ),
         ({"name": "digits", "limit": 0}, "limit 0 is out of range: digits has 1294 training images"),
         ({"name": "digits", "limit": 1295}, "limit 1295 is out of range"),
         ({"name": "digits", "seed": -1}, "seed -1 cannot .* from 0 to 4294967295"),
@@ -64,15 +68,15 @@ def test_digits_are_scikit_learns_enlarged() -> None:
         part = getattr(dataset, name)
         assert (part.images.dtype, part.labels.dtype) == (np.uint8, np.int32)
         np.testing.assert_array_equal(part.labels, labels[indices])
-        wanted = enlarge(values[indices].reshape(-1, 8, 8) / 16 * 255)
+        expected = enlarge(values[indices].reshape(-1, 8, 8) / 16 * 255)
         np.testing.assert_allclose(
-            part.images, np.repeat(wanted[..., None], 3, axis=-1), rtol=0, atol=1.5
+            part.images, np.repeat(expected[..., None], 3, axis=-1), rtol=0, atol=1.5
         )  # rounded twice; seen: 1.2
 
 
 @settings(max_examples=3, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_test_set_does_not_depend_on_the_seed(seed: int) -> None:
-    one, other = load("digits"), load("digits", seed=seed)
-    np.testing.assert_array_equal(one.test.images, other.test.images)
-    np.testing.assert_array_equal(one.test.labels, other.test.labels)
+    default, other = load("digits"), load("digits", seed=seed)
+    np.testing.assert_array_equal(default.test.images, other.test.images)
+    np.testing.assert_array_equal(default.test.labels, other.test.labels)

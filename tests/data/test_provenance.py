@@ -1,4 +1,4 @@
-"""What a data set says of where its images come from."""
+"""The description of where a data set's images come from."""
 
 import io
 from pathlib import Path
@@ -9,7 +9,7 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from PIL import Image
 
 from cnn3 import DataError
-from cnn3.data.cifar10 import image_encoding
+from cnn3.data.cifar import image_encoding
 from cnn3.data.loading import describe_source
 from cnn3.data.paths import VERSION
 
@@ -30,9 +30,9 @@ def image(kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def test_png_is_told_from_jpeg(tmp_path):
+def test_png_and_jpeg_are_distinguished(tmp_path):
     png, jpeg = prepared(tmp_path / "png", image("PNG")), prepared(tmp_path / "jpeg", image("JPEG"))
-    assert (image_encoding(png), image_encoding(jpeg)) == ("PNG", "JPEG")
+    assert (image_encoding("cifar10", png), image_encoding("cifar10", jpeg)) == ("PNG", "JPEG")
     assert (
         describe_source("cifar10", png) == f"Its images are those of TensorFlow Datasets {VERSION}, kept without loss."
     )
@@ -41,9 +41,9 @@ def test_png_is_told_from_jpeg(tmp_path):
 
 def test_records_that_are_neither_or_not_there_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"neither PNG nor JPEG: remove it"):
-        image_encoding(prepared(tmp_path / "gif", image("GIF")))
+        image_encoding("cifar10", prepared(tmp_path / "gif", image("GIF")))
     with pytest.raises(DataError, match=r"cannot read the test records .* --data-dir"):
-        image_encoding(tmp_path / "nothing")
+        image_encoding("cifar10", tmp_path / "nothing")
 
 
 def test_digits_say_that_they_were_enlarged():

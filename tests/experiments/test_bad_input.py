@@ -156,7 +156,7 @@ def test_a_command_line_is_understood_or_refused_in_one_line(options_and_values)
         accepted.append(options)
         return []
 
-    with patch("sys.stderr") as stderr, patch("experiments.support.options.cache_compilations"):
+    with patch("sys.stderr") as stderr, patch("cnn3.runs.compilation.cache_compilations"):
         status = command(Options, work, "trial", "", args)
     message = "".join(call.args[0] for call in stderr.write.call_args_list)
     if accepted:

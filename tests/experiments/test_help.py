@@ -1,6 +1,5 @@
 """The help of every experiment."""
 
-import pkgutil
 import re
 from importlib import import_module
 from pathlib import Path
@@ -9,7 +8,8 @@ import pytest
 
 import experiments
 
-EXPERIMENTS = [module.name for module in pkgutil.iter_modules(experiments.__path__) if not module.ispkg]
+(FOLDER,) = experiments.__path__
+EXPERIMENTS = [path.stem for path in Path(FOLDER).glob("*.py") if not path.stem.startswith("__")]
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -14,6 +14,7 @@ from cnn3.analysis import latent
 from cnn3.analysis.latent import compute_latents, measure_separability
 from cnn3.nn.network import CNN3
 from cnn3.runs.result import weight_names
+from cnn3.runs.run_name import run_name
 from cnn3.runs.versions import current_versions
 from cnn3.training.metrics import Metrics
 from cnn3.weights.weight_files import save_weights
@@ -31,7 +32,6 @@ from experiments.support import latent_space
 from experiments.support.latent_space import LatentSpace, Snapshot
 from experiments.support.options import Options
 from experiments.support.run import Run, RunSummary
-from experiments.support.run_name import run_name
 from tests.helpers import fabricated
 from tests.helpers.drawn import figure_subtitle
 from tests.helpers.processes import python
@@ -244,4 +244,4 @@ def test_from_the_command_line_to_the_files(tmp_path, monkeypatch, capsys):
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert main(args) == 0
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
-    assert "1 of 1 runs are done" in capsys.readouterr().out
+    assert "1 of 1 runs are done" in capsys.readouterr().err

@@ -20,11 +20,11 @@ from cnn3 import (
 )
 from cnn3.cli import UsageError
 from cnn3.runs import versions
+from cnn3.runs.run_name import run_name
 from experiments.support import runner
 from experiments.support.options import Options
 from experiments.support.publish import describe_mismatches, summarise
 from experiments.support.report import Report
-from experiments.support.run_name import run_name
 from experiments.support.runner import run_all
 from experiments.support.tables import Row, mean, results_table, runs_table
 from tests.helpers.users import as_root, nobody
@@ -88,8 +88,8 @@ def test_runs_of_other_versions_are_used_and_reported(runs, output, monkeypatch,
     options = make_options(output, seeds=2)
     assert run_all(options, "trial", make_configs(options)) == runs
     mismatch = f"jaxlib {version('jaxlib')}, not 9.9"
-    stdout = f"4 of 4 runs are done\n4 of 4 runs were made with {mismatch}; they are used as they are\n"
-    assert capsys.readouterr().out == stdout
+    stderr = f"4 of 4 runs are done\n4 of 4 runs were made with {mismatch}; they are used as they are\n"
+    assert capsys.readouterr().err == stderr
     rows = [Row(name, seeds, None) for name, seeds in runs.items()]
     assert describe_mismatches(Report("trial", "Trial", rows, [], {}, {})) == [
         f"4 of 4 runs were made with {mismatch}."
@@ -107,12 +107,12 @@ def test_runs_of_other_code_are_trained_again_or_reused_and_reported(runs, outpu
 
     reused = run_all(make_options(tmp_path, reuse="any-version"), "trial", learns)
     assert reused["learns"][0].history == runs["learns"][0].history
-    assert f"1 of 1 runs were made with {code}; they are used as they are\n" in capsys.readouterr().out
+    assert f"1 of 1 runs were made with {code}; they are used as they are\n" in capsys.readouterr().err
     report = Report("trial", "Trial", [Row("learns", reused["learns"], None)], [], {}, {})
     assert describe_mismatches(report) == [f"1 of 1 runs were made with {code}."]
 
     retrained = run_all(make_options(tmp_path), "trial", learns)
-    assert f"{folder.name} was made with {code}: it is trained again; --reuse any-version" in capsys.readouterr().out
+    assert f"{folder.name} was made with {code}: it is trained again; --reuse any-version" in capsys.readouterr().err
     assert retrained["learns"][0].versions["code"] == current_code
     old_folder = folder.with_name(f"{folder.name}.cnn3-{version('cnn3')}-{saved_code[:8]}")
     assert {path.name: path.read_bytes() for path in old_folder.iterdir()} == before

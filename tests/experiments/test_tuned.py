@@ -224,4 +224,4 @@ def test_from_the_command_line_to_the_files(tmp_path, monkeypatch, capsys):
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert main(args) == 0
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
-    assert "1 of 1 runs are done" in capsys.readouterr().out
+    assert "1 of 1 runs are done" in capsys.readouterr().err

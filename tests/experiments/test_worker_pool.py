@@ -46,7 +46,7 @@ def test_a_killed_run_is_tried_again_and_a_busy_run_comes_last(capfd, caplog):
         "killed once: its process was killed (SIGKILL); it is tried again",
         *(f"{label}: 1 cores, here" for label in finished),
     ]
-    lines = capfd.readouterr().out.splitlines()
+    lines = capfd.readouterr().err.splitlines()
     assert len([line for line in lines if "epoch 1/1" in line]) == 3
     assert "WHERE" not in os.environ
 
@@ -142,12 +142,12 @@ def test_runs_two_at_a_time_survive_interruption_and_a_kill_unchanged(tmp_path: 
     process = start(parallel, "--jobs", "2")
     wait_until(process, lambda: epochs(parallel) > epochs_before)
     workers(process)[0].kill()
-    stdout, stderr = process.communicate()
+    _, stderr = process.communicate()
     assert process.returncode == 0, stderr
     killed = r"^(plain|batch_norm), seed 3136: its process was killed \(SIGKILL\); it is tried again$"
     assert len(re.findall(killed, stderr, re.MULTILINE)) == 1  # other lines may report an interrupted checkpoint
     assert "Traceback" not in stderr
-    assert "going on after epoch" in stdout
+    assert "resuming after epoch" in stderr
 
     with inherit_placement(Placement(HERE.cores, {})):
         process = start(sequential)

@@ -6,7 +6,7 @@ import numpy as np
 
 from cnn3.config import ModelConfig, RunConfig
 from cnn3.nn.network import CNN3
-from cnn3.training.state import Weights
+from cnn3.training.state import Weights, weight_shapes
 
 TINY = ModelConfig(batch_norm=True, channels=(4, 4, 4), hidden=(16, 128))
 
@@ -19,3 +19,9 @@ def initial_weights(model: CNN3, seed: int = 0) -> Weights:
     """Return the weights before training."""
     variables = model.init(jax.random.key(seed), jnp.zeros((2, 32, 32, 3)), train=False)
     return jax.tree.map(np.asarray, Weights(variables["params"], variables["batch_stats"]))  # type: ignore[arg-type]
+
+
+def random_weights(model: CNN3, seed: int = 0) -> Weights:
+    """Return weights in which everything counts, running statistics included, without running the network."""
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda leaf: rng.normal(0, 0.2, leaf.shape).astype(np.float32), weight_shapes(model))

@@ -35,6 +35,7 @@ COMMAND = [
     "--epochs",
     "4",
 ]
+PROGRESS = re.compile(r"\w+, seed 3136: (compiling|resuming|epoch )|\d of \d runs are done")
 KILLS, SEQUENCES = 50, 2  # sequences at the same time, each in its own folders
 
 
@@ -47,13 +48,14 @@ def start(output: Path, **env: str) -> subprocess.Popen[str]:
     )
 
 
-def wait(process: subprocess.Popen[str]) -> tuple[str, list[str]]:
-    """Wait for a process, which must succeed; return its output and the warnings on stderr."""
-    printed, errors = process.communicate()
+def wait(process: subprocess.Popen[str]) -> tuple[list[str], list[str]]:
+    """Wait for a process, which must succeed; return its lines of progress and its warnings."""
+    _, errors = process.communicate()
     assert process.returncode == 0, errors
-    *warnings, operations = errors.splitlines()
+    *lines, operations = errors.splitlines()
     assert operations.endswith(" operations")
-    return printed, warnings
+    shown = [line for line in lines if PROGRESS.match(line)]
+    return shown, [line for line in lines if line not in shown]
 
 
 def results(output: Path) -> dict[str, Any]:
@@ -123,9 +125,11 @@ def kill_repeatedly(folder: Path, seed: int, seconds: float, operations: int) ->
 
 def test_four_processes_at_once_train_each_run_once(tmp_path: Path) -> None:
     wait(start(tmp_path / "single"))
-    printed, warnings = zip(*map(wait, [start(tmp_path / "together") for _ in range(4)]), strict=True)
+    shown, warnings = zip(*map(wait, [start(tmp_path / "together") for _ in range(4)]), strict=True)
     assert results(tmp_path / "together") == results(tmp_path / "single")
-    epochs = Counter(re.findall(r"^(.*: epoch \d/4):", "".join(printed), re.MULTILINE))
+    epochs = Counter(
+        re.findall(r"^(.*: epoch \d/4):", "\n".join(line for lines in shown for line in lines), re.MULTILINE)
+    )
     assert len(epochs) == 8
     assert set(epochs.values()) == {1}  # each epoch is trained once
     assert all("is being trained by process" in line for lines in warnings for line in lines), warnings

@@ -3,6 +3,7 @@
 import io
 import re
 import time
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -19,7 +20,11 @@ def screen(terminal: bool) -> Console:
 def written(console: Console) -> str:
     """Return all that was ever on the console, without what colours it and moves the cursor."""
     assert isinstance(console.file, io.StringIO)
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue())
+    return plain(console.file.getvalue())
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
 
 
 def test_a_log_file_gets_a_line_an_epoch_and_no_steps():
@@ -35,6 +40,14 @@ def test_a_log_file_gets_a_line_an_epoch_and_no_steps():
         "plain: epoch 2/2: train loss 1.5000 accuracy 0.2500",
     ]
     assert epochs[0].endswith("500 images/s, at most 0:00:02 left")
+
+
+def test_progress_is_not_among_the_results(capsys: pytest.CaptureFixture[str]):
+    with progress_reporter("plain", 0, 1) as report:
+        report.on_epoch(history([0.25])[0])
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("plain: compiling, then at most 1 epoch\nplain: epoch 1/1: ")
 
 
 def test_a_terminal_shows_steps_and_a_time_left_within_the_first_epoch(monkeypatch: pytest.MonkeyPatch):
@@ -74,3 +87,25 @@ def test_of_several_runs_each_that_has_ended_becomes_a_line():
     assert re.search(r"[\r\n]plain: 1/3 loss 1.750/0.750 accuracy 0.125/0.250 500 images/s\n", text)
     assert re.search(r"[\r\n]dense: 1/3\n", text)
     assert re.search(r"all runs .* 1/2", text)
+
+
+def test_a_notebook_has_one_output_whose_bar_moves(monkeypatch: pytest.MonkeyPatch):
+    """As IPython sees it: one call of `display`, and then updates of what that has shown."""
+    ipython = pytest.importorskip("IPython.display")
+    outputs: list[str] = []
+
+    class Handle:
+        def update(self, shown: Any) -> None:
+            outputs.append(plain(shown._repr_mimebundle_([], [])["text/plain"]))
+
+    calls = []
+    monkeypatch.setattr(ipython, "display", lambda *shown, display_id: calls.append(shown) or Handle())
+    monkeypatch.setattr(progress, "NOTEBOOK_SECONDS", 0.0)
+    console = Console(file=io.StringIO(), force_jupyter=True, width=120)
+    monkeypatch.setattr("rich.jupyter.get_console", lambda: console)
+    with progress_reporter("plain", 0, 2, console) as report:
+        for record in history([0.25, 0.5]):
+            report.on_epoch(record)
+    assert len(calls) == 1
+    assert any(re.search(r"plain .* 1/2 ", text) for text in outputs)
+    assert re.search(r"plain .* 2/2 .*accuracy 0.250/0.500", outputs[-1])

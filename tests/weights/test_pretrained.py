@@ -2,10 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
-import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +13,7 @@ from cnn3.data.image_files import read_image
 from cnn3.predict.__main__ import main
 from cnn3.training.augment import MEAN, STD
 from cnn3.weights.pretrained import TUNED
-from tests.helpers.processes import ROOT, python
+from tests.helpers.processes import ROOT
 
 PICTURES = sorted((ROOT / "docs" / "pictures").glob("*.png"))
 CARD = (TUNED.parent / "README.md").read_text()
@@ -93,16 +89,3 @@ def test_the_card_says_what_was_measured() -> None:
     assert "| " + " | ".join(f"{accuracy:.3f}" for accuracy in answers["classes"].values()) + " |" in CARD
     assert f"epoch {seed['epochs']}," in CARD
     assert f"the weights of epoch {seed['best_epoch'] + 1}," in " ".join(CARD.split())
-
-
-@pytest.mark.whole
-def test_wheel_and_source_distribution_hold_them(tmp_path: Path) -> None:
-    """The wheel is built from the source distribution; unpacked, it classifies a picture."""
-    build = [sys.executable, "-m", "build", "--outdir", str(tmp_path), str(ROOT)]
-    subprocess.run(build, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
-    assert (tmp_path / "installed" / "cnn3" / "weights" / "pretrained" / "README.md").read_text() == CARD
-    done = python("-m", "cnn3.predict", str(PICTURES[0]), cwd=tmp_path / "installed", env={})
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"{PICTURES[0]}: {PICTURES[0].stem} ")

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from tensorflow_datasets.core.utils import Size
 
-from cnn3.data import cifar10, cifar10_tfds
+from cnn3.data import cifar, cifar_tfds
 from cnn3.data.dataset import DataError, Dataset, Split
 
 SMALL = {"train": 20, "test": 10}  # images of each class in the archive made here
+TOTAL = {part: 10 * each for part, each in SMALL.items()}
 CLOSED = "http://127.0.0.1:9/cifar-10-binary.tar.gz"  # nothing listens on the discard port
 
 
@@ -58,13 +59,13 @@ def put_by_hand(root: Path, archive: bytes) -> Path:
 
 def register(patch: pytest.MonkeyPatch, archive: bytes, url: str = CLOSED) -> None:
     """Have TFDS know this archive as CIFAR-10's."""
-    real: Any = cifar10_tfds.Cifar10._cifar_info.fget
-    info = cifar10_tfds.checksums.UrlInfo(
+    real: Any = cifar_tfds.Cifar10._cifar_info.fget
+    info = cifar_tfds.checksums.UrlInfo(
         Size(len(archive)), hashlib.sha256(archive).hexdigest(), "cifar-10-binary.tar.gz"
     )
-    patch.setattr(cifar10_tfds.checksums, "get_all_url_infos", lambda: {url: info})
-    patch.setattr(cifar10_tfds.Cifar10, "_cifar_info", property(lambda self: real(self)._replace(url=url)))
-    patch.setattr(cifar10, "PER_CLASS", SMALL)
+    patch.setattr(cifar_tfds.checksums, "get_all_url_infos", lambda: {url: info})
+    patch.setattr(cifar_tfds.Cifar10, "_cifar_info", property(lambda self: real(self)._replace(url=url)))
+    patch.setattr(cifar, "IMAGES", TOTAL)
 
 
 def same(dataset: Dataset, images: dict[str, Split]) -> bool:

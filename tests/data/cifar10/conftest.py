@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnn3.data import cifar10, cifar10_tfds
+from cnn3.data import cifar, cifar_tfds
 from cnn3.data.dataset import Dataset, Split
 from cnn3.data.loading import load
 from cnn3.data.paths import is_prepared
-from tests.data.cifar10.archive import SMALL, folder_in, make_archive, put_by_hand, register
+from tests.data.cifar10.archive import SMALL, TOTAL, folder_in, make_archive, put_by_hand, register
 from tests.helpers.processes import ROOT
 
 
@@ -77,7 +77,7 @@ def prepared(archive: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     put_by_hand(root, archive)
     with pytest.MonkeyPatch.context() as patch:
         register(patch, archive)
-        cifar10_tfds.prepare(root, folder_in(root))
+        cifar_tfds.prepare("cifar10", root, folder_in(root))
     shutil.rmtree(root / "downloads")
     return root
 
@@ -85,5 +85,5 @@ def prepared(archive: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def root(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of `prepared`."""
-    monkeypatch.setattr(cifar10, "PER_CLASS", SMALL)
+    monkeypatch.setattr(cifar, "IMAGES", TOTAL)
     return Path(shutil.copytree(prepared, tmp_path / "data"))

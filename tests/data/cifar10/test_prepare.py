@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from cnn3.data import cifar10_tfds
+from cnn3.data import cifar_tfds
 from cnn3.data.dataset import DataError, Split
 from cnn3.data.loading import load
 from tests.data.cifar10.archive import (
@@ -116,7 +116,7 @@ def test_failed_download(
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     if behaviour == "silent":
-        monkeypatch.setattr(cifar10_tfds, "TIMEOUTS", (60.0, 0.2))
+        monkeypatch.setattr(cifar_tfds, "TIMEOUTS", (60.0, 0.2))
     with host(archive, behaviour) as (url, requests):
         register(monkeypatch, archive, url)
         with pytest.raises(DataError, match=message) as caught:
@@ -219,14 +219,14 @@ def test_two_prepare_at_once(
     """Another process finishes while this one is about to begin."""
     register(monkeypatch, archive)
     put_by_hand(tmp_path, archive)
-    fetch = cifar10_tfds._fetch
+    fetch = cifar_tfds._fetch
 
     def fetch_after_the_other(*args: Any) -> Path:
-        monkeypatch.setattr(cifar10_tfds, "_fetch", fetch)
-        cifar10_tfds.prepare(tmp_path, folder_in(tmp_path))
+        monkeypatch.setattr(cifar_tfds, "_fetch", fetch)
+        cifar_tfds.prepare("cifar10", tmp_path, folder_in(tmp_path))
         return fetch(*args)
 
-    monkeypatch.setattr(cifar10_tfds, "_fetch", fetch_after_the_other)
+    monkeypatch.setattr(cifar_tfds, "_fetch", fetch_after_the_other)
     assert same(load("cifar10", tmp_path), images)
     assert files_in(tmp_path / "cifar10")[0] == "3.0.2"
 

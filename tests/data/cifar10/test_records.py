@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnn3.data import cifar10
-from cnn3.data.dataset import DataError, Split
+from cnn3.data import array_cache, cifar
+from cnn3.data.dataset import CIFAR10_CLASSES, DataError, Split
 from cnn3.data.loading import load
-from tests.data.cifar10.archive import SMALL, file_size_limit, files_in, folder_in, one_line, same, warnings_in
+from tests.data.cifar10.archive import TOTAL, file_size_limit, files_in, folder_in, one_line, same, warnings_in
 from tests.helpers.processes import ROOT
 
 # --- records
@@ -58,7 +58,7 @@ def test_damaged_dataset_info(content: bytes, root: Path) -> None:
 
 
 def test_records_that_are_not_all_of_cifar10(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cifar10, "PER_CLASS", {"train": 20, "test": 1000})
+    monkeypatch.setattr(cifar, "IMAGES", {"train": 200, "test": 10_000})
     with pytest.raises(DataError, match=r"the test set should have 1000 images of each class, but has \{0: 10, 1: 10"):
         load("cifar10", root)
 
@@ -73,8 +73,8 @@ def test_second_start_reads_arrays_alone(root: Path, images: dict[str, Split]) -
 import sys
 sys.modules["tensorflow"] = sys.modules["tensorflow_datasets"] = None
 from cnn3 import data
-from cnn3.data import cifar10
-cifar10.PER_CLASS = {SMALL}
+from cnn3.data import cifar
+cifar.IMAGES = {TOTAL}
 sys.stdout.buffer.write(data.load("cifar10", {str(root)!r}).train.images.tobytes())
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, cwd=ROOT)
@@ -90,7 +90,7 @@ def damaged(content: bytes, damage: str) -> bytes:
 
 
 @pytest.mark.parametrize("damage", ["image", "last label", "header", "length", "truncated", "half", "empty"])
-def test_damaged_arrays_are_made_anew(
+def test_damaged_arrays_are_written_again(
     damage: str, root: Path, images: dict[str, Split], caplog: pytest.LogCaptureFixture
 ) -> None:
     path = folder_in(root) / "cnn3-arrays.safetensors"
@@ -106,11 +106,11 @@ def test_damaged_arrays_are_made_anew(
 
 
 @pytest.fixture(scope="session")
-def kept(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
+def cached_arrays(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
     """The arrays of `prepared` as they are kept, and the state of its records."""
     root = Path(shutil.copytree(prepared, tmp_path_factory.mktemp("kept") / "data"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cifar10, "PER_CLASS", SMALL)
+        patch.setattr(cifar, "IMAGES", TOTAL)
         load("cifar10", root)
     content = (folder_in(root) / "cnn3-arrays.safetensors").read_bytes()
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
@@ -119,8 +119,8 @@ def kept(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[byte
 
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
-def test_no_flipped_bit_goes_unseen(kept: tuple[bytes, str], data: st.DataObject) -> None:
-    content, state = kept
+def test_every_flipped_bit_is_detected(cached_arrays: tuple[bytes, str], data: st.DataObject) -> None:
+    content, state = cached_arrays
     header = 8 + int.from_bytes(content[:8], "little")
     position = data.draw(st.one_of(st.integers(0, header - 1), st.integers(header, len(content) - 1)))
     changed = bytearray(content)
@@ -128,13 +128,13 @@ def test_no_flipped_bit_goes_unseen(kept: tuple[bytes, str], data: st.DataObject
     path = Path(os.environ["XDG_CACHE_HOME"]).with_name("flipped")
     path.write_bytes(changed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cifar10, "PER_CLASS", SMALL)
-        assert cifar10._read_cache(path, state) is None
+        patch.setattr(cifar, "IMAGES", TOTAL)
+        assert array_cache.read_cache(path, state, CIFAR10_CLASSES) is None
         path.write_bytes(content)
-        assert cifar10._read_cache(path, state) is not None
+        assert array_cache.read_cache(path, state, CIFAR10_CLASSES) is not None
 
 
-def test_arrays_of_other_records_are_made_anew(
+def test_arrays_of_other_records_are_written_again(
     root: Path, images: dict[str, Split], caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = folder_in(root)
@@ -144,7 +144,7 @@ def test_arrays_of_other_records_are_made_anew(
     os.utime(records, ns=(0, records.stat().st_mtime_ns + 1))
     caplog.set_level(logging.INFO, "cnn3")
     again = load("cifar10", root)
-    assert "was made from other record files" in caplog.text
+    assert "was made from other files" in caplog.text
     assert (folder / "cnn3-arrays.safetensors").read_bytes() != changed
     np.testing.assert_array_equal(first.train.images, again.train.images)
     assert same(again, images)

@@ -9,7 +9,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 import cnn3
-from cnn3.data import cifar10_tfds
+from cnn3.data import cifar_tfds
 from cnn3.data.dataset import CIFAR10_CLASSES, Dataset, Split
 from tests.data.cifar10.archive import folder_in, make_archive, put_by_hand, register
 from tests.helpers.original_split import original_split
@@ -61,7 +61,7 @@ def test_prepared_records_are_as_tfds_prepares_them(
         return [(row["id"], row["label"], row["image"]) for row in source.__getitems__(range(len(source)))]
 
     def pixels(encoded: bytes) -> np.ndarray:
-        return np.asarray(cifar10_tfds.Image.open(io.BytesIO(encoded)))
+        return np.asarray(cifar_tfds.Image.open(io.BytesIO(encoded)))
 
     first = [row for row in rows(tfds_dir, "test") if row[0] < b"test_00200"]
     by_id = sorted(first)
@@ -69,10 +69,10 @@ def test_prepared_records_are_as_tfds_prepares_them(
     archive = make_archive(part, part)
     register(monkeypatch, archive)
     put_by_hand(tmp_path, archive)
-    cifar10_tfds.prepare(tmp_path, folder_in(tmp_path))
-    found = rows(tmp_path, "test")
-    assert [row[:2] for row in found] == [row[:2] for row in first]
-    assert all(np.array_equal(pixels(one[2]), pixels(other[2])) for one, other in zip(found, first, strict=True))
+    cifar_tfds.prepare("cifar10", tmp_path, folder_in(tmp_path))
+    actual = rows(tmp_path, "test")
+    assert [row[:2] for row in actual] == [row[:2] for row in first]
+    assert all(np.array_equal(pixels(a[2]), pixels(b[2])) for a, b in zip(actual, first, strict=True))
     assert sorted(row[0].decode() for row in rows(tmp_path, "train")) == [f"train_{i:05d}" for i in range(200)]
     names = "label.labels.txt"
     assert (folder_in(tmp_path) / names).read_text() == (folder_in(tfds_dir) / names).read_text()

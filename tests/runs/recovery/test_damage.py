@@ -22,9 +22,9 @@ import pytest
 from cnn3 import Dataset, OptimizerConfig, OutputError, RunConfig, files, fit
 from cnn3.runs import loop
 from cnn3.runs.reuse import read_outcome
+from cnn3.runs.run_name import run_name
 from experiments.support import runner
 from experiments.support.options import Options
-from experiments.support.run_name import run_name
 from experiments.support.runner import run_all
 from tests.helpers.folders import SUMS, content, file_bytes, file_names
 from tests.helpers.processes import ROOT

@@ -1,14 +1,13 @@
 """The name of a run's folder."""
 
-from cnn3 import PROTOCOLS, VARIANTS, RunConfig
-from cnn3.config import ModelConfig
+from cnn3.config import PROTOCOLS, VARIANTS, ModelConfig, RunConfig
 
 
 def run_name(config: RunConfig) -> str:
     """Return the name of a run's folder: its main settings for a reader, and the digest that makes it unique."""
     optimizer, protocols = config.optimizer, {value: name for name, value in PROTOCOLS.items()}
     parts = [
-        _model_name(config.model),
+        model_name(config.model),
         optimizer.name,
         f"lr{optimizer.learning_rate:g}",
         f"batch{config.batch_size}",
@@ -18,7 +17,8 @@ def run_name(config: RunConfig) -> str:
     return "-".join([*parts, config.digest()])
 
 
-def _model_name(model: ModelConfig) -> str:
+def model_name(model: ModelConfig) -> str:
+    """Return the name of a variant, or the improvements and widths of another network."""
     variants = {value: name for name, value in VARIANTS.items()}
     if model in variants:
         return variants[model]

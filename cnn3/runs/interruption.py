@@ -1,11 +1,10 @@
-"""Let SIGINT and SIGTERM end an experiment at once."""
+"""Let SIGINT and SIGTERM end training at once."""
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -15,9 +14,9 @@ def interruptible() -> Iterator[None]:
     """Let SIGINT and SIGTERM end the process at once, though a compiled epoch keeps the main thread busy for minutes.
 
     Nothing is lost: files are written whole or not at all, and a run resumes after its last epoch. Outside the main
-    thread this does nothing, since only the main thread may handle signals.
+    thread this does nothing, since only the main thread may handle signals; nor on Windows, whose pipes may block.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or os.name == "nt":
         yield
         return
     read, write = os.pipe()
@@ -39,6 +38,7 @@ def _end_on_signal(read: int) -> None:
     with open(read, "rb", buffering=0) as numbers:
         while number := numbers.read(1):
             if number[0] in SIGNALS:
-                show_cursor = b"\x1b[?25h" if sys.stdout.isatty() else b""  # a progress bar hides it
-                os.write(2, show_cursor + b"\ninterrupted; run the same command to resume\n")
+                show_cursor = b"\x1b[?25h" if os.isatty(2) else b""  # a progress bar hides it
+                with suppress(OSError):  # nobody reads it
+                    os.write(2, show_cursor + b"\ninterrupted; run the same command to resume\n")
                 os._exit(128 + number[0])

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from cnn3 import ModelConfig, OptimizerConfig, RunConfig
-from experiments.support.run_name import run_name
+from cnn3.runs.run_name import run_name
 
 TINY = ModelConfig(channels=(2, 2, 2), hidden=(128,))
 

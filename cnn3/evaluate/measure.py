@@ -1,0 +1,78 @@
+"""What `python -m cnn3.evaluate` does with its options."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from cnn3.cli import UsageError
+from cnn3.config import PROTOCOLS, SEED, ConfigError, Protocol, RunConfig
+from cnn3.data.dataset import Dataset
+from cnn3.data.loading import load
+from cnn3.evaluate.options import Options
+from cnn3.files import DamagedError, read_shared
+from cnn3.jax_settings import check_jax
+from cnn3.kernels import default_block
+from cnn3.runs.compilation import cache_compilations
+from cnn3.runs.layout import CONFIG
+from cnn3.training.evaluate import EVALUATION_BATCH, evaluate
+from cnn3.training.metrics import compute_metrics
+from cnn3.weights.torch_layout import WeightsError
+from cnn3.weights.weight_files import load_model
+
+
+def measure(options: Options) -> dict[str, Any]:
+    """Return the loss and accuracy of weights on a split, its number of images `n`, and what was measured on what.
+
+    Raises:
+        ConfigError, DataError, OutputError: JAX's settings are wrong, or files cannot be read.
+        UsageError: an option is missing, or the data set does not fit the weights.
+        WeightsError: the weights cannot be read, or give no finite loss.
+    """
+    check_jax()
+    run = run_config(options.weights)
+    precision = options.precision or (run.precision if run else "fp32")
+    discard = None if options.protocol is None else PROTOCOLS[options.protocol].discard_last_norm
+    loaded = load_model(options.weights, discard_last_norm=discard, block=default_block(precision))
+    dataset = _load_dataset(options, run, loaded.model.config.classes)
+    cache_compilations()
+    images, labels = getattr(dataset, options.split)
+    model, n = loaded.model.clone(precision=precision), len(labels)
+    metrics = compute_metrics(evaluate(model, EVALUATION_BATCH, loaded.weights, images, labels, n), n, n, Protocol())
+    if not math.isfinite(metrics.loss):
+        raise WeightsError(f"{options.weights} gives no finite loss; its training has diverged")
+    return {
+        "weights": str(options.weights),
+        "dataset": dataset.name,
+        "split": options.split,
+        "n": n,
+        **metrics._asdict(),
+    }
+
+
+def _load_dataset(options: Options, run: RunConfig | None, classes: int) -> Dataset:
+    """Return the data set that the options or the run name, with the split of the run."""
+    name = options.dataset or (run.dataset if run else None)
+    if name is None:
+        raise UsageError(f"{options.weights} does not lie in a run's folder; name the --dataset")
+    seed = options.seed if options.seed is not None else run.seed if run else SEED
+    limit = options.limit if options.limit is not None else run.limit if run and run.dataset == name else None
+    dataset = load(name, options.data_dir, seed=seed, limit=limit)
+    if classes != len(dataset.classes):
+        remedy = "name another --dataset"
+        raise UsageError(f"{options.weights} has {classes} classes, {name} has {len(dataset.classes)}; {remedy}")
+    return dataset
+
+
+def run_config(weights: Path) -> RunConfig | None:
+    """Return the configuration of the run in whose folder weights lie, or None if they lie in none.
+
+    Raises:
+        ConfigError: the file that should hold it is damaged.
+        OutputError: it cannot be read.
+    """
+    try:
+        return RunConfig.from_json(read_shared(weights.parent, CONFIG).decode(errors="replace"))
+    except DamagedError:
+        return None
+    except ConfigError as error:
+        raise ConfigError(f"{weights.parent / CONFIG} is damaged: {error}") from None

@@ -1,0 +1,45 @@
+"""The command line of `python -m cnn3.evaluate`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from cnn3.cli import INT_OPTION
+from cnn3.config import SEED, Precision, ProtocolName
+
+_RUN = tyro.conf.arg(help_behavior_hint="(default: that of the run)")
+_SEED = tyro.conf.arg(help_behavior_hint=f"(default: that of the run, else {SEED})")
+_FROM_FILE = tyro.conf.arg(help_behavior_hint="(default: what the file says)")
+_PRECISION = tyro.conf.arg(help_behavior_hint="(default: that of the run, else fp32)")
+_LIMIT = tyro.conf.arg(help_behavior_hint="(default: that of the run, else all)")
+_DATA_DIR = tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: TFDS_DATA_DIR, else ~/tensorflow_datasets)")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line.
+
+    Args:
+        weights: a safetensors file, such as best.safetensors in a run's folder.
+        split: test, or one of the two parts of the training images. Training images are not augmented.
+        dataset: the data set, for example cifar10 or digits.
+        data_dir: TFDS's folder, where CIFAR-10 is found or prepared.
+        seed: the seed of the run that made the weights: it drew the validation images.
+        limit: measure the first N training images only.
+        precision: bf16 multiplies in bfloat16.
+        protocol: the protocol of the training, for weight files that do not record it: published discards the last
+            norm.
+        json: print a JSON object.
+    """
+
+    weights: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="WEIGHTS")]
+    split: Literal["test", "validation", "train"] = "test"
+    dataset: Annotated[str | None, tyro.conf.arg(metavar="NAME"), _RUN] = None
+    data_dir: Annotated[Path | None, _DATA_DIR] = None
+    seed: Annotated[int | None, INT_OPTION, _SEED] = None
+    limit: Annotated[int | None, INT_OPTION, _LIMIT] = None
+    precision: Annotated[Precision | None, _PRECISION] = None
+    protocol: Annotated[ProtocolName | None, _FROM_FILE] = None
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False

@@ -1,0 +1,58 @@
+"""Weights that a run starts from instead of those that its seed draws: fine-tuning."""
+
+import hashlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cnn3.config import RunConfig
+from cnn3.nn.network import CNN3
+from cnn3.training.optim import hyperparameters
+from cnn3.training.state import TrainSpec, TrainState, Weights, make_spec_optimizer, weight_shapes
+from cnn3.weights.torch_layout import WeightsError
+
+
+def check_init(model: CNN3, init: Any) -> Weights:
+    """Return weights as arrays of NumPy, once they are known to fit the model.
+
+    Raises:
+        WeightsError: these are no weights, or a tensor is missing, unknown or of the wrong shape; the message names it.
+    """
+    if not isinstance(init, Weights):
+        raise WeightsError(f"init must be cnn3.Weights, such as load_model(file).weights, not {type(init).__name__}")
+    given, expected = _by_name(init), _by_name(weight_shapes(model))
+    for name in sorted(given.keys() | expected.keys()):
+        if name not in given:
+            raise WeightsError(f"init lacks {name}")
+        if name not in expected:
+            raise WeightsError(f"init has {name}, which is not part of the model")
+        if np.shape(given[name]) != expected[name].shape:
+            raise WeightsError(
+                f"init has {name} of shape {np.shape(given[name])}; the model needs {expected[name].shape}"
+            )
+    return jax.tree.map(lambda value, shape: np.asarray(value, shape.dtype), init, weight_shapes(model))
+
+
+def digest_weights(weights: Weights) -> str:
+    """Return sixteen hexadecimal digits that identify weights."""
+    sha256 = hashlib.sha256()
+    for name, value in sorted(_by_name(weights).items()):
+        sha256.update(f"{name} {value.dtype} {value.shape}".encode())
+        sha256.update(np.ascontiguousarray(value).data)
+    return sha256.hexdigest()[:16]
+
+
+def state_from(spec: TrainSpec, config: RunConfig, init: Weights) -> TrainState:
+    """Return the state before the first step of a run that starts from given weights."""
+    weights = jax.tree.map(jnp.copy, jax.device_put(init))  # into memory of XLA's own, in which an epoch can work
+    average = jax.tree.map(jnp.copy, weights) if spec.averages else None
+    optimizer = make_spec_optimizer(spec, hyperparameters(config))
+    return TrainState(weights, jax.jit(optimizer.init)(weights.params), average)
+
+
+def _by_name(weights: Weights) -> dict[str, Any]:
+    """Return the tensors by names such as `params.conv_layer1.kernel`."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(weights)
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}

@@ -1,0 +1,1 @@
+"""The command `python -m cnn3.train`: train any configuration."""

@@ -1,0 +1,88 @@
+"""What `python -m cnn3.train` does with its options."""
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from cnn3 import plots
+from cnn3.data.loading import load
+from cnn3.jax_settings import check_jax
+from cnn3.runs.compilation import cache_compilations
+from cnn3.runs.fit import check_run, fit
+from cnn3.runs.layout import BEST, WEIGHTS
+from cnn3.runs.result import Result
+from cnn3.runs.run_name import model_name, run_name
+from cnn3.train.options import Files, TrainOptions
+from cnn3.train.tensorboard import TensorBoardLog, check_installed
+from cnn3.training.optim import update_rule
+
+CURVES = "curves.png"  # in the run's folder
+
+
+def train(options: TrainOptions) -> int:
+    """Train, resume or read the run, draw its curves and print its outcome.
+
+    Returns:
+        the exit status: 0, or 1 if training diverged.
+
+    Raises:
+        UsageError: what an option needs is not installed.
+        ConfigError, DataError: the configuration is impossible, or its images are not available.
+        OutputError: the run's folder cannot be used.
+        WeightsError: the weights of a finished run cannot be read.
+    """
+    config, files = options
+    if files.log is not None:
+        check_installed()
+    check_jax()
+    update_rule(config.optimizer.name)  # an unknown one is an error before images are prepared
+    cache_compilations()
+    dataset = load(config.dataset, files.data_dir, seed=config.seed, limit=config.limit)
+    check_run(config, dataset)
+    folder = files.output / config.dataset / "runs" / run_name(config)
+    label = files.label or model_name(config.model)
+    log = TensorBoardLog(folder, config) if files.log is not None else None
+    result = fit(config, dataset, folder, label=label, on_epoch=log and log.on_epoch)
+    plots.save(draw_curves(result, label, len(dataset.train.labels)), folder / CURVES)
+    if log is not None:
+        log.finish(result.history, folder / CURVES)
+    for line in describe(result, folder, files):
+        print(line)
+    return 1 if result.summary["diverged"] else 0
+
+
+def draw_curves(result: Result, label: str, images: int) -> Figure:
+    """Return the curves of a run that trained on a number of images."""
+    config, test = result.config, result.summary["test"]
+    epochs = f"{config.epochs} epoch{'s' * (config.epochs > 1)}"
+    accuracy = f" Test accuracy {test['accuracy']:.4f}." if test else ""
+    subtitle = f"Trained on {images:,} images of {config.dataset} for at most {epochs}, seed {config.seed}.{accuracy}"
+    return plots.curves([result.history], f"{label} on {config.dataset}: accuracy and loss by epoch", subtitle)
+
+
+def describe(result: Result, folder: Path, files: Files) -> Iterator[str]:
+    """Yield what is printed of a run that has ended: its folder, its curves, its numbers, and how to go on."""
+    config, summary = result.config, result.summary
+    yield f"run: {folder}"
+    yield f"curves: {folder / CURVES}"
+    if files.log is not None:
+        yield f"log: tensorboard --logdir {shlex.quote(str(files.output))}"
+    if where := summary["diverged"]:
+        place = f"epoch {where['epoch'] + 1}, {where['during']} step {where['step'] + 1}"
+        yield f"diverged: the loss was not finite in {place}; try a smaller --optimizer.learning-rate"
+    if not result.history:
+        return
+    endings = {"epochs": "all epochs done", "patience": f"no better for {config.patience}", "diverged": "diverged"}
+    epochs, best = summary["epochs"], summary["best_epoch"] + 1
+    yield f"epochs: {epochs} of at most {config.epochs} ({endings[summary['stopped']]}), the best is epoch {best}"
+    for split in ("validation", "test"):
+        yield f"{split}: loss {summary[split]['loss']:.4f}, accuracy {summary[split]['accuracy']:.4f}"
+    weights = shlex.quote(str(folder / f"{BEST}{WEIGHTS}"))
+    yield f"evaluate: python -m cnn3.evaluate {weights} --split validation{_data_dir(files)}"
+    yield f"predict: python -m cnn3.predict IMAGE... --weights {weights}"
+
+
+def _data_dir(files: Files) -> str:
+    return "" if files.data_dir is None else f" --data-dir {shlex.quote(str(files.data_dir))}"

@@ -1,0 +1,168 @@
+"""How far three convolutions get today: accuracy by the compute of training. The original study has no such part.
+
+Trains the original study's batch-norm network with its own recipe (its tuned run, a constant learning rate for up to
+150 epochs) and with a recipe of later years: SGD with Nesterov momentum, a one-cycle learning rate, label smoothing,
+decay of kernels only, crops and flips only. Then wider networks of three convolutions with the later recipe. The number
+of epochs belongs to the row; --epochs shortens rows that have more.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, stdev
+from typing import Annotated, NamedTuple
+
+import tyro
+from matplotlib.figure import Figure
+
+from cnn3 import VARIANTS, AugmentConfig, ModelConfig, OptimizerConfig, RunConfig, ScheduleConfig, plots
+from cnn3.analysis.cost import count_parameters, training_flops
+from cnn3.cli import UsageError
+from experiments.support.display_names import display_title
+from experiments.support.figures import TRAINING_IMAGES
+from experiments.support.options import Options, command
+from experiments.support.publish import publish
+from experiments.support.report import Report
+from experiments.support.run import metric_values
+from experiments.support.runner import run_all
+from experiments.support.tables import Row, Table, format_mean_std, format_metric, runs_table, table_notes
+
+NAME = "frontier"
+TITLE = "How far three convolutions get today"
+ORIGINAL = "original recipe"
+
+STUDY = VARIANTS["batch_norm"]
+WIDE = ModelConfig(
+    batch_norm=True, channels=(256, 512, 1024), hidden=(1024,), dropout=0.2, kernels=(5, 5, 3), pool_window=3
+)
+
+
+class Recipe(NamedTuple):
+    """A row: a network and its training; no epochs are those of the original study's tuned run, recipe included."""
+
+    group: str  # in the figure
+    model: ModelConfig
+    epochs: int | None = None
+    cutout: int = 0
+
+
+RECIPES: Mapping[str, Recipe] = {
+    ORIGINAL: Recipe("Original network, original recipe", STUDY),
+    **{f"one-cycle-{n}": Recipe("Original network, later recipe", STUDY, n) for n in (5, 10, 20, 40)},
+    **{f"wide-{n}": Recipe("Wider network, later recipe", WIDE, n, cutout=8) for n in (20, 60, 120)},
+}
+
+
+@dataclass(frozen=True)
+class FrontierOptions(Options):
+    """The command line.
+
+    Args:
+        rows: names of the rows to train, by default all; the wider networks are for GPUs.
+    """
+
+    rows: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ROW...", help_behavior_hint="(default: all)")] = tuple(
+        RECIPES
+    )
+
+
+def frontier(options: FrontierOptions) -> Report:
+    """Train the rows and return the report.
+
+    Raises:
+        UsageError: there is no such row.
+    """
+    unknown = [name for name in options.rows if name not in RECIPES]
+    if unknown:
+        raise UsageError(f"--rows: there is no row {unknown[0]!r}; choose from {', '.join(map(repr, RECIPES))}")
+    configs = {name: config(options, RECIPES[name]) for name in options.rows}
+    runs = run_all(options, NAME, configs)
+    rows = [Row(name, runs[name], None, cost(options, name, configs[name])) for name in configs]
+    tables = {"Accuracy and compute": frontier_table(rows), "Runs": runs_table(rows, "row")}
+    return Report(NAME, TITLE, rows, notes(options), tables, make_figures(options, rows))
+
+
+def config(options: Options, recipe: Recipe) -> RunConfig:
+    """Return the configuration of a row."""
+    if recipe.epochs is None:
+        return options.tuned(model=recipe.model)
+    return options.config(
+        model=recipe.model,
+        optimizer=OptimizerConfig("momentum", 0.1, nesterov=True, weight_decay=5e-4, decay_kernels_only=True),
+        augment=AugmentConfig(rotation=0, shear=0, scale=(1, 1), cutout=recipe.cutout),
+        schedule=ScheduleConfig("one_cycle"),
+        label_smoothing=0.1,
+        epochs=min(recipe.epochs, options.epochs),
+        patience=None,
+        snapshots=(),
+    )
+
+
+def cost(options: Options, name: str, config: RunConfig) -> dict[str, float | str]:
+    """Return what `summary.json` has in addition: the network's parameters, and the arithmetic of an image's step."""
+    default = replace(config, dataset="cifar10", limit=None, seed=RunConfig().seed)
+    flops = training_flops(default)
+    return {
+        "parameters": count_parameters(default),
+        "training_flops_per_image": flops,
+        "images": TRAINING_IMAGES[options.dataset] if options.limit is None else options.limit,
+        "group": RECIPES[name].group,
+    }
+
+
+def petaflops(row: Row) -> float:
+    """Return the arithmetic of all epochs of a row, the mean over its runs, in PFLOP."""
+    epochs = fmean(len(run.history) for run in row.runs)
+    return row.extra["training_flops_per_image"] * row.extra["images"] * epochs / 1e15
+
+
+def notes(options: Options) -> list[str]:
+    """Return what a reader of the tables must know."""
+    return [
+        "PFLOP is the arithmetic of all training steps, counted as in the experiment `architecture`: forward, backward "
+        "and update of every image in every epoch; evaluation is not counted. No test-time augmentation is used. "
+        "A row is trained by `python -m experiments.frontier --rows ROW`.",
+        *table_notes(options),
+    ]
+
+
+def frontier_table(rows: Sequence[Row]) -> Table:
+    """Return size, compute, speed and accuracy of each row."""
+    header = ["row", "epochs", "parameters", "PFLOP", "images/s", "validation accuracy", "test accuracy", "test loss"]
+    lines = [
+        [
+            row.name,
+            format_mean_std([len(run.history) for run in row.runs], 0),
+            f"{row.extra['parameters']:,}",
+            f"{petaflops(row):.3g}",
+            format_mean_std([run.summary.images_per_second for run in row.runs], 0),
+            format_metric(row.runs, "validation", "accuracy"),
+            format_metric(row.runs, "test", "accuracy"),
+            format_metric(row.runs, "test", "loss"),
+        ]
+        for row in rows
+    ]
+    return Table(header, lines, 1)
+
+
+def make_figures(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
+    """Return test accuracy by the compute of training, a colour for each network and recipe."""
+    groups: dict[str, dict[str, plots.Point]] = {row.extra["group"]: {} for row in rows}
+    for row in rows:
+        values = metric_values(row.runs, "test", "accuracy")
+        if values:
+            std = stdev(values) if len(values) > 1 else None
+            groups[row.extra["group"]][row.name] = plots.Point(petaflops(row), fmean(values), std)
+    title = f"Test accuracy and compute of training on {display_title(options.dataset)}"
+    seeds = "1 seed" if options.seeds == 1 else f"{options.seeds} seeds; bars: standard deviation"
+    label = "PFLOP of training (log axis)"
+    return {"accuracy_compute.png": plots.scatter(groups, label, "Test accuracy", title, f"{seeds}.", x_scale="log")}
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    return command(FrontierOptions, lambda options: publish(options, frontier(options)), NAME, __doc__ or "", args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

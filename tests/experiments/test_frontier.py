@@ -1,0 +1,50 @@
+"""The experiment on what three convolutions reach today."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from experiments.frontier import RECIPES, FrontierOptions, config, main
+from tests.helpers import fabricated
+
+ROWS = ("original recipe", "one-cycle-5", "one-cycle-40")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fabricated.experiment(main, tmp_path_factory.mktemp("results"), "--rows", *ROWS, "--seeds", "2")
+
+
+def test_every_row_is_one_of_three_convolutions_and_the_studys_has_under_a_million_parameters(folder: Path) -> None:
+    rows = json.loads((folder / "summary.json").read_text())["rows"]
+    assert [row["name"] for row in rows] == list(ROWS)
+    assert all(row["parameters"] == 969_930 for row in rows)  # figure 2's 967,754, and 2,176 of the norms
+    assert all(len(recipe.model.channels) == 3 for recipe in RECIPES.values())
+
+
+def test_compute_is_the_steps_of_all_images_and_epochs(folder: Path) -> None:
+    rows = {row["name"]: row for row in json.loads((folder / "summary.json").read_text())["rows"]}
+    cells = {line[0]: line for line in fabricated.cells(folder) if line[0] in ROWS and len(line) == 8}
+    for name, row in rows.items():
+        expected = row["training_flops_per_image"] * 1294 * row["mean"]["epochs"] / 1e15
+        assert float(cells[name][3]) == pytest.approx(expected, rel=5e-3)
+    # by hand: multiply-adds of the three convolutions without padding, and of the linear layers; two operations each,
+    # three passes less the first layer's gradient by its input
+    assert rows["one-cycle-5"]["training_flops_per_image"] == pytest.approx(4.7e8, rel=0.1)
+    assert rows["one-cycle-5"]["mean"]["epochs"] == 5
+
+
+def test_rows_have_their_own_epochs_up_to_the_options() -> None:
+    epochs = {name: config(FrontierOptions(epochs=10), recipe).epochs for name, recipe in RECIPES.items()}
+    assert epochs["one-cycle-5"] == 5
+    assert epochs["one-cycle-40"] == epochs["original recipe"] == 10
+
+
+def test_an_unknown_row_is_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--rows", "one-cycle-41"]) == 2
+    assert "there is no row 'one-cycle-41'; choose from 'original recipe'" in capsys.readouterr().err
+
+
+def test_the_figure_is_written(folder: Path) -> None:
+    assert (folder / "accuracy_compute.png").stat().st_size > 10_000
