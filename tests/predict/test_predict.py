@@ -260,5 +260,5 @@ def test_it_runs_as_a_command_and_the_package_keeps_its_function(saved, picture,
     process = python("-W", "error::RuntimeWarning", "-m", "cnn3.predict", *args)
     assert process.returncode == 1
     assert list(parse_output(process.stdout)) == [str(picture)]
-    assert done.stderr.count("\n") == 1
-    assert "cut.png" in done.stderr
+    assert process.stderr.count("\n") == 1
+    assert "cut.png" in process.stderr
