@@ -1,8 +1,8 @@
-"""Does jaxlib compile the programs correctly? A compiled epoch beside the same steps compiled apart, and without help.
+"""Does jaxlib compile correctly? A compiled epoch is compared with its steps, compiled separately with XLA's kernels.
 
-Some versions return wrong results on CPUs (github.com/jax-ml/jax issues 39103, 39257, 40412), and only in programs of a
-certain shape: so these are as large as a test can be, and optimized as in use. tests/test_parity_*.py have PyTorch for
-a judge, of smaller programs.
+Some versions return wrong results on CPUs (github.com/jax-ml/jax issues 39103, 39257, 40412), only for programs of
+certain shapes, so these are as large as a test allows, and optimized as in use. The parity tests compare smaller
+programs with PyTorch.
 """
 
 from dataclasses import replace
@@ -28,7 +28,7 @@ SEED, EPOCH = jnp.int32(7), jnp.int32(2)
 
 
 def photographs() -> Split:
-    """Return 112 tiles of two photographs, each labelled by its place, with noise on them: no flat windows tie."""
+    """Return 112 tiles of two photographs, labelled by position, with noise so that no flat windows tie."""
     tiles = [
         photo[row : row + 32, column : column + 32]
         for photo in map(load_sample_image, ("china.jpg", "flower.jpg"))
@@ -42,29 +42,29 @@ def photographs() -> Split:
 
 @pytest.mark.parametrize("name", ["batch_norm", "dense", pytest.param("dropout", marks=pytest.mark.whole)])
 def test_an_epoch_is_its_steps(name: str) -> None:
-    """How far each layer's weights end from where they should, in parts of how far they moved: 0.01; seen: 2e-4.
+    """The error of each layer's weights, relative to their change in the epoch: 0.01; seen: 2e-4.
 
-    With a norm 2e-3 is seen: rounding parts a few near ties, and so sends single pixels' gradients elsewhere.
+    With a norm 2e-3 was seen: rounding breaks a few near ties, which moves the gradients of single pixels.
     """
     config = RunConfig(MODELS[name], OptimizerConfig("momentum", 0.01, 0.9, 1e-4), batch_size=32)
     train, hyper = photographs(), jax.tree.map(jnp.float32, hyperparameters(config))
-    own, judge = make_train_spec(config, default_block()), make_train_spec(config, xla_block)
-    start = init_state(own, SEED)
+    spec, reference = make_train_spec(config, default_block()), make_train_spec(config, xla_block)
+    start = init_state(spec, SEED)
     state = jax.tree.map(jnp.copy, start)
     order_key, steps_key = jax.random.split(jax.random.fold_in(random_key(SEED), EPOCH))
     order = jax.random.permutation(order_key, len(train.labels))
     step = jax.jit(train_step, static_argnums=0, compiler_options={"xla_backend_optimization_level": 0})
     for number in range(4):
         batch = order[number * 32 : number * 32 + 32]
-        counted = jnp.arange(32) < len(batch)
+        mask = jnp.arange(32) < len(batch)
         padded = jnp.pad(batch, (0, 32 - len(batch)), mode="edge")
         key = jax.random.fold_in(steps_key, number)
-        state, _ = step(judge, state, hyper, train.images[padded], train.labels[padded], key, number, counted)
-    trained, _ = train_epoch(own, jax.tree.map(jnp.copy, start), hyper, *train, SEED, EPOCH)
+        state, _ = step(reference, state, hyper, train.images[padded], train.labels[padded], key, number, mask)
+    trained, _ = train_epoch(spec, jax.tree.map(jnp.copy, start), hyper, *train, SEED, EPOCH)
     leaves = zip(*map(jax.tree.leaves, (trained.weights, state.weights, start.weights)), strict=True)
     errors = [
-        float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs - before))
-        for ours, theirs, before in (map(np.asarray, leaf) for leaf in leaves)
+        float(np.linalg.norm(after - expected) / np.linalg.norm(expected - before))
+        for after, expected, before in (map(np.asarray, leaf) for leaf in leaves)
         if before.ndim > 1
     ]
     assert len(errors) == 6  # the weights of each layer

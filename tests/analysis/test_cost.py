@@ -30,8 +30,8 @@ def layers(model: ModelConfig) -> tuple[list[tuple[int, int, int]], list[tuple[i
 def products(model: ModelConfig) -> int:
     """Return the operations in the products of training on one image.
 
-    A 3x3 window is cut short at the border: along a side of n, the n windows hold 3n - 2 pixels of the image. Each
-    product comes back twice in the backward pass, for the weights and for the input, but the images need no gradient.
+    3x3 windows are cut off at the border: along a side of n, the n windows hold 3n - 2 pixels of the image. Each
+    product has two counterparts in the backward pass, for weights and inputs, but the images need no gradient.
     """
     convolutions, linear = layers(model)
     forward = [2 * (3 * side - 2) ** 2 * inputs * outputs for side, inputs, outputs in convolutions]
@@ -39,13 +39,13 @@ def products(model: ModelConfig) -> int:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_count_is_the_products_and_a_little_for_all_else(name):
+def test_flops_are_those_of_the_products_and_at_most_3_percent_more(name):
     flops, expected = training_flops(RunConfig(model=MODELS[name])), products(MODELS[name])
     assert expected < flops < 1.03 * expected
 
 
 def test_the_baseline_costs_half_a_gflop():
-    """With the zeros of the padding, as 9 products a pixel, it is 0.51; see the benchmark of the kernels."""
+    """Counting the zeros of the padding, as 9 products per pixel, it is 0.51."""
     padded = 2 * 9 * (2 * 32**2 * 3 * 256 + 3 * 16**2 * 256 * 128 + 3 * 8**2 * 128 * 64)
     assert padded == pytest.approx(0.51e9, rel=0.01)
     assert training_flops(RunConfig()) == pytest.approx(0.47e9, rel=0.01)
@@ -54,11 +54,11 @@ def test_the_baseline_costs_half_a_gflop():
 def test_larger_batches_share_the_update():
     small, large = (training_flops(RunConfig(batch_size=size)) for size in (64, 256))
     update = (small - large) / (1 / 64 - 1 / 256)
-    assert 8 < update / count_parameters(RunConfig()) < 32  # operations of Adam a parameter
+    assert 8 < update / count_parameters(RunConfig()) < 32  # operations of Adam per parameter
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_parameters_are_weights_biases_and_two_a_channel_of_a_norm(name):
+def test_parameters_are_weights_biases_and_two_per_channel_of_a_norm(name):
     model = MODELS[name]
     convolutions, linear = layers(model)
     expected = sum(9 * inputs * outputs + outputs for _, inputs, outputs in convolutions)

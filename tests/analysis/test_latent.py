@@ -1,4 +1,4 @@
-"""The latent space: how it is read, scored and mapped."""
+"""The latent space: latents, scores and maps."""
 
 from functools import partial
 
@@ -28,7 +28,7 @@ def model() -> CNN3:
 
 
 def clusters(distance: float, count: int = 60, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """Return points about the corners of a simplex so far apart, in no order of their classes, and their classes."""
+    """Return points around the corners of a simplex of this size, in random order, and their classes."""
     rng = np.random.default_rng(0)
     labels = rng.permutation(np.arange(count) % classes)
     return (rng.normal(size=(count, 8)) + distance * np.eye(8)[labels]).astype(np.float32), labels
@@ -37,23 +37,23 @@ def clusters(distance: float, count: int = 60, classes: int = 3) -> tuple[np.nda
 # Latents
 
 
-def test_latents_are_the_networks_in_either_mode(model, digits):
+def test_latents_equal_the_networks_in_both_modes(model, digits):
     weights, images = initial_weights(model), digits.test.images[:86]
     variables, x = weights._asdict(), normalize(jnp.asarray(images))
     inference = jax.jit(partial(model.apply, train=False))(variables, x).latent
     np.testing.assert_allclose(compute_latents(model, weights, images), inference, rtol=0, atol=1e-5)  # seen: 1.0e-6
-    found = compute_latents(model, weights, images, training_mode=True)
-    in_training = jax.jit(partial(model.apply, train=True, mutable=["batch_stats"]))
+    latents = compute_latents(model, weights, images, training_mode=True)
+    apply_train = jax.jit(partial(model.apply, train=True, mutable=["batch_stats"]))
     for batch in (slice(0, 64), slice(64, 86)):
-        output, _ = in_training(variables, x[batch])
-        np.testing.assert_allclose(found[batch], output.latent, rtol=0, atol=1e-5)
-    assert np.abs(found - inference).max() > 0.01
+        output, _ = apply_train(variables, x[batch])
+        np.testing.assert_allclose(latents[batch], output.latent, rtol=0, atol=1e-5)
+    assert np.abs(latents - inference).max() > 0.01
 
 
 @pytest.mark.parametrize("count", [40, 64])
-def test_one_batch_may_be_all(count, model, digits):
-    found = compute_latents(model, initial_weights(model), digits.test.images[:count], training_mode=True)
-    assert found.shape == (count, 128)
+def test_a_single_batch_is_enough(count, model, digits):
+    latents = compute_latents(model, initial_weights(model), digits.test.images[:count], training_mode=True)
+    assert latents.shape == (count, 128)
 
 
 # Scores
@@ -61,27 +61,27 @@ def test_one_batch_may_be_all(count, model, digits):
 
 def brute_force(values: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Return the accuracy of 10 nearest neighbours and the silhouette, point by point."""
-    right, widths = [], []
+    correct, widths = [], []
     for i, point in enumerate(values.astype(float)):
         distances = np.sqrt(((values - point) ** 2).sum(1))
         others = sorted((j for j in range(len(values)) if j != i), key=lambda j: distances[j])
         votes = [int(labels[j]) for j in others[:10]]
         winner = max(sorted(set(labels.tolist())), key=votes.count)
-        right.append(winner == labels[i])
+        correct.append(winner == labels[i])
         means = {c: np.mean([distances[j] for j in others if labels[j] == c]) for c in set(labels.tolist())}
         a = means.pop(int(labels[i]))
         b = min(means.values())
         widths.append((b - a) / max(a, b))
-    return float(np.mean(right)), float(np.mean(widths))
+    return float(np.mean(correct)), float(np.mean(widths))
 
 
 @pytest.mark.parametrize("distance", [0, 2, 20])
-def test_scores_are_their_formulas(distance):
+def test_scores_follow_their_formulas(distance):
     values, labels = clusters(distance)
-    found = measure_separability(values, labels)
+    scores = measure_separability(values, labels)
     neighbours, silhouette = brute_force(values, labels)
-    assert found.neighbours == pytest.approx(neighbours)
-    assert found.silhouette == pytest.approx(silhouette, abs=1e-6)
+    assert scores.neighbours == pytest.approx(neighbours)
+    assert scores.silhouette == pytest.approx(silhouette, abs=1e-6)
 
 
 def test_scores_rise_from_chance_to_one_with_distance():
@@ -98,23 +98,23 @@ def test_the_probe_is_linear_standardised_and_scored_on_the_second_half():
     rng = np.random.default_rng(0)
     values = rng.normal(size=(400, 3))
     labels = (values[:, 0] > 0).astype(int)
-    values[:, 0] *= 1e-6  # without standardising it would not be seen
+    values[:, 0] *= 1e-6  # hidden unless values are standardised
     values[:, 1] *= 1e6
     assert measure_separability(values, labels).probe > 0.95
-    swapped = np.where(np.arange(400) < 200, labels, 1 - labels)  # what the first half teaches is wrong of the second
+    swapped = np.where(np.arange(400) < 200, labels, 1 - labels)  # the second half contradicts the first
     assert measure_separability(values, swapped).probe < 0.05
-    ring = np.linalg.norm(values / values.std(0), axis=1) > 1.5  # no line parts a ball from what is around it
+    ring = np.linalg.norm(values / values.std(0), axis=1) > 1.5  # no plane separates a ball from its surroundings
     assert measure_separability(values, ring.astype(int)).probe < 0.75
 
 
 def test_scores_of_real_digits(digits):
     pixels = digits.test.images[..., 0].reshape(360, -1).astype(np.float32)
-    found = measure_separability(pixels, digits.test.labels)
+    scores = measure_separability(pixels, digits.test.labels)
     neighbours, silhouette = brute_force(pixels[:, ::4], digits.test.labels)
     assert measure_separability(pixels[:, ::4], digits.test.labels).neighbours == pytest.approx(neighbours)
     assert measure_separability(pixels[:, ::4], digits.test.labels).silhouette == pytest.approx(silhouette, abs=1e-5)
-    assert found.neighbours > 0.9  # raw pixels of digits are known to be easy
-    assert found.probe > 0.9
+    assert scores.neighbours > 0.9  # raw pixels of digits are known to be easy
+    assert scores.probe > 0.9
     shuffled = np.random.default_rng(0).permutation(digits.test.labels)
     assert measure_separability(pixels, shuffled).neighbours < 0.2
 
@@ -122,23 +122,23 @@ def test_scores_of_real_digits(digits):
 # t-SNE
 
 
-def test_tsne_is_that_of_the_report(monkeypatch):
-    given = {}
+def test_tsne_has_the_settings_of_the_original_study(monkeypatch):
+    settings = {}
 
     class Spy:
         def __init__(self, *args, **options):
-            given.update(options, components=args)
+            settings.update(options, components=args)
 
         def fit_transform(self, values):
             return values[:, :2]
 
     monkeypatch.setattr("sklearn.manifold.TSNE", Spy)
     tsne(np.zeros((50, 3)))
-    assert given == {"components": (2,), "perplexity": 40, "max_iter": 2500, "init": "pca", "random_state": 3136}
+    assert settings == {"components": (2,), "perplexity": 40, "max_iter": 2500, "init": "pca", "random_state": 3136}
     start = np.random.default_rng(0).normal(5, 100, (50, 2))
     tsne(np.zeros((50, 3)), start)
-    assert given["early_exaggeration"] == 1
-    np.testing.assert_allclose(given["init"], start, rtol=5e-7)  # seen: 5.7e-8
+    assert settings["early_exaggeration"] == 1
+    np.testing.assert_allclose(settings["init"], start, rtol=5e-7)  # seen: 5.7e-8
 
 
 def test_tsne_keeps_neighbours_together(digits):
@@ -149,13 +149,13 @@ def test_tsne_keeps_neighbours_together(digits):
     assert np.array_equal(first, tsne(pixels))
 
 
-def test_tsne_keeps_the_arrangement_of_its_start(digits):
+def test_tsne_keeps_the_arrangement_of_its_initial_map(digits):
     pixels = digits.test.images[::2, ::4, ::4, 0].reshape(180, -1).astype(np.float32)
     first = tsne(pixels)
     turned = first @ np.array([[0.0, 1.0], [-1.0, 0.0]])
 
-    def likeness(a: np.ndarray, b: np.ndarray) -> float:
+    def correlation(a: np.ndarray, b: np.ndarray) -> float:
         return float(np.corrcoef((a - a.mean(0)).ravel(), (b - b.mean(0)).ravel())[0, 1])
 
-    assert likeness(tsne(pixels, turned), turned) > 0.95
-    assert likeness(first, turned) < 0.5
+    assert correlation(tsne(pixels, turned), turned) > 0.95
+    assert correlation(first, turned) < 0.5

@@ -1,7 +1,7 @@
-"""The transforms against Pillow, the draws against their distributions.
+"""The transforms against Pillow, the random parameters against their distributions.
 
-Pixels that differ from Pillow's are counted on an image whose pixels say where they come from, so that no wrong one can
-hide. Tolerances stand beside the counts seen with jax 0.10.1 and Pillow 13.0 on an x86-64 CPU.
+Pixels that differ from Pillow's are counted on an image whose pixels are their own addresses, so that no wrong pixel is
+overlooked. Comments next to tolerances give the counts seen with jax 0.10.1 and Pillow 13.0 on an x86-64 CPU.
 """
 
 import math
@@ -34,7 +34,7 @@ augment_jit = jax.jit(augment_usual)
 
 
 def neutral(batch: int) -> TransformParams:
-    """Draws that change nothing."""
+    """Return parameters that change nothing."""
     zeros = jnp.zeros(batch)
     return TransformParams(jnp.zeros((batch, 2), int), jnp.zeros(batch, bool), zeros, zeros, jnp.ones(batch))
 
@@ -44,15 +44,14 @@ def per_image(draws: TransformParams) -> list[TransformParams]:
 
 
 def differing(images: np.ndarray, draws: TransformParams) -> np.ndarray:
-    """Return the places (image, row, column) of the pixels that differ from Pillow's."""
-    expected = np.stack(
-        [transform_with_pillow(image, one) for image, one in zip(images, per_image(draws), strict=True)]
-    )
+    """Return the positions (image, row, column) of the pixels that differ from Pillow's."""
+    pairs = zip(images, per_image(draws), strict=True)
+    expected = np.stack([transform_with_pillow(image, params) for image, params in pairs])
     return np.argwhere((np.asarray(transform_jit(images, draws)) != expected).any(-1))
 
 
 def distance_to_edge(draws: TransformParams, row: int, column: int) -> float:
-    """How near to a pixel's edge, in pixels, one of the two resamples has to decide for an output pixel."""
+    """Return how near to a pixel edge, in pixels, the coordinates of an output pixel lie in either resample."""
     a, b, c, _, e, f = affine_matrix(float(draws.shear), float(draws.scale))
     affine = np.array([a * (column + 0.5) + b * (row + 0.5) + c, e * (row + 0.5) + f])
     x, y = np.floor(affine) - 15.5
@@ -62,7 +61,7 @@ def distance_to_edge(draws: TransformParams, row: int, column: int) -> float:
 
 
 def addresses(batch: int) -> np.ndarray:
-    """Images whose pixels are their own (row + 1, column + 1, 255): all different, none black."""
+    """Return images whose pixels are their own (row + 1, column + 1, 255): all different, none black."""
     rows, columns = np.mgrid[1:33, 1:33]
     image = np.stack([rows, columns, np.full((32, 32), 255)], -1).astype(np.uint8)
     return np.broadcast_to(image, (batch, 32, 32, 3))
@@ -82,24 +81,26 @@ def pictures() -> np.ndarray:
     return np.concatenate([np.stack(tiles), digits[..., None].repeat(3, -1)])
 
 
-def test_pictures_come_out_as_pillows(pictures):
+def test_transformed_pictures_equal_pillows(pictures):
     assert len(pictures) == 1000
     places = differing(pictures, draw_jit(jax.random.key(0), len(pictures)))
     assert len(places) <= 3  # of 1,024,000 pixels; seen: 0
 
 
-def test_pixels_differ_from_pillows_only_at_edges_and_rarely():
+def test_pixels_differ_from_pillows_rarely_and_only_at_edges():
     draws = draw_jit(jax.random.key(1), 10_000)
     places = differing(addresses(10_000), draws)
     assert len(places) <= 20  # of 10,240,000; seen: 0, and 0, 0, 1, 0, 9 with the keys 0 and 2 to 5
-    one = per_image(draws)
-    assert all(distance_to_edge(one[image], row, column) < EDGE for image, row, column in places)
+    params = per_image(draws)
+    assert all(distance_to_edge(params[image], row, column) < EDGE for image, row, column in places)
 
 
 def test_few_pixels_are_near_an_edge():
-    """Else the test above would say nothing."""
-    one = per_image(draw_jit(jax.random.key(1), 30))
-    near = [distance_to_edge(draws, row, column) < EDGE for draws in one for row in range(32) for column in range(32)]
+    """Otherwise the test above would prove nothing."""
+    params = per_image(draw_jit(jax.random.key(1), 30))
+    near = [
+        distance_to_edge(draws, row, column) < EDGE for draws in params for row in range(32) for column in range(32)
+    ]
     assert np.mean(near) < 0.04  # seen: 0.018
 
 
@@ -119,8 +120,8 @@ def test_each_transform_alone(fields, tolerance):
     draws = neutral(2000)._replace(**{field: getattr(drawn, field) for field in fields})
     places = differing(addresses(2000), draws)
     assert len(places) <= tolerance
-    one = per_image(draws)
-    assert all(distance_to_edge(one[image], row, column) < EDGE for image, row, column in places)
+    params = per_image(draws)
+    assert all(distance_to_edge(params[image], row, column) < EDGE for image, row, column in places)
 
 
 single_draws = st.builds(
@@ -137,39 +138,39 @@ single_draws = st.builds(
 
 @settings(max_examples=300, deadline=None, derandomize=True, database=None)
 @given(draws=single_draws)
-def test_any_draw_equals_pillow_away_from_edges(draws):
-    (one,) = per_image(draws)
+def test_any_transform_equals_pillows_away_from_edges(draws):
+    (params,) = per_image(draws)
     places = differing(addresses(1), draws)
-    assert all(distance_to_edge(one, row, column) < EDGE for _, row, column in places)
+    assert all(distance_to_edge(params, row, column) < EDGE for _, row, column in places)
 
 
 WIDEST = AugmentConfig(padding=16, flip=0.5, rotation=25, shear=25, scale=(0.75, 2))
 
 
-def test_pixels_differ_from_pillows_only_at_edges_and_rarely_at_the_widest_bounds():
+def test_pixels_differ_from_pillows_rarely_and_only_at_edges_with_the_widest_bounds():
     draws = draw_within(jax.random.key(12), 4000, bounds(WIDEST))
     assert float(jnp.abs(draws.angle).max()) > 24.9  # the bounds are reached
     places = differing(addresses(4000), draws)
     assert len(places) <= 20  # of 4,096,000; seen: 7
-    one = per_image(draws)
-    assert all(distance_to_edge(one[image], row, column) < EDGE for image, row, column in places)
+    params = per_image(draws)
+    assert all(distance_to_edge(params[image], row, column) < EDGE for image, row, column in places)
 
 
-def test_each_bound_moves_its_own_draw_and_no_other():
+def test_each_bound_changes_only_its_own_parameter():
     narrow = {"padding": 0, "flip": 0.0, "rotation": 0.0, "shear": 0.0, "scale": (1.0, 1.0)}
     fields = {"padding": "offset", "flip": "flip", "rotation": "angle", "shear": "shear", "scale": "scale"}
     usual = draw_jit(jax.random.key(13), 500)
     for name, value in narrow.items():
         drawn = draw_within(jax.random.key(13), 500, bounds(replace(AugmentConfig(), **{name: value})))
         for field in TransformParams._fields:
-            same = np.array_equal(getattr(drawn, field), getattr(usual, field))
-            assert same == (field != fields[name]), (name, field)
+            unchanged = np.array_equal(getattr(drawn, field), getattr(usual, field))
+            assert unchanged == (field != fields[name]), (name, field)
         assert np.unique(getattr(drawn, fields[name])).tolist() == [1.0 if name == "scale" else 0]
 
 
-def test_without_any_transform_images_stay_as_they_are(pictures):
-    none = AugmentConfig(padding=0, flip=0, rotation=0, shear=0, scale=(1, 1))
-    np.testing.assert_array_equal(jax.jit(augment)(jax.random.key(14), pictures, bounds(none)), pictures)
+def test_without_transforms_images_stay_the_same(pictures):
+    disabled = AugmentConfig(padding=0, flip=0, rotation=0, shear=0, scale=(1, 1))
+    np.testing.assert_array_equal(jax.jit(augment)(jax.random.key(14), pictures, bounds(disabled)), pictures)
 
 
 def test_neutral_draws_change_nothing(pictures):
@@ -184,7 +185,7 @@ def test_padding_is_black():
     np.testing.assert_array_equal(transform_jit(white, draws)[0], expected)
 
 
-def test_outside_of_a_resample_is_black():
+def test_pixels_outside_the_image_are_black():
     """An image scaled by 0.8 spans 25.6 pixels: it covers the middles of 26, from 3 to 28."""
     expected = np.zeros((32, 32, 3), np.uint8)
     expected[3:29, 3:29] = 255
@@ -192,8 +193,8 @@ def test_outside_of_a_resample_is_black():
     np.testing.assert_array_equal(transform_jit(np.full((1, 32, 32, 3), 255, np.uint8), draws)[0], expected)
 
 
-def test_what_a_transform_cuts_off_does_not_come_back():
-    """A corner moved out by the rotation stays black when a scale below 1 brings its place back into view."""
+def test_pixels_moved_out_of_the_image_do_not_return():
+    """A corner rotated out of the image stays black when a scale below 1 brings its position back into view."""
     draws = neutral(1)._replace(angle=jnp.array([10.0]), scale=jnp.array([0.8]))
     result = np.asarray(transform_jit(addresses(1), draws))
     assert not (result[0, :, :, :2] == 1).all(-1).any()  # the input's pixel (0, 0)
@@ -206,7 +207,7 @@ def test_draws_follow_their_distributions():
     offset = np.asarray(draws.offset)
     assert offset.shape == (20_000, 2)
     counts = np.histogram2d(*offset.T, bins=9, range=((-4.5, 4.5), (-4.5, 4.5)))[0]
-    assert counts.sum() == 20_000  # none is outside of -4..4
+    assert counts.sum() == 20_000  # none is outside -4..4
     assert stats.chisquare(counts.ravel()).pvalue > 1e-3
     assert stats.binomtest(int(draws.flip.sum()), 20_000).pvalue > 1e-3
     for values, low, high in ((draws.angle, -10, 10), (draws.shear, -10, 10), (draws.scale, 0.8, 1.2)):
@@ -226,11 +227,11 @@ def test_a_key_determines_the_result(pictures):
     images = jnp.asarray(pictures[:64])
     result = augment_jit(jax.random.key(7), images)
     np.testing.assert_array_equal(result, augment_jit(jax.random.key(7), images))
-    other = augment_jit(jax.random.key(8), images)
-    assert (result != other).any((1, 2, 3)).all()
+    with_other_key = augment_jit(jax.random.key(8), images)
+    assert (result != with_other_key).any((1, 2, 3)).all()
 
 
-def test_a_compiled_loop_gives_the_same(pictures):
+def test_a_compiled_loop_gives_the_same_pixels(pictures):
     """A compiler may fuse differently there, and so change a float by a unit in the last place."""
     images, keys = jnp.asarray(pictures[:640]).reshape(10, 64, 32, 32, 3), jax.random.split(jax.random.key(9), 10)
     looped = jax.jit(partial(lax.map, lambda pair: augment_usual(*pair)))((keys, images))
@@ -245,8 +246,8 @@ def test_an_image_is_gathered_once(pictures):
 
 def test_normalize_is_the_formula(pictures):
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-    every_value = np.arange(256, dtype=np.uint8).repeat(12).reshape(1, 32, 32, 3)
-    images = np.concatenate([pictures[:100], every_value])
+    all_values = np.arange(256, dtype=np.uint8).repeat(12).reshape(1, 32, 32, 3)
+    images = np.concatenate([pictures[:100], all_values])
     result = jax.jit(normalize)(images)
     assert result.dtype == jnp.float32
     np.testing.assert_allclose(result, (images / 255 - mean) / std, rtol=0, atol=1e-6)  # seen: 5.4e-7

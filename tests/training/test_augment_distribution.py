@@ -1,8 +1,8 @@
-"""What 100,000 random transforms make of three pictures, against a million of Pillow's that NumPy drew.
+"""Three pictures after 100,000 random transforms, compared with a million transforms by Pillow.
 
 Three numbers of each pixel are compared: its mean, its variance, and how often it is black. Under equal distributions
-each difference over its standard error is a standard normal z. Neighbouring pixels go together, so sums of z^2 are no
-chi-square: z has the covariance R of what is averaged, so their mean is trace R, the number of pixels, and their
+each difference over its standard error is a standard normal z. Neighbouring pixels are correlated, so sums of z^2 are
+not chi-square: z has the covariance R of what is averaged, so their mean is trace R, the number of pixels, and their
 variance 2 trace R^2. The latter is, without bias, twice the mean squared product of the features of two independent
 images.
 """
@@ -20,7 +20,7 @@ from cnn3.config import AugmentConfig
 from cnn3.training.augment import augment, bounds
 from tests.golden import augmentation
 
-DRAWS, AT_ONCE, PAIRS = 100_000, 500, 50
+DRAWS, BATCH, PAIRS = 100_000, 500, 50
 PILLOWS = augmentation.BLOCK * augmentation.BLOCKS
 KURTOSIS = 100  # of what is averaged; above, as of a pixel that is black once in a thousand draws, z is not normal
 FEATURES = ("mean", "variance", "black")
@@ -40,15 +40,15 @@ def golden() -> dict[str, np.ndarray]:
 
 
 def augmented() -> Iterator[np.ndarray]:
-    """Give the picture after each transform, in batches."""
-    images = jnp.broadcast_to(jnp.asarray(augmentation.picture()), (AT_ONCE, 32, 32, 3))
+    """Yield the picture after each transform, in batches."""
+    images = jnp.broadcast_to(jnp.asarray(augmentation.picture()), (BATCH, 32, 32, 3))
     run = jax.jit(augment)
-    for key in jax.random.split(jax.random.key(11), DRAWS // AT_ONCE):
+    for key in jax.random.split(jax.random.key(11), DRAWS // BATCH):
         yield np.asarray(run(key, images, bounds(AugmentConfig())))
 
 
 def standardised(images: np.ndarray, golden: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return what has to be averaged for each number, of mean 0 and variance 1 under Pillow's distribution."""
+    """Return the features to average for each number, with mean 0 and variance 1 under Pillow's distribution."""
     mean, variance, fourth, black = (golden[name] for name in ("mean", "variance", "fourth", "black"))
     steady = (variance > 0) & (fourth <= KURTOSIS * variance**2)
     x = (images[:, steady] - mean[steady]) / np.sqrt(variance[steady])
@@ -71,27 +71,31 @@ def compared(golden: dict[str, np.ndarray]) -> dict[str, Compared]:
     return {name: Compared(totals[name] / DRAWS / error, float(np.mean(products[name]))) for name in FEATURES}
 
 
-def test_the_golden_file_is_what_its_program_makes(golden: dict[str, np.ndarray]) -> None:
+def test_the_golden_file_is_reproducible(golden: dict[str, np.ndarray]) -> None:
     np.testing.assert_array_equal(golden["first"], augmentation.block(0).mean(0, dtype=np.float64).astype(np.float32))
 
 
 def test_enough_pixels_are_compared(compared: dict[str, Compared]) -> None:
     """Of 3072 values and 1024 pixels: hardly anything reaches a digit's corners, and nothing black the middle."""
-    assert {name: of.z.size for name, of in compared.items()} == {"mean": 3000, "variance": 3000, "black": 640}
+    assert {name: feature.z.size for name, feature in compared.items()} == {
+        "mean": 3000,
+        "variance": 3000,
+        "black": 640,
+    }
 
 
-def test_no_pixel_differs_from_pillows(compared: dict[str, Compared]) -> None:
+def test_no_single_pixel_differs_significantly(compared: dict[str, Compared]) -> None:
     """The largest |z| stays below Bonferroni's bound for 1 in 1000, 5.3; seen: 3.6.
 
     It was 81 with shears of one sign, 19 with scales up to 1.22, and 22 with flips of p = 0.45.
     """
-    bound = stats.norm.isf(1e-3 / 2 / sum(of.z.size for of in compared.values()))
-    largest = {name: float(np.abs(of.z).max()) for name, of in compared.items()}
+    bound = stats.norm.isf(1e-3 / 2 / sum(feature.z.size for feature in compared.values()))
+    largest = {name: float(np.abs(feature.z).max()) for name, feature in compared.items()}
     assert max(largest.values()) < bound, (bound, largest)
 
 
 @pytest.mark.parametrize("name", FEATURES)
-def test_the_pixels_together_differ_no_more_than_draws_do(name: str, compared: dict[str, Compared]) -> None:
+def test_the_pixels_together_differ_no_more_than_by_chance(name: str, compared: dict[str, Compared]) -> None:
     """The sum of z^2, as a chi-square scaled to have its mean and variance.
 
     Seen: 2869 of 3000 +- 805 (means), 3017 of 3000 +- 551 (variances) and 610 of 640 +- 294 (black), p from 0.46 to

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,11 +27,11 @@ from tests.helpers.tiny import SMALL
 pytestmark = pytest.mark.usefixtures("quick_to_compile")
 
 
-def numbers(optimizer: OptimizerConfig) -> Hyperparameters:
+def make_hyper(optimizer: OptimizerConfig) -> Hyperparameters:
     return jax.tree.map(jnp.float32, hyperparameters(RunConfig(SMALL, optimizer)))
 
 
-HYPER = numbers(OptimizerConfig())
+HYPER = make_hyper(OptimizerConfig())
 SEED, EPOCH = jnp.int32(3136), jnp.int32(0)
 
 
@@ -48,44 +49,45 @@ def spec(batch_size: int = 64, protocol: str = "corrected", model: ModelConfig =
 @settings(max_examples=12, phases=(Phase.explicit, Phase.generate))  # every example has to be compiled
 def test_batches_count_every_item_once(count: int, batch_size: int) -> None:
     def body(carry: tuple, step, positions, mask):
-        seen, steps, size = carry
-        return seen.at[positions].add(mask), steps + 1, size + jnp.sum(mask)
+        visits, steps, size = carry
+        return visits.at[positions].add(mask), steps + 1, size + jnp.sum(mask)
 
-    seen, steps, size = fori_batches(body, (jnp.zeros(count, jnp.int32), 0, 0), count, batch_size)
-    assert np.all(np.asarray(seen) == 1)
+    visits, steps, size = fori_batches(body, (jnp.zeros(count, jnp.int32), 0, 0), count, batch_size)
+    assert np.all(np.asarray(visits) == 1)
     assert int(steps) == -(-count // batch_size)
     assert int(size) == count
 
 
 def test_an_epoch_is_its_steps(digits: Split) -> None:
-    """150 images in batches of 64 are 64, 64 and 22; the epoch, which fills the last one up, equals those steps.
+    """150 images in batches of 64 are 64, 64 and 22; the epoch, which pads the last one, equals those steps.
 
     To 1e-5 of each array's largest value, or of one; seen: 1.3e-6.
     """
-    # Not Adam, which makes whole steps of what rounding leaves of a gradient that is zero.
+    # Not Adam, which turns the rounding errors of zero gradients into full steps.
     optimizer = OptimizerConfig("momentum", 1e-2, 0.9, 0.0)
     config = RunConfig(SMALL, optimizer, dataset="digits", batch_size=64)
-    run, hyper = make_train_spec(config, default_block()), numbers(optimizer)
+    run, hyper = make_train_spec(config, default_block()), make_hyper(optimizer)
     start = init_state(run, SEED)
     order_key, steps_key = jax.random.split(jax.random.fold_in(jax.random.key(SEED), EPOCH))
     order = jax.random.permutation(order_key, 150)
     state, correct, loss = start, 0, 0.0
-    step_once = jax.jit(train_step, static_argnums=0)
+    chex.clear_trace_counter()
+    step_fn = jax.jit(chex.assert_max_traces(train_step, n=2), static_argnums=0)  # one trace for each batch size
     for step, batch in enumerate((order[:64], order[64:128], order[128:])):
         key = jax.random.fold_in(steps_key, step)
-        state, sums = step_once(run, state, hyper, digits.images[batch], digits.labels[batch], key, jnp.int32(step))
+        state, sums = step_fn(run, state, hyper, digits.images[batch], digits.labels[batch], key, jnp.int32(step))
         correct, loss = correct + int(sums.correct), loss + float(sums.loss)
     trained, sums = compile_epoch(run, 150)(start, hyper, *digits, SEED, EPOCH)
     assert int(sums.correct) == correct
     np.testing.assert_allclose(sums.loss, loss, rtol=8e-7)  # seen: 8.4e-8
     worst = max(
-        float(np.abs(ours - theirs).max() / max(1, np.abs(theirs).max()))
-        for ours, theirs in zip(jax.tree.leaves(trained), jax.tree.leaves(state), strict=True)
+        float(np.abs(actual - expected).max() / max(1, np.abs(expected).max()))
+        for actual, expected in zip(jax.tree.leaves(trained), jax.tree.leaves(state), strict=True)
     )
     assert worst <= 1e-5
 
 
-def test_each_shape_compiles_once_and_another_learning_rate_or_seed_nothing() -> None:
+def test_each_shape_compiles_once_whatever_the_learning_rate_and_seed() -> None:
     tiny = ModelConfig(channels=(2, 2, 2), hidden=(128,))
     for batch_size in (40, 30):
         run = spec(batch_size, model=tiny)._replace(transform=sgd)  # quicker to compile than Adam
@@ -107,11 +109,11 @@ def test_nothing_crosses_between_host_and_device_in_an_epoch(digits: Split) -> N
     state = init_state(spec(), SEED)
     with jax.transfer_guard("disallow"):
         with pytest.raises(Exception, match=r"[Dd]isallowed"):
-            jnp.add(np.ones(3), 1)  # the guard bites
+            jnp.add(np.ones(3), 1)  # the guard works
         jax.block_until_ready(compiled(state, HYPER, *digits, SEED, EPOCH))
 
 
-def test_the_state_is_given_away(digits: Split) -> None:
+def test_the_state_is_donated(digits: Split) -> None:
     state = init_state(spec(), SEED)
     compile_epoch(spec(), 150)(state, HYPER, *digits, SEED, EPOCH)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
@@ -124,14 +126,14 @@ def test_bfloat16_follows_float32(digits: Split) -> None:
     for precision in ("fp32", "bf16"):
         config = RunConfig(model, dataset="digits", batch_size=50, precision=precision)  # type: ignore[arg-type]
         run = make_train_spec(config, xla_block)
-        step_once = jax.jit(train_step, static_argnums=0)  # XLA's own convolution is slow inside a loop
-        state, of = init_state(run, SEED), []
+        step_fn = jax.jit(train_step, static_argnums=0)  # XLA's own convolution is slow inside a loop
+        state, step_losses = init_state(run, SEED), []
         for step in range(24):
             batch = slice(step % 3 * 50, step % 3 * 50 + 50)
             key = jax.random.fold_in(jax.random.key(0), step)
-            state, sums = step_once(run, state, hyper, digits.images[batch], digits.labels[batch], key)
-            of.append(float(sums.batch_means))
-        losses[precision] = np.reshape(of, (8, 3)).mean(1)
+            state, sums = step_fn(run, state, hyper, digits.images[batch], digits.labels[batch], key)
+            step_losses.append(float(sums.batch_means))
+        losses[precision] = np.reshape(step_losses, (8, 3)).mean(1)
         assert {leaf.dtype for leaf in jax.tree.leaves(state.weights)} == {jnp.dtype("float32")}
     assert np.any(losses["fp32"] != losses["bf16"])
     assert losses["fp32"][-1] < 0.85 * losses["fp32"][0], losses
@@ -169,8 +171,7 @@ def test_published_validation_moves_the_running_statistics_as_torch_does(digits:
     weights = init_state(run, SEED).weights
     moved, sums = evaluate_in_training_mode(run.model, 150, weights, *digits, SEED, EPOCH)
     output, statistics = jax.jit(forward, static_argnums=0)(run.model, weights, digits.images, jax.random.key(0))
-    for ours, theirs in zip(jax.tree.leaves(moved.batch_stats), jax.tree.leaves(statistics), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=0, atol=8e-7)  # seen: 8.9e-8
+    chex.assert_trees_all_close(moved.batch_stats, statistics, rtol=0, atol=8e-7)  # seen: 8.9e-8
     assert int(sums.correct) == int(jnp.sum(jnp.argmax(output.logits, -1) == digits.labels))
     assert any(
         not np.array_equal(a, b)
@@ -179,16 +180,16 @@ def test_published_validation_moves_the_running_statistics_as_torch_does(digits:
 
 
 def test_dropout_drops_and_scales_as_torch_does() -> None:
-    """Zeroes a share p of the values and multiplies the others by 1/(1-p)."""
+    """Zeroes a fraction p of the values and multiplies the others by 1/(1-p)."""
     apply = jax.jit(Dropout().apply)
     rngs = {"dropout": jax.random.key(0)}
-    kept = np.asarray(apply({}, jnp.ones(100_000), 0.2, rngs=rngs))
-    assert set(np.unique(kept)) == {0.0, np.float32(1.25)}
-    assert abs((kept == 0).mean() - 0.2) < 4 * (0.2 * 0.8 / 100_000) ** 0.5
+    output = np.asarray(apply({}, jnp.ones(100_000), 0.2, rngs=rngs))
+    assert set(np.unique(output)) == {0.0, np.float32(1.25)}
+    assert abs((output == 0).mean() - 0.2) < 4 * (0.2 * 0.8 / 100_000) ** 0.5
     assert np.all(np.asarray(apply({}, jnp.ones(100_000), 0.0, rngs=rngs)) == 1)
 
 
-def test_networks_that_differ_in_dropout_share_a_program_and_not_its_result(digits: Split) -> None:
+def test_networks_that_differ_only_in_dropout_share_a_compiled_epoch(digits: Split) -> None:
     models = [dataclasses.replace(SMALL, dropout=rate) for rate in (0.2, 0.0, 0.5)]
     compile_epoch(spec(model=models[0]), 150)
     losses = []
