@@ -40,7 +40,9 @@ def photographs() -> Split:
     return Split(images, np.arange(112, dtype=np.int32) % 10)
 
 
-@pytest.mark.parametrize("name", ["batch_norm", "dense", pytest.param("dropout", marks=pytest.mark.whole)])
+@pytest.mark.parametrize(
+    "name", ["batch_norm", *(pytest.param(name, marks=pytest.mark.whole) for name in ("dense", "dropout"))]
+)
 def test_an_epoch_is_its_steps(name: str) -> None:
     """The error of each layer's weights, relative to their change in the epoch: 0.01; seen: 2e-4.
 

@@ -105,7 +105,9 @@ def test_fifty_steps_in_float64_equal_torchs(name: str) -> None:
 TORCH_DEVIATIONS = {"sgd": 1.4e-6, "momentum": 1.2e-3, "rmsprop": 2.2e-3, "adam": 1.6e-3, "adamw": 1.8e-3}
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "adam" else pytest.mark.whole) for name in OPTIMIZERS]
+)
 def test_fifty_steps_in_float32_drift_as_torchs_do(name: str) -> None:
     """At the original learning rate, losses come no further from PyTorch's in float64 than its own in float32 may.
 
