@@ -21,7 +21,7 @@ from cnn3.runs.initial_weights import check_init
 from cnn3.training.state import Weights
 from cnn3.weights.torch_layout import WeightsError
 from tests.helpers.tiny import SMALL_RUN, initial_weights
-from tests.helpers.tiny_experiment import few
+from tests.helpers.tiny_experiment import shrink
 
 pytestmark = pytest.mark.usefixtures("quick_to_compile")
 
@@ -31,7 +31,7 @@ DELAY = 30.0  # seconds, more than an epoch takes
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
-    return few(load("digits", limit=150))
+    return shrink(load("digits", limit=150))
 
 
 def test_the_hook_takes_each_epochs_record_once_it_is_written(digits: Dataset, tmp_path: Path) -> None:
