@@ -108,9 +108,9 @@ def _subset(values: dict[str, Any], like: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_equal_numbers_are_one_configuration() -> None:
-    whole = RunConfig(ModelConfig(dropout=0), OptimizerConfig("sgd", 1, weight_decay=-0.0))
-    fraction = RunConfig(ModelConfig(dropout=0.0), OptimizerConfig("sgd", 1.0, weight_decay=0.0))
-    assert (whole, whole.digest(), whole.to_json()) == (fraction, fraction.digest(), fraction.to_json())
+    integers = RunConfig(ModelConfig(dropout=0), OptimizerConfig("sgd", 1, weight_decay=-0.0))
+    floats = RunConfig(ModelConfig(dropout=0.0), OptimizerConfig("sgd", 1.0, weight_decay=0.0))
+    assert (integers, integers.digest(), integers.to_json()) == (floats, floats.digest(), floats.to_json())
 
 
 def test_another_default_of_the_augmentation_would_be_another_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,8 +256,8 @@ def test_text_that_is_no_configuration_is_refused(text: str) -> None:
 def test_json_with_a_wrong_part_is_refused() -> None:
     values = dataclasses.asdict(RunConfig())
     for part in ("model", "optimizer", "protocol", "augment"):
-        said = {f"{part} must be an object": 3, f"{part} lacks fields": {}, "unknown field surplus": {"surplus": 1}}
-        for message, broken in said.items():
+        cases = {f"{part} must be an object": 3, f"{part} lacks fields": {}, "unknown field surplus": {"surplus": 1}}
+        for message, broken in cases.items():
             wrong = broken if broken in (3, {}) else {**values[part], **broken}
             with pytest.raises(ConfigError, match=message):
                 RunConfig.from_json(json.dumps({**values, part: wrong}))

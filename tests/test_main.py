@@ -34,19 +34,19 @@ print(json.dumps(imported))
 
 
 def statuses_and_imports(lines: list[list[str]]) -> dict[str, tuple[int | None, list[str]]]:
-    done = python("-c", IMPORTS, json.dumps(lines))
-    assert done.returncode == 0, done.stderr
-    return {line: tuple(found) for line, found in json.loads(done.stdout).items()}
+    process = python("-c", IMPORTS, json.dumps(lines))
+    assert process.returncode == 0, process.stderr
+    return {line: tuple(result) for line, result in json.loads(process.stdout).items()}
 
 
 def test_help_and_mistakes_import_nothing_slow():
     modules = [*(f"experiments.{name}" for name in experiments()), *(f"cnn3.{name}" for name in own_commands())]
     helps = [["cnn3"], ["experiments", "--help"], *([module, "--help"] for module in modules)]
     mistakes = [["cnn3", "improvement"], *([module, "--no-such-option"] for module in modules)]
-    found = statuses_and_imports(helps + mistakes)
-    assert {line: imports for line, (_, imports) in found.items() if imports} == {}
-    assert [found[" ".join(line)][0] or 0 for line in helps] == [0] * len(helps)
-    assert [found[" ".join(line)][0] for line in mistakes] == [2] * len(mistakes)
+    results = statuses_and_imports(helps + mistakes)
+    assert {line: imports for line, (_, imports) in results.items() if imports} == {}
+    assert [results[" ".join(line)][0] or 0 for line in helps] == [0] * len(helps)
+    assert [results[" ".join(line)][0] for line in mistakes] == [2] * len(mistakes)
 
 
 def test_help_ends_with_two_examples(capsys):

@@ -68,15 +68,15 @@ def test_digits_are_scikit_learns_enlarged() -> None:
         part = getattr(dataset, name)
         assert (part.images.dtype, part.labels.dtype) == (np.uint8, np.int32)
         np.testing.assert_array_equal(part.labels, labels[indices])
-        wanted = enlarge(values[indices].reshape(-1, 8, 8) / 16 * 255)
+        expected = enlarge(values[indices].reshape(-1, 8, 8) / 16 * 255)
         np.testing.assert_allclose(
-            part.images, np.repeat(wanted[..., None], 3, axis=-1), rtol=0, atol=1.5
+            part.images, np.repeat(expected[..., None], 3, axis=-1), rtol=0, atol=1.5
         )  # rounded twice; seen: 1.2
 
 
 @settings(max_examples=3, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_test_set_does_not_depend_on_the_seed(seed: int) -> None:
-    one, other = load("digits"), load("digits", seed=seed)
-    np.testing.assert_array_equal(one.test.images, other.test.images)
-    np.testing.assert_array_equal(one.test.labels, other.test.labels)
+    default, other = load("digits"), load("digits", seed=seed)
+    np.testing.assert_array_equal(default.test.images, other.test.images)
+    np.testing.assert_array_equal(default.test.labels, other.test.labels)

@@ -88,9 +88,9 @@ def test_arrays_are_split_as_the_reports_are(count: int, seed: int, dtype: str) 
 
 
 def test_limit_keeps_the_first_training_images() -> None:
-    whole, part = (Dataset.from_arrays("own", arrays(50), arrays(5), limit=limit) for limit in (None, 20))
-    np.testing.assert_array_equal(part.train.images, whole.train.images[:20])
-    np.testing.assert_array_equal(part.validation.images, whole.validation.images)
+    full, limited = (Dataset.from_arrays("own", arrays(50), arrays(5), limit=limit) for limit in (None, 20))
+    np.testing.assert_array_equal(limited.train.images, full.train.images[:20])
+    np.testing.assert_array_equal(limited.validation.images, full.validation.images)
 
 
 def test_the_digest_is_that_of_images_labels_and_split() -> None:

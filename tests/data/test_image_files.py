@@ -101,7 +101,7 @@ def test_an_image_is_turned_as_its_exif_says(bits, tmp_path):
     assert (image[16:] == 0).all()
 
 
-def test_of_several_frames_the_first_is_taken(tmp_path):
+def test_the_first_of_several_frames_is_used(tmp_path):
     frames = [Image.new("L", (32, 32), value) for value in (50, 200)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     assert np.abs(read_image(tmp_path / "a.gif").astype(int) - 50).max() <= 4
@@ -112,35 +112,35 @@ def test_images_that_cannot_be_read_are_named(tmp_path, monkeypatch):
     (tmp_path / "empty.png").write_bytes(b"")
     (tmp_path / "deep.tiff").write_bytes(flat("F", 0.5, format="tiff"))
     (tmp_path / "large.png").write_bytes(flat("L", 0))
-    for name, said in {
+    for name, message in {
         "missing.png": "there is no file",
         ".": "there is no file",
         "text.png": "is not an image",
         "empty.png": "is not an image",
         "deep.tiff": "pixels of type F; save it with 8 or 16 bits",
     }.items():
-        with pytest.raises(ImageError, match=said):
+        with pytest.raises(ImageError, match=message):
             read_image(tmp_path / name)
-    for most in (1599, 799):  # Pillow warns of more, and refuses more than twice as many
-        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", most)
-        with pytest.raises(ImageError, match=rf"large\.png has more than {most} pixels; make it smaller"):
+    for max_pixels in (1599, 799):  # Pillow warns of more, and refuses more than twice as many
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", max_pixels)
+        with pytest.raises(ImageError, match=rf"large\.png has more than {max_pixels} pixels; make it smaller"):
             read_image(tmp_path / "large.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1600)
     assert (read_image(tmp_path / "large.png") == 0).all()
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "tiff", "webp"])
-def test_damage_is_an_error_or_another_picture_but_never_a_crash(kind, tmp_path, digits):
+def test_damaged_images_never_crash(kind, tmp_path, digits):
     buffer = io.BytesIO()
     Image.fromarray(digits.test.images[0]).resize((80, 80)).save(buffer, kind)
-    whole = buffer.getvalue()
+    intact = buffer.getvalue()
     path = tmp_path / "a"
-    path.write_bytes(whole[: len(whole) // 2])
+    path.write_bytes(intact[: len(intact) // 2])
     with pytest.raises(ImageError, match=r"damaged or cut off|not an image"):
         read_image(path)
     rng = np.random.default_rng(1)
     for _ in range(200):
-        content = bytearray(whole[: rng.integers(1, len(whole) + 1)])
+        content = bytearray(intact[: rng.integers(1, len(intact) + 1)])
         for position in rng.integers(0, len(content), 4):
             content[position] = rng.integers(256)
         path.write_bytes(content)

@@ -1,4 +1,4 @@
-"""What a data set says of where its images come from."""
+"""The description of where a data set's images come from."""
 
 import io
 from pathlib import Path
@@ -30,7 +30,7 @@ def image(kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def test_png_is_told_from_jpeg(tmp_path):
+def test_png_and_jpeg_are_distinguished(tmp_path):
     png, jpeg = prepared(tmp_path / "png", image("PNG")), prepared(tmp_path / "jpeg", image("JPEG"))
     assert (image_encoding("cifar10", png), image_encoding("cifar10", jpeg)) == ("PNG", "JPEG")
     assert (

@@ -1,4 +1,4 @@
-"""The shared command line: options, help, and command lines that cannot be understood."""
+"""The shared command line: options, help, and errors."""
 
 import io
 import sys
@@ -16,8 +16,8 @@ from experiments.support.options import Options, parse
 def test_the_command_line_becomes_options_and_options_the_default_run():
     assert parse(Options, "trial", "", []) == Options()
     text = "--dataset digits --data-dir a/b --output c --runs d --epochs 3 --seeds 2 --protocol published --limit 200"
-    given = parse(Options, "trial", "", [*text.split(), "--precision", "bf16"])
-    assert asdict(given) == {
+    options = parse(Options, "trial", "", [*text.split(), "--precision", "bf16"])
+    assert asdict(options) == {
         "dataset": "digits",
         "data_dir": Path("a/b"),
         "output": Path("c"),
@@ -32,11 +32,11 @@ def test_the_command_line_becomes_options_and_options_the_default_run():
         "jobs": 1,
     }
     assert [parse(Options, "trial", "", ["--jobs", count]).jobs for count in ("3", "auto")] == [3, "auto"]
-    assert given.config() == RunConfig(
+    assert options.config() == RunConfig(
         protocol=PROTOCOLS["published"], dataset="digits", limit=200, epochs=3, precision="bf16"
     )
-    assert given.config().seed == SEED
-    assert given.describe() == (
+    assert options.config().seed == SEED
+    assert options.describe() == (
         "Data set digits, the first 200 training images; at most 3 epochs; 2 seeds (3136 to 3137); protocol published, "
         "in bfloat16."
     )
@@ -61,7 +61,7 @@ def test_help_explains_every_option_and_both_protocols(capsys):
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])  # tyro frames its messages in either
 @pytest.mark.parametrize("columns", ["40", "80", "200"])
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("args", "message"),
     [
         (["--epochs", "abc"], "--epochs: 'abc' is not an integer"),
         (["--epoch", "3"], "Unrecognized options: --epoch, 3"),
@@ -72,9 +72,9 @@ def test_help_explains_every_option_and_both_protocols(capsys):
         ),
     ],
 )
-def test_a_command_line_that_cannot_be_understood(given, said, columns, encoding, monkeypatch):
+def test_a_command_line_that_cannot_be_understood(args, message, columns, encoding, monkeypatch):
     monkeypatch.setenv("COLUMNS", columns)
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
     with pytest.raises(UsageError) as error:
-        parse(Options, "trial", "", given)
-    assert str(error.value) == f"{said}; see python -m experiments.trial --help"
+        parse(Options, "trial", "", args)
+    assert str(error.value) == f"{message}; see python -m experiments.trial --help"

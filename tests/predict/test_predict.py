@@ -99,7 +99,7 @@ def test_a_file_says_what_its_tensors_do_not(discard, classes, tmp_path):
     assert load_model(tmp_path / "a", discard_last_norm=not discard).model.discard_last_norm is not discard
 
 
-def test_a_file_of_pytorchs_needs_to_be_told_of_the_last_norm(saved, tmp_path):
+def test_a_pytorch_file_needs_the_protocol(saved, tmp_path):
     bare = without_metadata(saved, tmp_path / "bare.safetensors")
     with pytest.raises(WeightsError, match=r"bare\.safetensors: .*--protocol"):
         load_model(bare)
@@ -112,8 +112,8 @@ def test_a_file_of_pytorchs_needs_to_be_told_of_the_last_norm(saved, tmp_path):
 
 def test_weights_that_cannot_be_read_are_named(saved, tmp_path):
     def changed(**tensors) -> Path:
-        given = {**load_file(saved), **tensors}
-        save_file({name: value for name, value in given.items() if value is not None}, tmp_path / "changed")
+        values = {**load_file(saved), **tensors}
+        save_file({name: value for name, value in values.items() if value is not None}, tmp_path / "changed")
         return tmp_path / "changed"
 
     text = tmp_path / "text"
@@ -126,12 +126,12 @@ def test_weights_that_cannot_be_read_are_named(saved, tmp_path):
         (text, "cannot load weights"),
         (cut, "cannot load weights"),
     ]
-    for path, said in cases:
-        with pytest.raises(WeightsError, match=said) as error:
+    for path, message in cases:
+        with pytest.raises(WeightsError, match=message) as error:
             load_model(path)
         assert str(path) in str(error.value)
     four = np.zeros((4, 4, 3, 3), np.float32)
-    for given, said in [
+    for tensors, message in [
         ({"conv_layer2.weight": None}, "conv_layer2.weight is missing"),
         ({"fc1.weight": np.zeros(3, np.float32)}, "fc1.weight has shape .*2 dimensions"),
         ({"fc3.weight": np.zeros((7, 128), np.float32)}, r"fc3.bias has shape \(10,\); the model needs \(7,\)"),
@@ -141,8 +141,8 @@ def test_weights_that_cannot_be_read_are_named(saved, tmp_path):
         ({"conv_layer4.weight": four}, "conv_layer4.weight is not part of the model"),
         ({"batch_norm2.running_var": None}, "batch_norm2.running_var is missing"),
     ]:
-        with pytest.raises(WeightsError, match=said):
-            load_model(changed(**given), discard_last_norm=False)
+        with pytest.raises(WeightsError, match=message):
+            load_model(changed(**tensors), discard_last_norm=False)
     for description in ("", "[]", "{}", json.dumps({"model": 1, "discard_last_norm": 1, "classes": 1})):
         save_file(load_file(saved), tmp_path / "changed", metadata={"cnn3": description})
         with pytest.raises(WeightsError, match="description is damaged"):
@@ -153,13 +153,15 @@ def test_weights_that_cannot_be_read_are_named(saved, tmp_path):
 def test_types_other_than_float32(model, weights, tmp_path, torch):
     from safetensors.torch import save_file
 
-    given = {name: torch.tensor(np.asarray(value)) for name, value in to_torch(model, weights).items()}
-    save_file({name: value.to(torch.bfloat16).contiguous() for name, value in given.items()}, tmp_path / "bfloat16")
+    tensors = {name: torch.tensor(np.asarray(value)) for name, value in to_torch(model, weights).items()}
+    save_file({name: value.to(torch.bfloat16).contiguous() for name, value in tensors.items()}, tmp_path / "bfloat16")
     loaded = load_model(tmp_path / "bfloat16", discard_last_norm=False).weights
     for a, b in zip(jax.tree.leaves(loaded), jax.tree.leaves(weights), strict=True):
         assert a.dtype == np.float32
         np.testing.assert_allclose(a, b, rtol=2**-8)
-    save_file({name: value.to(torch.float8_e4m3fn).contiguous() for name, value in given.items()}, tmp_path / "float8")
+    save_file(
+        {name: value.to(torch.float8_e4m3fn).contiguous() for name, value in tensors.items()}, tmp_path / "float8"
+    )
     with pytest.raises(WeightsError, match="save them as float32"):
         load_model(tmp_path / "float8", discard_last_norm=False)
 
@@ -167,10 +169,10 @@ def test_types_other_than_float32(model, weights, tmp_path, torch):
 # The command
 
 
-def printed(said: str) -> dict[str, list[tuple[str, float]]]:
-    lines = [line.rsplit(": ", 1) for line in said.splitlines()]
+def parse_output(stdout: str) -> dict[str, list[tuple[str, float]]]:
+    lines = [line.rsplit(": ", 1) for line in stdout.splitlines()]
     pairs = {path: [pair.split() for pair in rest.split(", ")] for path, rest in lines}
-    return {path: [(name, float(value)) for name, value in of] for path, of in pairs.items()}
+    return {path: [(name, float(value)) for name, value in classes] for path, classes in pairs.items()}
 
 
 def test_probabilities_are_those_of_the_network(saved, model, weights, digits, tmp_path, capsys):
@@ -178,15 +180,15 @@ def test_probabilities_are_those_of_the_network(saved, model, weights, digits, t
     for path, image in zip(paths, digits.test.images, strict=False):
         Image.fromarray(image).save(path)
     assert main([*paths, "--weights", str(saved), "--top", "10"]) == 0
-    told = printed(capsys.readouterr().out)
-    assert list(told) == paths
+    printed = parse_output(capsys.readouterr().out)
+    assert list(printed) == paths
     logits = np.asarray(cnn3.predict(model, 2, weights, digits.test.images[:3]).logits, np.float64)
     expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     assert np.ptp(expected) > 0.05
-    for of, row in zip(told.values(), expected, strict=True):
-        assert sorted(name for name, _ in of) == list(DIGITS)
-        assert [value for _, value in of] == sorted((value for _, value in of), reverse=True)
-        assert dict(of) == pytest.approx(dict(zip(DIGITS, row, strict=True)), abs=6e-5)
+    for classes, row in zip(printed.values(), expected, strict=True):
+        assert sorted(name for name, _ in classes) == list(DIGITS)
+        assert [value for _, value in classes] == sorted((value for _, value in classes), reverse=True)
+        assert dict(classes) == pytest.approx(dict(zip(DIGITS, row, strict=True)), abs=6e-5)
 
 
 def test_top_is_the_most_probable_first():
@@ -195,39 +197,39 @@ def test_top_is_the_most_probable_first():
     assert describe(probabilities, ("a", "b", "c"), 3) == "b 0.6000, c 0.3000, a 0.1000"
 
 
-def test_a_bad_image_among_others_is_told_of_and_they_go_on(saved, picture, tmp_path, capsys):
+def test_a_bad_image_is_reported_and_the_others_are_classified(saved, picture, tmp_path, capsys):
     args = [str(tmp_path / "missing.png"), str(picture), "--weights", str(saved)]
     assert main(args) == 1
-    said = capsys.readouterr()
-    assert list(printed(said.out)) == [str(picture)]
-    assert len(printed(said.out)[str(picture)]) == 3
-    assert said.err == f"error: there is no file {tmp_path / 'missing.png'}\n"
+    output = capsys.readouterr()
+    assert list(parse_output(output.out)) == [str(picture)]
+    assert len(parse_output(output.out)[str(picture)]) == 3
+    assert output.err == f"error: there is no file {tmp_path / 'missing.png'}\n"
     assert main([args[0], *args[2:]]) == 1
     assert capsys.readouterr().out == ""
 
 
 def test_weights_that_name_no_classes_need_a_dataset_and_a_protocol(saved, picture, tmp_path, capsys):
     bare = str(without_metadata(saved, tmp_path / "bare.safetensors"))
-    for given, said in [
+    for options, missing in [
         ([], "--protocol"),
         (["--protocol", "corrected"], "--dataset"),
     ]:
-        assert main([str(picture), "--weights", bare, *given]) == 2
+        assert main([str(picture), "--weights", bare, *options]) == 2
         error = capsys.readouterr().err
         assert error.startswith("error: ")
         assert error.count("\n") == 1
-        assert said in error
+        assert missing in error
     top = ["--top", "10", "--protocol"]
-    told = []
+    printed = []
     for protocol in ("corrected", "published"):
         assert main([str(picture), "--weights", bare, "--dataset", "cifar10", *top, protocol]) == 0
-        (of,) = printed(capsys.readouterr().out).values()
-        assert sorted(name for name, _ in of) == sorted(CIFAR10_CLASSES)
-        told.append(dict(of))
-    assert told[0] != told[1]
+        (classes,) = parse_output(capsys.readouterr().out).values()
+        assert sorted(name for name, _ in classes) == sorted(CIFAR10_CLASSES)
+        printed.append(dict(classes))
+    assert printed[0] != printed[1]
 
 
-def test_weights_of_a_diverged_run_are_told_of(model, weights, picture, tmp_path, capsys):
+def test_weights_of_a_diverged_run_are_refused(model, weights, picture, tmp_path, capsys):
     broken = jax.tree.map(lambda a: np.full_like(a, np.nan), weights)
     save_weights(tmp_path / "nan.safetensors", model, broken, DIGITS)
     assert main([str(picture), "--weights", str(tmp_path / "nan.safetensors")]) == 2
@@ -235,7 +237,7 @@ def test_weights_of_a_diverged_run_are_told_of(model, weights, picture, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("args", "message"),
     [
         ([], "name at least one image"),
         (["--weights", "a"], "name at least one image"),
@@ -243,11 +245,11 @@ def test_weights_of_a_diverged_run_are_told_of(model, weights, picture, tmp_path
         (["a.png", "--weights", "a", "--top", "x"], "--top: 'x' is not an integer"),
     ],
 )
-def test_a_command_line_that_cannot_be_understood(given, said, capsys):
+def test_a_command_line_that_cannot_be_understood(args, message, capsys):
     with pytest.raises(UsageError) as error:
-        parse(given)
-    assert said in str(error.value)
-    assert main(given) == 2
+        parse(args)
+    assert message in str(error.value)
+    assert main(args) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -255,8 +257,8 @@ def test_it_runs_as_a_command_and_the_package_keeps_its_function(saved, picture,
     assert callable(cnn3.predict)
     (tmp_path / "cut.png").write_bytes(picture.read_bytes()[:200])
     args = [str(picture), str(tmp_path / "cut.png"), "--weights", str(saved), "--top", "1"]
-    done = python("-W", "error::RuntimeWarning", "-m", "cnn3.predict", *args)
-    assert done.returncode == 1
-    assert list(printed(done.stdout)) == [str(picture)]
-    assert done.stderr.count("\n") == 1
-    assert "cut.png" in done.stderr
+    process = python("-W", "error::RuntimeWarning", "-m", "cnn3.predict", *args)
+    assert process.returncode == 1
+    assert list(parse_output(process.stdout)) == [str(picture)]
+    assert process.stderr.count("\n") == 1
+    assert "cut.png" in process.stderr

@@ -90,8 +90,10 @@ def test_a_run_starts_from_the_given_weights(digits: Dataset, tmp_path: Path) ->
     init = fit(replace(CONFIG, epochs=1), digits).weights["best"]
     result = fit(still, digits, tmp_path, init=init)
     for name in ("initial", "best"):
-        for given, kept in zip(jax.tree.leaves(init.params), jax.tree.leaves(result.weights[name].params), strict=True):
-            assert np.array_equal(given, kept)
+        for expected, actual in zip(
+            jax.tree.leaves(init.params), jax.tree.leaves(result.weights[name].params), strict=True
+        ):
+            assert np.array_equal(expected, actual)
     drawn = fit(still, digits)
     assert not np.array_equal(drawn.weights["best"].params["fc1"]["kernel"], init.params["fc1"]["kernel"])
     with pytest.raises(
@@ -114,7 +116,7 @@ def test_a_run_resumes_from_the_same_initial_weights_only(
     digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     init = fit(replace(CONFIG, epochs=1), digits).weights["best"]
-    whole = fit(CONFIG, digits, init=init)
+    undisturbed = fit(CONFIG, digits, init=init)
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
 
     def cut_off(record: dict[str, Any]) -> None:
@@ -126,18 +128,20 @@ def test_a_run_resumes_from_the_same_initial_weights_only(
         with pytest.raises(OutputError, match=r"was started with initial weights \w{16}, not"):
             fit(CONFIG, digits, tmp_path, init=other)
     resumed = fit(CONFIG, digits, tmp_path, init=init)
-    assert [record["validation"] for record in resumed.history] == [record["validation"] for record in whole.history]
+    assert [record["validation"] for record in resumed.history] == [
+        record["validation"] for record in undisturbed.history
+    ]
 
 
 def test_initial_weights_that_do_not_fit_are_named(digits: Dataset, tmp_path: Path) -> None:
     init = initial_weights(CNN3(CONFIG.model))
-    lacking, more, wide = (jax.tree.map(np.array, init) for _ in range(3))
+    lacking, extra, wide = (jax.tree.map(np.array, init) for _ in range(3))
     del lacking.params["fc2"]["bias"]
-    more.batch_stats["batch_norm9"] = {"mean": np.zeros(3)}
+    extra.batch_stats["batch_norm9"] = {"mean": np.zeros(3)}
     wide.params["fc3"]["kernel"] = np.zeros((128, 7))
     cases = {
         "init lacks params.fc2.bias": lacking,
-        "init has batch_stats.batch_norm9.mean, which is not part of the model": more,
+        "init has batch_stats.batch_norm9.mean, which is not part of the model": extra,
         r"init has params.fc3.kernel of shape \(128, 7\); the model needs \(128, 10\)": wide,
         "init must be cnn3.Weights, such as load_model": init._asdict(),
     }

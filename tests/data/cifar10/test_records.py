@@ -90,7 +90,7 @@ def damaged(content: bytes, damage: str) -> bytes:
 
 
 @pytest.mark.parametrize("damage", ["image", "last label", "header", "length", "truncated", "half", "empty"])
-def test_damaged_arrays_are_made_anew(
+def test_damaged_arrays_are_written_again(
     damage: str, root: Path, images: dict[str, Split], caplog: pytest.LogCaptureFixture
 ) -> None:
     path = folder_in(root) / "cnn3-arrays.safetensors"
@@ -106,7 +106,7 @@ def test_damaged_arrays_are_made_anew(
 
 
 @pytest.fixture(scope="session")
-def kept(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
+def cached_arrays(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
     """The arrays of `prepared` as they are kept, and the state of its records."""
     root = Path(shutil.copytree(prepared, tmp_path_factory.mktemp("kept") / "data"))
     with pytest.MonkeyPatch.context() as patch:
@@ -119,8 +119,8 @@ def kept(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[byte
 
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
-def test_no_flipped_bit_goes_unseen(kept: tuple[bytes, str], data: st.DataObject) -> None:
-    content, state = kept
+def test_every_flipped_bit_is_detected(cached_arrays: tuple[bytes, str], data: st.DataObject) -> None:
+    content, state = cached_arrays
     header = 8 + int.from_bytes(content[:8], "little")
     position = data.draw(st.one_of(st.integers(0, header - 1), st.integers(header, len(content) - 1)))
     changed = bytearray(content)
@@ -134,7 +134,7 @@ def test_no_flipped_bit_goes_unseen(kept: tuple[bytes, str], data: st.DataObject
         assert array_cache.read_cache(path, state, CIFAR10_CLASSES) is not None
 
 
-def test_arrays_of_other_records_are_made_anew(
+def test_arrays_of_other_records_are_written_again(
     root: Path, images: dict[str, Split], caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = folder_in(root)

@@ -70,9 +70,9 @@ def test_prepared_records_are_as_tfds_prepares_them(
     register(monkeypatch, archive)
     put_by_hand(tmp_path, archive)
     cifar_tfds.prepare("cifar10", tmp_path, folder_in(tmp_path))
-    found = rows(tmp_path, "test")
-    assert [row[:2] for row in found] == [row[:2] for row in first]
-    assert all(np.array_equal(pixels(one[2]), pixels(other[2])) for one, other in zip(found, first, strict=True))
+    actual = rows(tmp_path, "test")
+    assert [row[:2] for row in actual] == [row[:2] for row in first]
+    assert all(np.array_equal(pixels(a[2]), pixels(b[2])) for a, b in zip(actual, first, strict=True))
     assert sorted(row[0].decode() for row in rows(tmp_path, "train")) == [f"train_{i:05d}" for i in range(200)]
     names = "label.labels.txt"
     assert (folder_in(tmp_path) / names).read_text() == (folder_in(tfds_dir) / names).read_text()
