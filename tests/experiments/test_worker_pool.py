@@ -134,7 +134,7 @@ def test_runs_two_at_a_time_survive_interruption_and_a_kill_unchanged(tmp_path: 
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate()
     assert process.returncode == 130
-    assert stderr.strip() == "interrupted; run the same command to resume"
+    assert stderr.splitlines()[-1] == "interrupted; run the same command to resume"
     assert psutil.wait_procs(orphans, timeout=10)[1] == []
     epochs_before = epochs(parallel)
     assert epochs_before < 8
