@@ -211,6 +211,7 @@ def test_kernels_are_those_of_the_gpus_streams():
     assert [cells(line) for line in lines] == [["gemm", "1.00", "40.0", "80.0%"], ["add", "0.50", "10.0", "20.0%"]]
 
 
+@pytest.mark.whole
 def test_a_trace_shows_the_operations_of_a_step(quick_to_compile):
     config = RunConfig(TINY, dataset="digits", batch_size=32)
     summary, _, *lines = trace(config, load("digits", limit=96))

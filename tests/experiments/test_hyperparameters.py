@@ -164,6 +164,7 @@ def test_a_limit_below_the_largest_batch_is_refused_before_training(tmp_path, ca
     assert "limit must be at least 256, a batch of learning rate 0.01, batch size 256" in capsys.readouterr().err
 
 
+@pytest.mark.whole
 def test_a_sweep_of_learning_rates_at_one_batch_size_compiles_the_epoch_once(tmp_path, quick_to_compile):
     options = replace(DIGITS, output=tmp_path, limit=256)
     tiny = ModelConfig(batch_norm=True, channels=(2, 3, 2), hidden=(128,))  # used in no other test, so not yet compiled

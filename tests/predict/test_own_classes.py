@@ -73,6 +73,7 @@ def test_three_classes_in_a_folder_are_learnt_and_recognised(paintings, tmp_path
         assert sum(float(value) for _, value in answer) == pytest.approx(1, abs=2e-4)
 
 
+@pytest.mark.whole
 def test_a_hundred_classes_in_an_npz_file_are_trained_and_named(tmp_path, capsys):
     rng = np.random.default_rng(0)
     arrays: dict[str, Any] = {
