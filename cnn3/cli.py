@@ -5,6 +5,7 @@ Results go to standard output; progress, notes and errors to standard error.
 
 import ast
 import io
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -158,6 +159,25 @@ class _DroppingFile(io.FileIO):
             return super().write(data)
         except BrokenPipeError:
             return memoryview(data).nbytes
+
+
+@contextmanager
+def verbosity(quiet: bool, verbose: bool) -> Iterator[None]:
+    """Set how much a command says on standard error while it works.
+
+    Args:
+        quiet: leave out progress and notes, but not warnings.
+        verbose: log also what is read, decoded and cached.
+    """
+    logging.basicConfig(format="%(message)s")
+    logger, stderr = logging.getLogger("cnn3"), sys.stderr
+    level = logger.level
+    logger.setLevel(logging.INFO if verbose else level)
+    try:
+        with redirect_stderr(io.StringIO() if quiet else stderr):
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def note(text: object) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from cnn3 import ConfigError, fit, jax_settings, load
 from cnn3.jax_settings import check_jax
+from tests.helpers.marks import whole_except
 from tests.helpers.processes import python
 from tests.helpers.tiny import SMALL_RUN
 
@@ -21,7 +22,7 @@ UNSUPPORTED = {
 }
 
 
-@pytest.mark.parametrize("name", UNSUPPORTED)
+@pytest.mark.parametrize("name", whole_except(["JAX_ENABLE_X64"], UNSUPPORTED))
 def test_an_unsupported_setting_is_an_error_before_any_work(name: str, tmp_path: Path) -> None:
     value, message = UNSUPPORTED[name]
     command = [

@@ -39,6 +39,7 @@ class Options:
             digits, a .npz file or a folder of class folders.
         protocol: the protocol of the training, for weight files that do not record it: published discards the last
             norm.
+        json: print a JSON object a line, with the file and the probability of each class.
     """
 
     images: Annotated[tuple[Path, ...], tyro.conf.Positional, _IMAGES_ARG]
@@ -46,6 +47,7 @@ class Options:
     top: Annotated[int, INT_OPTION] = 3
     dataset: Annotated[str | None, _DATASET_ARG] = None
     protocol: Annotated[ProtocolName | None, _PROTOCOL_ARG] = None
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -61,11 +63,12 @@ def main(args: Sequence[str] | None = None) -> int:
         return cli.report(error)
     # these import JAX, which --help does not need
     from cnn3.data.splits import DataError
-    from cnn3.predict.classify import classify_files
+    from cnn3.predict.classify import classify_files, to_json, to_text
     from cnn3.weights.torch_layout import WeightsError
 
     try:
-        return classify_files(options.images, options.weights, options.top, options.dataset, options.protocol)
+        form = to_json if options.json else to_text
+        return classify_files(options.images, options.weights, options.top, options.dataset, options.protocol, form)
     except (ConfigError, DataError, WeightsError) as error:
         return cli.report(error)
 

@@ -1,7 +1,8 @@
 """Classifying image files: read the weights and the images, and print the most probable classes."""
 
+import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -23,8 +24,16 @@ from cnn3.weights.weight_files import LoadedModel, load_model
 Image = UInt8[np.ndarray, "32 32 3"]
 
 
+Form = Callable[[Path, Mapping[str, float]], str]  # of a file and the probabilities of its most probable classes
+
+
 def classify_files(
-    paths: Sequence[Path], weights: Path | None, top: int, dataset: str | None, protocol: ProtocolName | None
+    paths: Sequence[Path],
+    weights: Path | None,
+    top: int,
+    dataset: str | None,
+    protocol: ProtocolName | None,
+    form: Form,
 ) -> int:
     """Print a line for each image file, with its most probable classes.
 
@@ -34,6 +43,7 @@ def classify_files(
         top: number of classes to print.
         dataset: the data set whose classes to name; None means the classes that the file names.
         protocol: the protocol of the training; None means that the file records it.
+        form: returns the line of an image file.
 
     Returns:
         the exit status: 0, or 1 if an image could not be read.
@@ -48,7 +58,7 @@ def classify_files(
     loaded, classes = open_weights(weights or TUNED, dataset, protocol)
     images = list(read_images(paths))
     for (path, _), probabilities in zip(images, classify(loaded, [image for _, image in images]), strict=True):
-        print(cli.printable(f"{path}: {describe(probabilities, classes, top)}"))
+        print(form(path, most_probable(probabilities, classes, top)))
     return 0 if len(images) == len(paths) else 1
 
 
@@ -97,7 +107,17 @@ def classify(loaded: LoadedModel, images: Sequence[Image]) -> Float[np.ndarray, 
     return probabilities
 
 
-def describe(probabilities: Float[np.ndarray, " classes"], classes: Sequence[str], top: int) -> str:
-    """Return the `top` most probable classes with their probabilities, for example `cat 0.8123, dog 0.1034`."""
+def most_probable(probabilities: Float[np.ndarray, " classes"], classes: Sequence[str], top: int) -> dict[str, float]:
+    """Return the probabilities of the `top` most probable classes by name, in falling order."""
     order = np.argsort(-probabilities, kind="stable")[:top]
-    return ", ".join(f"{classes[i]} {probabilities[i]:.4f}" for i in order)
+    return {classes[i]: float(probabilities[i]) for i in order}
+
+
+def to_text(path: Path, probabilities: Mapping[str, float]) -> str:
+    """Return a line for readers, for example `a.png: cat 0.8123, dog 0.1034`."""
+    return cli.printable(f"{path}: {', '.join(f'{name} {value:.4f}' for name, value in probabilities.items())}")
+
+
+def to_json(path: Path, probabilities: Mapping[str, float]) -> str:
+    """Return a line for programs, a JSON object with `file` and `probabilities`."""
+    return json.dumps({"file": str(path), "probabilities": probabilities})

@@ -6,7 +6,6 @@ The command prints where the run lies, its curves and its test accuracy. Given a
 interrupted and reads one that has finished.
 """
 
-import logging
 import sys
 from collections.abc import Sequence
 
@@ -47,9 +46,8 @@ def _train(options: TrainOptions) -> int:
     from cnn3.train.work import train
     from cnn3.weights.torch_layout import WeightsError
 
-    logging.basicConfig(format="%(message)s")
     try:
-        with interruptible():
+        with interruptible(), cli.verbosity(options.files.quiet, options.files.verbose):
             return train(options)
     except (ConfigError, DataError, OutputError, WeightsError) as error:
         raise UsageError(name_option(str(error))) from None

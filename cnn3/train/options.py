@@ -59,12 +59,16 @@ class Files:
         label: the run's name in the progress display and above its curves; by default that of its network.
         log: write the metrics of each epoch, the configuration and the curves for TensorBoard, to the folder
             tensorboard in the run's folder. It needs tensorboardX.
+        quiet: print no progress, only results and warnings.
+        verbose: print also what is read, decoded and cached.
     """
 
     data_dir: Annotated[Path | None, path_option("DIR"), _DEFAULT_DATA, WITHOUT_PREFIX] = None
     output: Annotated[Path, path_option("DIR"), WITHOUT_PREFIX] = Path("results")
     label: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint=""), WITHOUT_PREFIX] = None
     log: Annotated[Literal["tensorboard"] | None, choice(["tensorboard"]), WITHOUT_PREFIX] = None
+    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff, WITHOUT_PREFIX] = False
+    verbose: Annotated[bool, tyro.conf.FlagCreatePairsOff, WITHOUT_PREFIX] = False
 
 
 class TrainOptions(NamedTuple):

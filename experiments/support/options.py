@@ -1,6 +1,5 @@
 """The command line of the experiments."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,6 +47,8 @@ class Options:
         only_finished: train nothing and use only finished runs.
         jobs: the number of runs at a time, each with its share of the cores or a GPU; auto is one for each GPU or, if
             there is none, for each core.
+        quiet: print no progress and no notes, only results and warnings.
+        verbose: print also what is read, decoded and cached.
     """
 
     dataset: Literal["cifar10", "digits"] = "cifar10"
@@ -62,6 +63,8 @@ class Options:
     reuse: Literal["same-code", "any-version"] = "same-code"
     only_finished: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     jobs: Annotated[int | Literal["auto"], INT_OR_AUTO_OPTION] = 1
+    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    verbose: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 
     def config(self, **changes: Any) -> RunConfig:
         """Return the original study's default run under these options, with some fields changed.
@@ -145,8 +148,7 @@ def _run(work: Callable[[OptionsT], list[Path]], options: OptionsT) -> list[Path
     from cnn3.runs.compilation import cache_compilations
     from experiments.support.placement import share_gpus
 
-    logging.basicConfig(format="%(message)s")
-    with interruptible():
+    with interruptible(), cli.verbosity(options.quiet, options.verbose):
         if options.jobs != 1:
             share_gpus()
         check_jax()

@@ -122,6 +122,7 @@ def test_accuracy_is_plotted_against_cost():
         assert points["Batch norm"] == pytest.approx((x, 0.69))
 
 
+@pytest.mark.whole
 def test_cifar10_is_compared_with_the_statements_of_the_original_study(monkeypatch, tmp_path):
     runs = {name: row(name, 0.8).runs for name in MODELS}
     monkeypatch.setattr("experiments.architecture.run_all", lambda *_: runs)

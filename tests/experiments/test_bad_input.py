@@ -111,9 +111,8 @@ EXTREMES = [
 ]
 
 
-@pytest.mark.parametrize(
-    "config", [pytest.param(EXTREMES[0], marks=pytest.mark.whole, id="large"), pytest.param(EXTREMES[1], id="small")]
-)
+@pytest.mark.whole
+@pytest.mark.parametrize("config", EXTREMES, ids=["large", "small"])
 def test_accepted_extremes_train_a_step(config, quick_to_compile):
     train_a_step(config)
 

@@ -1,5 +1,6 @@
 """A command from its arguments to its exit status: errors, messages and signals."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cnn3 import ConfigError, DataError, OutputError, WeightsError
+from cnn3 import ConfigError, DataError, OutputError, WeightsError, cli
 from cnn3.cli import UsageError
 from experiments.support.options import Options, command
 from tests.helpers.processes import ROOT, python
@@ -80,3 +81,22 @@ def test_a_signal_ends_the_process_even_if_the_main_thread_is_busy(number, statu
         _, stderr = process.communicate()
     assert process.returncode == status
     assert stderr.strip() == "interrupted; run the same command to resume"
+
+
+@pytest.mark.parametrize(("option", "shown"), [("--quiet", ""), ("--verbose", "read\nnote\n"), (None, "note\n")])
+def test_quiet_and_verbose_set_what_is_said_beside_results_and_warnings(
+    option: str | None, shown: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    def work(_: Options) -> list[Path]:
+        logger = logging.getLogger("cnn3.data")
+        logger.info("read")
+        logger.warning("damaged")
+        cli.note("note")
+        return [tmp_path]
+
+    assert command(Options, work, "trial", "A trial.", [] if option is None else [option]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == f"wrote {tmp_path}\n"
+    assert printed.err == shown.replace("read\n", "")
+    assert caplog.messages == (["read"] if "read" in shown else []) + ["damaged"]
+    assert logging.getLogger("cnn3").level == logging.NOTSET

@@ -172,6 +172,7 @@ def test_other_weights_are_computed_again(tsne_starts, tmp_path):
     assert not np.array_equal(LatentSpace(options, run).embedding(Snapshot("best", 1)), before)
 
 
+@pytest.mark.whole
 def test_the_published_protocol_uses_training_mode_for_all_but_the_best_weights(tsne_starts, tmp_path, digits):
     for protocol in PROTOCOLS:
         options = digits_options(tmp_path, epochs=1, protocol=protocol)

@@ -16,7 +16,7 @@ from cnn3.config import VARIANTS, ModelConfig
 from cnn3.data.dataset import CIFAR10_CLASSES
 from cnn3.nn.network import CNN3
 from cnn3.predict.__main__ import main, parse
-from cnn3.predict.classify import describe
+from cnn3.predict.classify import most_probable
 from cnn3.training.state import Weights, weight_shapes
 from cnn3.weights.torch_layout import WeightsError, infer_config, to_torch
 from cnn3.weights.weight_files import load_model, load_weights, save_weights
@@ -193,8 +193,21 @@ def test_probabilities_are_those_of_the_network(saved, model, weights, digits, t
 
 def test_top_is_the_most_probable_first():
     probabilities = np.array([0.1, 0.6, 0.3])
-    assert describe(probabilities, ("a", "b", "c"), 2) == "b 0.6000, c 0.3000"
-    assert describe(probabilities, ("a", "b", "c"), 3) == "b 0.6000, c 0.3000, a 0.1000"
+    assert list(most_probable(probabilities, ("a", "b", "c"), 2).items()) == [("b", 0.6), ("c", 0.3)]
+    assert list(most_probable(probabilities, ("a", "b", "c"), 5)) == ["b", "c", "a"]
+
+
+def test_programs_read_a_json_object_per_image(saved, picture, tmp_path, capsys):
+    """Its numbers are those of the text, and a name with separators in it does no harm."""
+    named = tmp_path / "a, b: c.png"
+    named.write_bytes(picture.read_bytes())
+    assert main([str(named), "--weights", str(saved), "--json"]) == 0
+    read = json.loads(capsys.readouterr().out)
+    assert read["file"] == str(named)
+    assert main([str(picture), "--weights", str(saved)]) == 0
+    ((classes,)) = parse_output(capsys.readouterr().out).values()
+    assert list(read["probabilities"]) == [name for name, _ in classes]
+    assert read["probabilities"] == pytest.approx(dict(classes), abs=6e-5)
 
 
 def test_a_bad_image_is_reported_and_the_others_are_classified(saved, picture, tmp_path, capsys):

@@ -26,6 +26,7 @@ def test_a_limit_of_the_control_group_counts(monkeypatch):
         check_memory(GIB, 128)
 
 
+@pytest.mark.whole
 def test_temporaries_hold_at_least_a_batch_and_grow_with_it(quick_to_compile):
     specs = [make_train_spec(RunConfig(TINY, batch_size=size), xla_block)._replace(transform=sgd) for size in (32, 128)]
     small, large = (temp_bytes(compile_epoch(spec, 256)) for spec in specs)

@@ -119,6 +119,7 @@ def test_the_state_is_donated(digits: Split) -> None:
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
 
 
+@pytest.mark.whole
 def test_bfloat16_follows_float32(digits: Split) -> None:
     """Parameters and statistics stay float32; mean losses of eight epochs differ by at most 0.05; seen: 0.011."""
     model, hyper = dataclasses.replace(SMALL, dropout=0.0), HYPER._replace(dropout=jnp.float32(0.0))
