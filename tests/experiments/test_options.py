@@ -30,6 +30,8 @@ def test_the_command_line_becomes_options_and_options_the_default_run():
         "reuse": "same-code",
         "only_finished": False,
         "jobs": 1,
+        "quiet": False,
+        "verbose": False,
     }
     assert [parse(Options, "trial", "", ["--jobs", count]).jobs for count in ("3", "auto")] == [3, "auto"]
     assert options.config() == RunConfig(
