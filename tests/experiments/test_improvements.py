@@ -18,7 +18,7 @@ from experiments.support.display_names import display_name
 from experiments.support.figures import COMPARABLE
 from experiments.support.options import Options
 from experiments.support.reported import IMPROVEMENTS
-from experiments.support.runner import Run
+from experiments.support.run import Run, RunSummary
 from experiments.support.tables import Row, results_table
 from tests.helpers import fabricated
 from tests.helpers.drawn import figure_subtitle, lines
@@ -134,7 +134,7 @@ def test_results_on_cifar10_are_compared_with_the_original_numbers(output):
     rows = []
     for name, reported in IMPROVEMENTS.items():
         folder = output / "digits" / "runs" / run_name(variant_config(name))
-        summary = json.loads((folder / "summary.json").read_text())
+        summary = RunSummary.from_dict(json.loads((folder / "summary.json").read_text()))
         run = Run(variant_config(name), folder, read_history(folder), summary, read_versions(folder))
         rows.append(Row(name, [run], reported))
     table = results_table(rows, "variant")

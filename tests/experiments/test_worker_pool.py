@@ -128,7 +128,7 @@ def test_runs_two_at_a_time_survive_interruption_and_a_kill_unchanged(tmp_path: 
 
     parallel, sequential = tmp_path / "parallel", tmp_path / "sequential"
     process = start(parallel, "--jobs", "2")
-    wait_until(process, lambda: epochs(parallel) > 0)
+    wait_until(process, lambda: any(parallel.glob("digits/runs/*/checkpoints/*.sha256sums")))
     orphans = workers(process)
     assert len(orphans) == 2
     process.send_signal(signal.SIGINT)
