@@ -17,8 +17,8 @@ from cnn3.config_fields import (
     ConfigError,
     fields_from_json,
     require,
+    require_fraction,
     require_int,
-    require_number,
     store_as_float,
     store_as_tuple,
 )
@@ -122,8 +122,11 @@ class RunConfig:
         require(self.precision in get_args(Precision), "precision", self.precision, "fp32 or bf16")
         require_int("seed", self.seed, 0)
         for name in ("label_smoothing", "ema"):
-            require_number(name, getattr(self, name), "a number in [0, 1)", 0.0, 1.0, exclude_high=True)
+            require_fraction(name, getattr(self, name))
         store_as_float(self, "label_smoothing", "ema")
+        # validation in training mode moves the statistics of the weights themselves, not those of their average
+        in_training_mode = self.protocol.validate_in_training_mode
+        require(self.ema == 0 or not in_training_mode, "ema", self.ema, "0 where validation is in training mode")
 
     def to_json(self) -> str:
         """Return the configuration as JSON text, one field a line."""

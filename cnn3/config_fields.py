@@ -34,6 +34,11 @@ def require_number(name: str, value: Any, allowed: str, low: float, high: float,
     require(number and low <= value and (value < high if exclude_high else value <= high), name, value, allowed)
 
 
+def require_fraction(name: str, value: Any) -> None:
+    """Raise unless the value is a number in [0, 1)."""
+    require_number(name, value, "a number in [0, 1)", 0.0, 1.0, exclude_high=True)
+
+
 def require_widths(name: str, widths: object) -> None:
     """Raise unless the value is a tuple of layer widths."""
     valid = isinstance(widths, tuple) and all(type(w) is int and 1 <= w <= 8192 for w in widths)

@@ -12,6 +12,7 @@ from cnn3.config_fields import (
     fields_from_json,
     require,
     require_bool,
+    require_fraction,
     require_int,
     require_number,
     require_widths,
@@ -26,7 +27,6 @@ ScheduleName = Literal["constant", "linear", "cosine", "one_cycle"]
 WITHOUT_MOMENTUM = ("sgd", "rmsprop", "adam", "adamw")  # optimizers
 MOMENTUM = 0.9  # of the optimizer `momentum` (original study, section 6)
 ONE_CYCLE_WARMUP = 0.3  # as torch.optim.lr_scheduler.OneCycleLR
-PROBABILITY = "a number in [0, 1)"
 
 # Fields added after version 0.4, and what a configuration without them means. These are not defaults: a default may
 # change, but not what an old run did.
@@ -70,7 +70,7 @@ class ModelConfig:
         """Check the fields."""
         store_as_tuple(self, "channels", "hidden", "kernels")
         require_bool("batch_norm", self.batch_norm)
-        require_number("dropout", self.dropout, "a probability in [0, 1)", 0.0, 1.0, exclude_high=True)
+        require_fraction("dropout", self.dropout)
         require_bool("dense", self.dense)
         require_widths("channels", self.channels)
         require(len(self.channels) == 3, "channels", self.channels, "three integers, one for each convolution")
@@ -163,12 +163,12 @@ class OptimizerConfig:
         require_number("learning_rate", self.learning_rate, positive, FLOAT32_MIN, FLOAT32_MAX)
         if self.momentum is None:
             object.__setattr__(self, "momentum", MOMENTUM if self.name == "momentum" else 0.0)
-        require_number("momentum", self.momentum, PROBABILITY, 0.0, 1.0, exclude_high=True)
+        require_fraction("momentum", self.momentum)
         fixed = self.name in WITHOUT_MOMENTUM
         require(self.momentum == 0 or not fixed, "momentum", self.momentum, f"0 for {self.name}")
         require_number("weight_decay", self.weight_decay, f"a number from 0 to {FLOAT32_MAX:.3g}", 0.0, FLOAT32_MAX)
         require_bool("nesterov", self.nesterov)
-        require(not self.nesterov or not fixed, "nesterov", self.nesterov, f"false for {self.name}")
+        require(not self.nesterov or self.name == "momentum", "nesterov", self.nesterov, f"false for {self.name}")
         require_bool("decay_kernels_only", self.decay_kernels_only)
         if self.clip_norm is not None:
             require_number("clip_norm", self.clip_norm, f"none or {positive}", FLOAT32_MIN, FLOAT32_MAX)
@@ -196,7 +196,7 @@ class ScheduleConfig:
         require(self.name in names, "schedule.name", self.name, f"one of {', '.join(names)}")
         if self.warmup is None:
             object.__setattr__(self, "warmup", ONE_CYCLE_WARMUP if self.name == "one_cycle" else 0.0)
-        require_number("warmup", self.warmup, "a fraction in [0, 1)", 0.0, 1.0, exclude_high=True)
+        require_fraction("warmup", self.warmup)
         require(self.name != "one_cycle" or self.warmup != 0, "warmup", self.warmup, "greater than 0 for one_cycle")
         store_as_float(self, "warmup")
 

@@ -13,7 +13,6 @@ if __name__ == "__main__":
 
 
 from collections.abc import Sequence
-from dataclasses import replace
 from statistics import fmean, stdev
 
 from matplotlib.figure import Figure
@@ -69,11 +68,9 @@ def config(options: Options, recipe: Recipe) -> RunConfig:
 
 def cost(options: Options, name: str, config: RunConfig) -> dict[str, float | str]:
     """Return what `summary.json` has in addition: the network's parameters, and the arithmetic of an image's step."""
-    default = replace(config, dataset="cifar10", limit=None, seed=RunConfig().seed)
-    flops = training_flops(default)
     return {
-        "parameters": count_parameters(default),
-        "training_flops_per_image": flops,
+        "parameters": count_parameters(config),
+        "training_flops_per_image": training_flops(config),
         "images": TRAINING_IMAGES[options.dataset] if options.limit is None else options.limit,
         "group": RECIPES[name].group,
     }

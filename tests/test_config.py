@@ -40,8 +40,16 @@ optimizers = st.sampled_from(
         OptimizerConfig("adamw", decay_kernels_only=True, clip_norm=1),
     ]
 )
+
+
+def make_run(**fields: Any) -> RunConfig:
+    """Return a configuration; an average of the weights cannot be validated in training mode."""
+    ema = 0 if fields["protocol"].validate_in_training_mode else fields["ema"]
+    return RunConfig(**{**fields, "ema": ema})
+
+
 runs = st.builds(
-    RunConfig,
+    make_run,
     model=models,
     optimizer=optimizers,
     protocol=st.sampled_from(list(PROTOCOLS.values())),
@@ -206,6 +214,7 @@ def test_impossible_models_are_refused_by_name(field: str, value: Any) -> None:
         ({"momentum": 0.9}, "momentum"),
         ({"weight_decay": -1.0}, "weight_decay"),
         ({"nesterov": True}, "nesterov"),
+        ({"name": "lion", "nesterov": True}, "nesterov"),
         ({"clip_norm": 0.0}, "clip_norm"),
     ],
 )
@@ -245,6 +254,12 @@ def test_impossible_schedules_are_refused_by_name(field: str, value: Any) -> Non
         ScheduleConfig(**{field: value})
     with pytest.raises(ConfigError, match="warmup"):
         ScheduleConfig("one_cycle", 0)
+
+
+def test_an_average_of_the_weights_is_not_validated_in_training_mode() -> None:
+    """It would move the running statistics of the weights themselves."""
+    with pytest.raises(ConfigError, match="ema must be 0 where validation is in training mode"):
+        RunConfig(protocol=PROTOCOLS["published"], ema=0.9)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"model": 1}', "[" * 100_000])

@@ -93,7 +93,13 @@ def check_classes(classes: object) -> None:
 
 def digest_splits(splits: Mapping[str, Split]) -> str:
     """Return the SHA-256 of images and labels, by the names of their splits."""
-    arrays = {f"{part}.{name}": array for part, split in splits.items() for name, array in split._asdict().items()}
+    return digest_arrays(
+        {f"{part}.{name}": array for part, split in splits.items() for name, array in split._asdict().items()}
+    )
+
+
+def digest_arrays(arrays: Mapping[str, np.ndarray]) -> str:
+    """Return the SHA-256 of arrays, by their names."""
     sha256 = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         sha256.update(f"{name} {array.dtype} {array.shape}".encode())

@@ -135,8 +135,8 @@ class CNN3(nn.Module):
             kernel, bias = KernelAndBias((side, side, x.shape[-1], channels), name=f"conv_layer{i}")()
             norm = BatchNorm(channels, name=f"batch_norm{i}") if config.batch_norm else None
             pool = "none" if config.dense and i < 3 else config.pool
-            is_studys = side == 3 and config.pool_window == 2  # the shapes that the faster blocks compute
-            block = self.block if is_studys else partial(xla_block, window=config.pool_window)
+            in_study = side == 3 and config.pool_window == 2  # the shapes that the faster blocks compute
+            block = self.block if in_study else partial(xla_block, window=config.pool_window)
             a, moments = block(self._cast(x), self._cast(kernel), bias, None if norm is None else norm.norm(mask), pool)
             if norm is not None and moments is not None and mask is not None:
                 norm.update(moments, jnp.sum(mask) * x.shape[1] * x.shape[2])

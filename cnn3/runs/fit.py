@@ -20,6 +20,7 @@ from cnn3.runs.result import EpochHook, Result, load_run_weights
 from cnn3.runs.reuse import Reuse, read_finished, reuse_or_clear
 from cnn3.runs.versions import MACHINE, SETTINGS, code_mismatch, run_versions, settings_mismatch
 from cnn3.training.optim import UPDATE_RULES
+from cnn3.training.schedule import is_constant
 from cnn3.training.state import Weights, make_train_spec
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,13 @@ def check_run(config: RunConfig, dataset: Dataset) -> None:
                 f"batch_size {config.batch_size} leaves one image for the last batch of {images} {name} images, "
                 "and batch norm needs two; choose another"
             )
+
+
+def _check_own_optimizer(config: RunConfig) -> None:
+    if config.optimizer.name in UPDATE_RULES:
+        raise ConfigError(f"optimizer.name must be a name for your own optimizer, not {config.optimizer.name}")
+    if not is_constant(config.schedule):
+        raise ConfigError("schedule must be constant: your own optimizer has its learning rates")
 
 
 def fit(
@@ -93,8 +101,8 @@ def fit(
         BusyError: another process trains the run, and `wait` is false.
     """
     check_run(config, dataset)
-    if optimizer is not None and config.optimizer.name in UPDATE_RULES:
-        raise ConfigError(f"optimizer.name must be a name for your own optimizer, not {config.optimizer.name}")
+    if optimizer is not None:
+        _check_own_optimizer(config)
     spec = make_train_spec(config, default_block(config.precision), optimizer)
     init = None if init is None else check_init(spec.model, init)
     if folder is None:

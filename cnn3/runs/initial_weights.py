@@ -1,16 +1,14 @@
 """Weights that a run starts from instead of those that its seed draws: fine-tuning."""
 
-import hashlib
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnn3.config import RunConfig
+from cnn3.data.splits import digest_arrays
 from cnn3.nn.network import CNN3
-from cnn3.training.optim import hyperparameters
-from cnn3.training.state import TrainSpec, TrainState, Weights, make_spec_optimizer, weight_shapes
+from cnn3.training.state import TrainSpec, TrainState, Weights, start_state, weight_shapes
 from cnn3.weights.torch_layout import WeightsError
 
 
@@ -37,19 +35,13 @@ def check_init(model: CNN3, init: Any) -> Weights:
 
 def digest_weights(weights: Weights) -> str:
     """Return sixteen hexadecimal digits that identify weights."""
-    sha256 = hashlib.sha256()
-    for name, value in sorted(_by_name(weights).items()):
-        sha256.update(f"{name} {value.dtype} {value.shape}".encode())
-        sha256.update(np.ascontiguousarray(value).data)
-    return sha256.hexdigest()[:16]
+    return digest_arrays(_by_name(weights))[:16]
 
 
-def state_from(spec: TrainSpec, config: RunConfig, init: Weights) -> TrainState:
+def state_from(spec: TrainSpec, init: Weights) -> TrainState:
     """Return the state before the first step of a run that starts from given weights."""
     weights = jax.tree.map(jnp.copy, jax.device_put(init))  # into memory of XLA's own, in which an epoch can work
-    average = jax.tree.map(jnp.copy, weights) if spec.averages else None
-    optimizer = make_spec_optimizer(spec, hyperparameters(config))
-    return TrainState(weights, jax.jit(optimizer.init)(weights.params), average)
+    return start_state(spec, weights)
 
 
 def _by_name(weights: Weights) -> dict[str, Any]:

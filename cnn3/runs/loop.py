@@ -54,7 +54,7 @@ def train(
 ) -> Result:
     """Train from where the folder stands until the run stops, and write the results; arguments as for `fit`."""
     device = to_device(config, dataset)
-    state = init_state(spec, device.seed) if init is None else state_from(spec, config, init)
+    state = init_state(spec, device.seed) if init is None else state_from(spec, init)
     history: History = []
     weights: dict[str, Weights] = {}
 

@@ -112,7 +112,11 @@ def make_spec_optimizer(spec: TrainSpec, hyper: Hyperparameters) -> optax.Gradie
 
 def init_state(spec: TrainSpec, seed: Int[Array, ""]) -> TrainState:
     """Return the state before the first step."""
-    weights = init_weights(without_dropout_rate(spec.model).config, seed)
+    return start_state(spec, init_weights(without_dropout_rate(spec.model).config, seed))
+
+
+def start_state(spec: TrainSpec, weights: Weights) -> TrainState:
+    """Return the state of training that starts from these weights, whose memory it takes."""
     average = jax.tree.map(jnp.copy, weights) if spec.averages else None
     return TrainState(weights, _init_optimizer(spec, weights.params), average)
 

@@ -109,11 +109,11 @@ def fori_batches(
     takes as long again.
     """
 
-    def one(step: Int[Array, ""], carry: Carry) -> Carry:
+    def take_batch(step: Int[Array, ""], carry: Carry) -> Carry:
         positions = step * batch_size + jnp.arange(batch_size)
         return body(carry, step, jnp.minimum(positions, count - 1), positions < count)
 
-    return lax.fori_loop(0, -(-count // batch_size), one, carry)
+    return lax.fori_loop(0, -(-count // batch_size), take_batch, carry)
 
 
 @partial(jax.jit, static_argnums=0, donate_argnums=1, compiler_options=COMPILER_OPTIONS)

@@ -13,13 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cnn3 import ConfigError, DataError, ModelConfig, OptimizerConfig, Protocol, RunConfig, load
+from cnn3 import AugmentConfig, ConfigError, DataError, ModelConfig, OptimizerConfig, Protocol, RunConfig, load
+from cnn3.config import PART_TYPES
 from cnn3.config_fields import FLOAT32_MAX, FLOAT32_MIN
 from cnn3.nn.layers import xla_block
 from cnn3.training.optim import hyperparameters
 from cnn3.training.state import init_state, make_train_spec
 from cnn3.training.step import train_step
 from experiments.support.options import Options, command
+
+NAMED_PARTS: dict[Any, str] = {kind: name for name, kind in PART_TYPES.items()}
 
 integers = st.integers() | st.sampled_from([2**31, 2**63, 10**400])
 anything: st.SearchStrategy[Any] = st.recursive(
@@ -42,7 +45,7 @@ def refusal(work: Callable[[], object], kind: type[Exception]) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("kind", [ModelConfig, OptimizerConfig, Protocol, RunConfig])
+@pytest.mark.parametrize("kind", [*NAMED_PARTS, RunConfig])
 @given(data=st.data())
 def test_a_value_is_accepted_or_refused_by_the_name_of_its_field(kind, data):
     name = data.draw(st.sampled_from([field.name for field in dataclasses.fields(kind)]))
@@ -51,12 +54,11 @@ def test_a_value_is_accepted_or_refused_by_the_name_of_its_field(kind, data):
         accepted = kind(**{name: value})
     except ConfigError as error:
         message = str(error)
-        assert message.startswith("optimizer" if (kind, name) == (OptimizerConfig, "name") else name), message
+        assert message.startswith(f"{NAMED_PARTS[kind]}.name" if name == "name" else name), message
         assert "\n" not in message
         assert len(message) < 500
     else:
-        config = {ModelConfig: "model", OptimizerConfig: "optimizer", Protocol: "protocol"}.get(kind)
-        run = RunConfig(**{config: accepted}) if config else accepted
+        run = accepted if kind is RunConfig else RunConfig(**{NAMED_PARTS[kind]: accepted})
         assert RunConfig.from_json(run.to_json()) == run
 
 
@@ -83,7 +85,18 @@ accepted_runs = st.builds(
     optimizer=st.builds(
         OptimizerConfig, st.sampled_from(["sgd", "rmsprop", "adam", "adamw"]), rates, st.just(0), decays
     )
-    | st.builds(OptimizerConfig, st.just("momentum"), rates, fractions, decays),
+    | st.builds(
+        OptimizerConfig,
+        st.just("momentum"),
+        rates,
+        fractions,
+        decays,
+        nesterov=st.booleans(),
+        decay_kernels_only=st.booleans(),
+        clip_norm=st.none() | rates,
+    ),
+    augment=st.builds(AugmentConfig, cutout=st.integers(0, 32)),
+    label_smoothing=fractions,
     protocol=st.builds(Protocol, *[st.booleans()] * 5),
     batch_size=st.integers(2, 9),
     seed=st.integers(0, 2**31 - 1),

@@ -29,9 +29,6 @@ def test_compute_is_the_steps_of_all_images_and_epochs(folder: Path) -> None:
     for name, row in rows.items():
         expected = row["training_flops_per_image"] * 1294 * row["mean"]["epochs"] / 1e15
         assert float(cells[name][3]) == pytest.approx(expected, rel=5e-3)
-    # by hand: multiply-adds of the three convolutions without padding, and of the linear layers; two operations each,
-    # three passes less the first layer's gradient by its input
-    assert rows["one-cycle-5"]["training_flops_per_image"] == pytest.approx(4.7e8, rel=0.1)
     assert rows["one-cycle-5"]["mean"]["epochs"] == 5
 
 

@@ -17,7 +17,7 @@ from cnn3.weights.torch_layout import from_torch, infer_config, to_torch
 @pytest.mark.parametrize("pool", ["max", "average"])
 @pytest.mark.parametrize(("side", "window"), [(5, 3), (8, 2), (1, 3)])
 def test_a_block_is_torchs(side: int, window: int, pool: Any, torch: Any) -> None:
-    """Torch pads as XLA's SAME does if told to: one pixel more after the image than before, where they differ."""
+    """To 1e-12; seen: 6e-14. Where padding is uneven, XLA's SAME adds the extra pixel after the image."""
     rng = np.random.default_rng(0)
     x, kernel = rng.normal(size=(2, 8, 8, 3)), rng.normal(size=(side, side, 3, 4))
     bias = rng.normal(size=4)

@@ -50,11 +50,12 @@ def rates_of_all_steps(schedule: ScheduleConfig) -> np.ndarray:
 @pytest.mark.parametrize("warmup", [0.0, 0.2])
 @pytest.mark.parametrize("name", ["constant", "linear", "cosine"])
 def test_a_schedule_follows_its_formula(name: Any, warmup: float) -> None:
+    """To a millionth of the rate; seen: 1.0e-7."""
     step, rise = np.arange(TOTAL), warmup * TOTAL
     progress = (step - rise) / (TOTAL - rise)
     fall = {"constant": np.ones(TOTAL), "linear": 1 - progress, "cosine": (1 + np.cos(np.pi * progress)) / 2}[name]
     expected = RATE * np.where(step < rise, step / max(rise, 1), fall)
-    np.testing.assert_allclose(rates_of_all_steps(ScheduleConfig(name, warmup)), expected, rtol=1e-5, atol=1e-8)
+    np.testing.assert_allclose(rates_of_all_steps(ScheduleConfig(name, warmup)), expected, rtol=0, atol=1e-6 * RATE)
 
 
 def test_one_cycle_follows_torch(torch: Any) -> None:
@@ -67,7 +68,7 @@ def test_one_cycle_follows_torch(torch: Any) -> None:
         expected.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         cycle.step()
-    np.testing.assert_allclose(rates_of_all_steps(ScheduleConfig("one_cycle")), expected, rtol=1e-4)
+    np.testing.assert_allclose(rates_of_all_steps(ScheduleConfig("one_cycle")), expected, rtol=0, atol=1e-6 * RATE)
 
 
 def test_nesterov_momentum_with_decay_of_kernels_only_follows_torch(torch: Any) -> None:
@@ -95,7 +96,7 @@ def test_nesterov_momentum_with_decay_of_kernels_only_follows_torch(torch: Any) 
             updates, state = tx.update({"layer": jax.tree.map(jnp.asarray, gradient)}, state, params)
             params = optax.apply_updates(params, updates)
         for name, parameter in parameters.items():
-            np.testing.assert_allclose(params["layer"][name], parameter.detach().numpy(), rtol=1e-12)
+            np.testing.assert_allclose(params["layer"][name], parameter.detach().numpy(), rtol=1e-14)  # seen: 7e-16
 
 
 def test_smoothed_loss_follows_torch(torch: Any) -> None:
@@ -127,7 +128,7 @@ def test_cutout_blackens_one_square() -> None:
 
 def test_clipped_gradients_and_the_average_enter_a_step() -> None:
     """One step of SGD without momentum: its length is the learning rate times the clipped norm."""
-    optimizer = OptimizerConfig("sgd", 0.5, weight_decay=0.0, clip_norm=1e-3)
+    optimizer = OptimizerConfig("sgd", 0.5, weight_decay=0.0, clip_norm=0.1)
     config = RunConfig(TINY, optimizer, ema=0.75, dataset="digits", batch_size=32)
     spec, train = make_train_spec(config, xla_block), load("digits", limit=32).train
     state = init_state(spec, jnp.int32(0))
@@ -136,10 +137,10 @@ def test_clipped_gradients_and_the_average_enter_a_step() -> None:
         spec, state, hyper, jnp.asarray(train.images), jnp.asarray(train.labels), jax.random.key(0)
     )
     before, after = (np.concatenate([np.ravel(a) for a in jax.tree.leaves(s.weights.params)]) for s in (state, moved))
-    np.testing.assert_allclose(np.linalg.norm(after - before), 0.5 * 1e-3, rtol=1e-3)
+    np.testing.assert_allclose(np.linalg.norm(after - before), 0.5 * 0.1, rtol=1e-5)
     assert moved.average is not None
     expected = jax.tree.map(lambda old, new: 0.75 * old + 0.25 * new, state.weights, moved.weights)
-    chex.assert_trees_all_close(moved.average, expected, rtol=1e-5, atol=1e-7)
+    chex.assert_trees_all_close(moved.average, expected, rtol=0, atol=1e-6)  # seen: 0; the weights move by 1e-3
 
 
 def test_a_run_with_the_whole_recipe_resumes_with_the_same_bits(
@@ -168,6 +169,9 @@ def test_a_custom_optimizer_trains(tmp_path: Path) -> None:
         fit(config, dataset)
     with pytest.raises(ConfigError, match="a name for your own optimizer, not adam"):
         fit(dataclasses.replace(config, optimizer=OptimizerConfig()), dataset, optimizer=optax.lion(1e-3))
+    falling = dataclasses.replace(config, schedule=ScheduleConfig("linear"))
+    with pytest.raises(ConfigError, match="schedule must be constant"):
+        fit(falling, dataset, optimizer=optax.lion(1e-3))
     stays = fit(config, dataset, optimizer=optax.set_to_zero())
     moves = fit(config, dataset, tmp_path / "run", optimizer=optax.lion(1e-3))
     for weights, changed in ((stays.weights, False), (moves.weights, True)):
