@@ -109,7 +109,7 @@ def classify(loaded: LoadedModel, images: Sequence[Image]) -> Float[np.ndarray, 
 
 def most_probable(probabilities: Float[np.ndarray, " classes"], classes: Sequence[str], top: int) -> dict[str, float]:
     """Return the probabilities of the `top` most probable classes by name, in falling order."""
-    order = np.argsort(-probabilities, kind="stable")[:top]
+    order: list[int] = np.argsort(-probabilities, kind="stable")[:top].tolist()
     return {classes[i]: float(probabilities[i]) for i in order}
 
 
