@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from warnings import catch_warnings, filterwarnings
 
 import psutil
 from filelock import FileLock, Timeout
@@ -44,7 +45,9 @@ def run_lock(folder: Path, wait: bool) -> Iterator[None]:
     """
     lock = FileLock(folder / LOCK)
     try:
-        _acquire(lock, folder, wait)
+        with catch_warnings():
+            filterwarnings("ignore", "flock not supported")  # then filelock writes a file, which BusyError names
+            _acquire(lock, folder, wait)
     except OSError as error:
         raise OutputError(f"cannot lock {folder}: {error.strerror}; {RUN_ELSEWHERE}") from None
     except NotImplementedError:  # older versions of filelock
