@@ -31,7 +31,9 @@ print(sorted(safetensors_file.read_metadata(f"{sys.argv[1]}/best.safetensors")))
 @pytest.mark.skipif(sys.platform != "linux" or shutil.which("cc") is None, reason="needs a C compiler on Linux")
 def test_a_run_is_resumed_and_read(interrupted: Path, finished: Path, tmp_path: Path) -> None:
     library, folder = tmp_path / "unmappable.so", Path(shutil.copytree(interrupted, tmp_path / "run"))
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, ROOT / "tests" / "unmappable.c", "-ldl"], check=True)
+    subprocess.run(
+        ["cc", "-shared", "-fPIC", "-o", library, ROOT / "tests" / "helpers" / "unmappable.c", "-ldl"], check=True
+    )
     env = {**QUICK_TO_COMPILE, "LD_PRELOAD": str(library), "UNMAPPABLE": str(folder)}
     mapped = python("-c", MAP_FILE, str(folder), env=env)
     assert "No such device" in mapped.stderr
