@@ -7,9 +7,11 @@ import ast
 import io
 import logging
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
@@ -67,7 +69,7 @@ def parse(
     Args:
         options_type: a dataclass whose docstring explains each option.
         program: the command as a module, for example `python -m cnn3.predict`; messages name it as it was started.
-        description: the first paragraph of `--help`.
+        description: the first paragraphs of `--help`, wrapped anew.
         args: the arguments; None means those of the process.
         examples: the arguments of commands to show at the end of `--help`.
 
@@ -76,8 +78,16 @@ def parse(
         SystemExit: the arguments ask for help, which has been printed.
     """
     program = _as_started(program)
-    with _usage_errors(program, examples):
-        return tyro.cli(options_type, prog=program, description=description, args=args)
+    help_text = _HelpText(sys.stdout)
+    try:
+        with _usage_errors(program), redirect_stdout(help_text):
+            return tyro.cli(options_type, prog=program, description="", args=args)
+    except SystemExit:
+        usage, _, options = help_text.getvalue().partition("\n")
+        print(usage, "", _wrapped(description), options, sep="\n", end="")
+        if examples:
+            print("examples:", *(f"  {program} {example}" for example in examples), sep="\n")
+        raise
 
 
 def parse_known(options_type: type[Options], program: str, args: Sequence[str] | None = None) -> Options:
@@ -97,9 +107,33 @@ def parse_known(options_type: type[Options], program: str, args: Sequence[str] |
         return known
 
 
+class _HelpText(io.StringIO):
+    """Collects help, which tyro writes in the characters and colours of the stream that will show it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+
+    @property
+    def encoding(self) -> str:
+        return self._stream.encoding
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+
+def _wrapped(paragraphs: str) -> str:
+    """Return paragraphs with the line breaks that the terminal's width asks for; tyro has none of its own."""
+    width = shutil.get_terminal_size().columns
+    return "\n\n".join(
+        textwrap.fill(" ".join(text.split()), width, break_long_words=False, break_on_hyphens=False)
+        for text in paragraphs.split("\n\n")
+    )
+
+
 @contextmanager
-def _usage_errors(program: str, examples: Sequence[str] = ()) -> Iterator[None]:
-    """Turn what tyro prints before it exits into a UsageError, and print examples after its help."""
+def _usage_errors(program: str) -> Iterator[None]:
+    """Turn what tyro prints before it exits into a UsageError."""
     if os.environ.get("NO_COLOR"):
         tyro._experimental_options["ansi_codes"] = False
     stderr = io.StringIO()
@@ -108,8 +142,6 @@ def _usage_errors(program: str, examples: Sequence[str] = ()) -> Iterator[None]:
             yield
     except SystemExit as stop:
         if not stop.code:
-            if examples:
-                print("examples:", *(f"  {program} {example}" for example in examples), sep="\n")
             raise
         raise UsageError(f"{_first_error(stderr.getvalue())}; see {program} --help") from None
 

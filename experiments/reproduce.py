@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from cnn3 import files
 from cnn3.cli import UsageError, note
@@ -38,7 +39,15 @@ from experiments.support.headings import section_title
 from experiments.support.machines import describe_machines
 from experiments.support.options import Options, command
 from experiments.support.overview import overview
-from experiments.support.publish import Experiment, describe_setup, publish, section
+from experiments.support.publish import (
+    Experiment,
+    describe_setup,
+    print_report,
+    section,
+    summarise,
+    to_json,
+    write_files,
+)
 from experiments.support.report import Report, distinct_runs
 from experiments.support.reproduction import MARKDOWN, SWEEPS, Reproduction
 from experiments.support.study import BATCH_SIZES
@@ -64,12 +73,15 @@ EXPERIMENTS = (
 def reproduce(options: Reproduction) -> list[Path]:
     """Run every experiment, write one report on all of them, and return the paths of the files.
 
+    Tables are printed after each experiment, JSON at the end: an array of the summaries.
+
     Raises:
         UsageError: there are too few images for the largest batch.
     """
     _check(options)
     paths: list[Path] = []
     reports: dict[str, Report] = {}
+    summaries: list[dict[str, Any]] = []
     experiments = experiments_on(options.dataset)
     for number, experiment in enumerate(experiments, 1):
         note(f"\n[{number} of {len(experiments)}] {experiment.name}")
@@ -80,9 +92,15 @@ def reproduce(options: Reproduction) -> list[Path]:
             note(error)
             report = unfinished(experiment, error)
         else:
-            paths += publish(experiment_options, report)
+            paths += write_files(experiment_options, report)
+            summaries.append(summarise(experiment_options, report))
+            if not options.json:
+                print_report(experiment_options, report)
         reports[experiment.name] = report
-    return [*paths, *write(options, build_report(options, reports))]
+    paths += write(options, build_report(options, reports))
+    if options.json:
+        print(to_json(summaries))
+    return paths
 
 
 def experiments_on(dataset: str) -> list[Experiment]:

@@ -1,5 +1,6 @@
 """The recipes of docs/extending.md, followed without editing cnn3: an optimizer and an experiment."""
 
+import inspect
 import json
 from pathlib import Path
 
@@ -10,25 +11,36 @@ import optax
 import pytest
 
 from cnn3 import ConfigError, OptimizerConfig, RunConfig, fit, load
-from cnn3.training.optim import UPDATE_RULES, Hyperparameters, UpdateRule, hyperparameters, make_optimizer, update_rule
+from cnn3.training import optim
+from cnn3.training.optim import UPDATE_RULES, hyperparameters, make_optimizer, update_rule
 from experiments.support.options import Options
+from experiments.support.publish import Experiment
+from experiments.support.report import Report
+from experiments.support.runner import run_all
+from experiments.support.tables import Row, results_table
+from tests.helpers.documents import blocks
+from tests.helpers.processes import ROOT, python
+from tests.helpers.tiny import TINY
+
+LEARNING_RATE, DECAY = 1e-2, 0.1
+SHORT = ["--dataset", "digits", "--limit", "128", "--epochs", "1"]
+OPTIMIZER, COMMAND = blocks(ROOT / "docs" / "extending.md", "python")
+WORK = """from experiments.support.options import Options
 from experiments.support.publish import Experiment
 from experiments.support.report import Report
 from experiments.support.runner import run_all
 from experiments.support.tables import Row, results_table
 from tests.helpers.tiny import TINY
 
-LEARNING_RATE, DECAY = 1e-2, 0.1
-
-
-def lion(_: Hyperparameters) -> optax.GradientTransformation:
-    """Lion (Chen et al. 2023)."""
-    return optax.scale_by_lion(b1=0.9, b2=0.99)
+NAME, TITLE = "batch_sizes", "Batch sizes"
+work = lambda options: batch_sizes(options)
+"""
 
 
 @pytest.fixture
 def lion_config(monkeypatch: pytest.MonkeyPatch) -> RunConfig:
-    monkeypatch.setitem(UPDATE_RULES, "lion", UpdateRule(lion, decoupled_decay=True))
+    monkeypatch.setitem(UPDATE_RULES, "lion", UPDATE_RULES["sgd"])  # so that it is removed at the end
+    exec(OPTIMIZER, vars(optim).copy())
     optimizer = OptimizerConfig("lion", LEARNING_RATE, weight_decay=DECAY)
     return RunConfig(TINY, optimizer=optimizer, batch_size=64, dataset="digits", limit=128, epochs=2)
 
@@ -79,8 +91,7 @@ def test_an_experiment_has_a_command_line_and_writes_its_results(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main = Experiment("batch_sizes", "Batch sizes", "Two batch sizes, compared.", batch_sizes).main
-    args = ["--dataset", "digits", "--limit", "128", "--epochs", "1", "--output", str(tmp_path)]
-    assert main(args) == 0
+    assert main([*SHORT, "--output", str(tmp_path)]) == 0
     folder = tmp_path / "digits" / "batch_sizes"
     summary = json.loads((folder / "summary.json").read_text())
     assert [row["name"] for row in summary["rows"]] == ["batch size 32", "batch size 64"]
@@ -91,3 +102,20 @@ def test_an_experiment_has_a_command_line_and_writes_its_results(
         main(["--help"])
     assert not end.value.code
     assert "Two batch sizes, compared." in capsys.readouterr().out
+
+
+@pytest.mark.whole
+def test_the_file_of_the_recipe_is_a_command(tmp_path: Path) -> None:
+    code = COMMAND.replace('"NAME"', '"batch_sizes"').replace("...", f"{WORK}\n{inspect.getsource(batch_sizes)}")
+    (tmp_path / "batch_sizes.py").write_text(f'"""Two batch sizes, compared."""\n\n{code}')
+    program = (
+        "import experiments, runpy\n"
+        f"experiments.__path__.append({str(tmp_path)!r})\n"
+        "runpy.run_module('experiments.batch_sizes', run_name='__main__', alter_sys=True)\n"
+    )
+    described = python("-c", program, "--help")
+    assert described.returncode == 0, described.stderr
+    assert "Two batch sizes, compared." in described.stdout
+    done = python("-c", program, *SHORT, "--output", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "batch size 32" in (tmp_path / "digits" / "batch_sizes" / "table.md").read_text()

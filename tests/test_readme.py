@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.documents import README, arguments, blocks
 from tests.helpers.processes import QUICK_TO_COMPILE, ROOT, python
-from tests.helpers.readme import blocks, commands
 
 DATA = Path(os.environ.get("TFDS_DATA_DIR", ROOT.parent / "shared" / "tensorflow_datasets"))
 
@@ -40,8 +40,9 @@ def test_the_main_job_runs_on_cifar10(tmp_path: Path) -> None:
 
 
 def test_the_main_job_is_shown_on_both_data_sets() -> None:
-    assert sum("digits" in args for args in commands("experiments.improvements")) == 1
-    assert [] in commands("experiments.improvements")
+    shown = arguments(README, "experiments.improvements")
+    assert sum("digits" in args for args in shown) == 1
+    assert [] in shown
 
 
 @pytest.mark.parametrize("document", ["README.md", "RESULTS.md"])
@@ -78,7 +79,7 @@ def test_the_published_runs_are_read_and_none_is_trained(module: str, tmp_path: 
 
 @pytest.mark.whole
 def test_the_program_runs(tmp_path: Path) -> None:
-    (program,) = blocks("python")
+    (program,) = blocks(README, "python")
     done = python("-W", "error", "-c", program, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)})
     assert done.returncode == 0, done.stderr
     assert "(360, 10) (360, 128)" in done.stdout

@@ -61,6 +61,7 @@ class Files:
             tensorboard in the run's folder. It needs tensorboardX.
         quiet: print no progress, only results and warnings.
         verbose: print also what is read, decoded and cached.
+        json: print a JSON object with the results and settings of the run.
     """
 
     data_dir: Annotated[Path | None, path_option("DIR"), _DEFAULT_DATA, WITHOUT_PREFIX] = None
@@ -69,6 +70,7 @@ class Files:
     log: Annotated[Literal["tensorboard"] | None, choice(["tensorboard"]), WITHOUT_PREFIX] = None
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff, WITHOUT_PREFIX] = False
     verbose: Annotated[bool, tyro.conf.FlagCreatePairsOff, WITHOUT_PREFIX] = False
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff, WITHOUT_PREFIX] = False
 
 
 class TrainOptions(NamedTuple):

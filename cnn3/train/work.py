@@ -1,8 +1,10 @@
 """What `python -m cnn3.train` does with its options."""
 
+import json
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -13,6 +15,7 @@ from cnn3.jax_settings import check_jax
 from cnn3.runs.compilation import cache_compilations
 from cnn3.runs.fit import check_run, fit
 from cnn3.runs.layout import BEST, WEIGHTS
+from cnn3.runs.records import RunRecord, flatten
 from cnn3.runs.result import Result
 from cnn3.runs.run_name import model_name, run_name
 from cnn3.train.options import Files, TrainOptions
@@ -49,8 +52,10 @@ def train(options: TrainOptions) -> int:
     plots.save(draw_curves(result, label, len(dataset.train.labels)), folder / CURVES)
     if log is not None:
         log.finish(result.history, folder / CURVES)
-    for line in describe(result, folder, source, files):
-        print(line)
+    if files.json:
+        print(json.dumps(to_json(result, folder)))
+    else:
+        print(*describe(result, folder, source, files), sep="\n")
     return 1 if result.summary["diverged"] else 0
 
 
@@ -61,6 +66,12 @@ def draw_curves(result: Result, label: str, images: int) -> Figure:
     accuracy = f" Test accuracy {test['accuracy']:.4f}." if test else ""
     subtitle = f"Trained on {images:,} images of {config.dataset} for at most {epochs}, seed {config.seed}.{accuracy}"
     return plots.curves([result.history], f"{label} on {config.dataset}: accuracy and loss by epoch", subtitle)
+
+
+def to_json(result: Result, folder: Path) -> dict[str, Any]:
+    """Return the record of a run that has ended, as in `cnn3.read_runs`, with where it diverged and its curves."""
+    run = RunRecord(folder, result.config, result.history, result.summary, finished=True)
+    return {**flatten(run), "diverged": result.summary["diverged"], "curves": str(folder / CURVES)}
 
 
 def describe(result: Result, folder: Path, source: str, files: Files) -> Iterator[str]:

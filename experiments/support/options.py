@@ -49,6 +49,7 @@ class Options:
             there is none, for each core.
         quiet: print no progress and no notes, only results and warnings.
         verbose: print also what is read, decoded and cached.
+        json: print the content of summary.json instead of tables.
     """
 
     dataset: Literal["cifar10", "digits"] = "cifar10"
@@ -65,6 +66,7 @@ class Options:
     jobs: Annotated[int | Literal["auto"], INT_OR_AUTO_OPTION] = 1
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     verbose: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 
     def config(self, **changes: Any) -> RunConfig:
         """Return the original study's default run under these options, with some fields changed.
@@ -137,8 +139,9 @@ def command(
         return cli.report(error)
     except (cnn3.ConfigError, cnn3.DataError, cnn3.OutputError, cnn3.WeightsError) as error:
         return cli.report(error)
-    for path in paths:
-        print(f"wrote {path}")
+    if not options.json:
+        for path in paths:
+            print(f"wrote {path}")
     return 0
 
 

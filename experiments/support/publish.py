@@ -48,7 +48,21 @@ class Experiment(NamedTuple):
 
 
 def publish(options: Options, report: Report) -> list[Path]:
-    """Write the files of an experiment, print its tables, and return the paths of the files.
+    """Write the files of an experiment, print its tables or its summary, and return the paths of the files.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    paths = write_files(options, report)
+    if options.json:
+        print(to_json(summarise(options, report)))
+    else:
+        print_report(options, report)
+    return paths
+
+
+def write_files(options: Options, report: Report) -> list[Path]:
+    """Write the files of an experiment, and return their paths.
 
     Raises:
         OutputError: a file cannot be written.
@@ -61,9 +75,13 @@ def publish(options: Options, report: Report) -> list[Path]:
             plots.save(figure, folder / name)
     part = section(options, report)._replace(tables=_with_captions(options, report, all_tables(report)))
     files.write(folder / "table.md", markdown(part, folder))
-    files.write(folder / "summary.json", json.dumps(summarise(options, report), indent=2) + "\n")
-    print_report(options, report, Console(highlight=False, markup=False))
+    files.write(folder / "summary.json", f"{to_json(summarise(options, report))}\n")
     return [folder / name for name in ("summary.json", "table.md", *report.figures)]
+
+
+def to_json(summary: Any) -> str:
+    """Return one or more summaries as `summary.json` has them."""
+    return json.dumps(summary, indent=2)
 
 
 def describe_setup(options: Options) -> str:
@@ -136,8 +154,9 @@ def missing_seeds(options: Options, report: Report) -> list[str]:
     return describe_missing_seeds(options.seeds, {row.name: row.runs for row in report.rows})
 
 
-def print_report(options: Options, report: Report, console: Console) -> None:
+def print_report(options: Options, report: Report) -> None:
     """Print the tables of an experiment and what a reader must know about them."""
+    console = Console(highlight=False, markup=False)
     console.print(f"\n{report.title}", style="bold")
     for paragraph in describe_runs(options, report):
         console.print(paragraph)

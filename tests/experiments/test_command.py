@@ -1,5 +1,6 @@
 """A command from its arguments to its exit status: errors, messages and signals."""
 
+import json
 import logging
 import os
 import signal
@@ -7,12 +8,15 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from cnn3 import ConfigError, DataError, OutputError, WeightsError, cli
 from cnn3.cli import UsageError
+from experiments import frontier, improvements
 from experiments.support.options import Options, command
+from tests.helpers import fabricated
 from tests.helpers.processes import ROOT, python
 
 
@@ -41,6 +45,17 @@ def test_paths_are_printed_and_signal_handlers_restored(capsys):
     assert capsys.readouterr().out == "wrote c/a\nwrote b\n"
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
     assert signal.set_wakeup_fd(-1) == -1
+
+
+@pytest.mark.parametrize("experiment", [improvements, frontier])
+def test_json_is_the_summary_and_all_that_is_printed(
+    experiment: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = fabricated.experiment(experiment.main, tmp_path, "--json", "--epochs", "2", "--seeds", "2")
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads((folder / "summary.json").read_text())
+    assert len(printed["rows"]) > 1
+    assert [len(row["seeds"]) for row in printed["rows"]] == [2] * len(printed["rows"])
 
 
 def test_a_command_in_a_thread_leaves_signals_alone(capsys):

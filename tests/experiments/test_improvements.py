@@ -21,13 +21,13 @@ from experiments.support.reported import IMPROVEMENTS
 from experiments.support.run import Run, RunSummary
 from experiments.support.tables import Row, results_table
 from tests.helpers import fabricated
+from tests.helpers.documents import README, arguments
 from tests.helpers.drawn import figure_subtitle, lines
 from tests.helpers.processes import python
-from tests.helpers.readme import commands
 
 # The README's command, with few images and one epoch.
-(README,) = [args for args in commands("experiments.improvements") if "digits" in args]
-DIGITS = [*README, "--limit", "128", "--epochs", "1"]
+(SHOWN,) = [args for args in arguments(README, "experiments.improvements") if "digits" in args]
+DIGITS = [*SHOWN, "--limit", "128", "--epochs", "1"]
 FIGURES = {f"curves_{name}.png" for name in VARIANTS} | {"comparison.png"}  # with two epochs or more
 
 

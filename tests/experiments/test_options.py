@@ -32,6 +32,7 @@ def test_the_command_line_becomes_options_and_options_the_default_run():
         "jobs": 1,
         "quiet": False,
         "verbose": False,
+        "json": False,
     }
     assert [parse(Options, "trial", "", ["--jobs", count]).jobs for count in ("3", "auto")] == [3, "auto"]
     assert options.config() == RunConfig(

@@ -1,6 +1,7 @@
 """The report on all experiments: its content, and that it is self-contained. Its runs are fabricated."""
 
 import html as escaping
+import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -226,6 +227,14 @@ def test_repeating_the_command_writes_the_same_report(output, page, tmp_path):
     assert (output / "reproduce" / "report.html").read_text() == page
     (first_link, *_) = re.findall(r"!\[[^]]+]\(([^)]+)\)", markdown.read_text())
     assert (markdown.parent / first_link).exists()
+
+
+def test_json_has_the_summary_of_each_experiment(output, tmp_path, capsys):
+    options = ["--epochs", "4", "--seeds", "3", "--sweep-epochs", "2", "--output", str(tmp_path), "--json"]
+    with fabricated_results():
+        assert main(options) == 0
+    written = [json.loads((output / experiment.name / "summary.json").read_text()) for experiment in EXPERIMENTS]
+    assert json.loads(capsys.readouterr().out) == written
 
 
 def test_only_the_sweeps_are_shortened(tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from cnn3 import read_runs
 from cnn3.config import RunConfig
 from cnn3.evaluate.__main__ import main as evaluate
 from cnn3.runs import loop
@@ -64,6 +65,11 @@ def test_it_trains_then_reads_the_run(
     assert main(["--config", str(folder / "config.json"), "--output", str(tmp_path)]) == 0
     assert capsys.readouterr() == (printed, "")
 
+    assert main([*args, "--json"]) == 0
+    curves = {"diverged": None, "curves": str(folder / "curves.png")}
+    (record,) = json.loads(json.dumps(read_runs(tmp_path)))
+    assert json.loads(capsys.readouterr().out) == record | curves
+
 
 def test_a_run_that_diverges_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     args = [*ARGS, *["--optimizer.name", "sgd", "--optimizer.learning-rate", "1e30", "--optimizer.weight-decay", "0"]]
@@ -74,6 +80,10 @@ def test_a_run_that_diverges_says_where(tmp_path: Path, capsys: pytest.CaptureFi
         in printed
     )
     assert "evaluate" not in printed
+    assert main([*args, "--output", str(tmp_path), "--json"]) == 1
+    record = json.loads(capsys.readouterr().out)
+    assert record["stopped"] == "diverged"
+    assert record["diverged"] == {"epoch": 0, "during": "training", "step": 1}
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
