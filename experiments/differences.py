@@ -27,7 +27,7 @@ from cnn3.cli import UsageError, note
 from cnn3.config import SEED
 from cnn3.data.loading import describe_source
 from cnn3.training.evaluate import EVALUATION_BATCH, evaluate_in_training_mode
-from cnn3.weights.pretrained import TUNED as WEIGHTS
+from cnn3.weights.pretrained import PRETRAINED
 from experiments.support.cache import cached, file_digest
 from experiments.support.findings import format_points
 from experiments.support.finished_runs import UnfinishedError
@@ -142,7 +142,7 @@ def measure(options: Options, source: str) -> Measured:
         }
         return {name: np.array(value) for name, value in values.items()}
 
-    key = {"weights": file_digest(WEIGHTS), "images": source, "quality": QUALITY, "shift": SHIFT}
+    key = {"weights": file_digest(PRETRAINED["tuned"]), "images": source, "quality": QUALITY, "shift": SHIFT}
     values = cached(options.folder(NAME) / "cache", "weights", key, compute)
     return {name: float(value) for name, value in values.items()}
 

@@ -20,7 +20,7 @@ PROGRAM = "python -m cnn3.predict"
 EXAMPLES = ("docs/pictures/cat.png", "*.jpg --top 1 --weights best.safetensors")
 
 _IMAGES_ARG = tyro.conf.arg(metavar="IMAGE...", help_behavior_hint="")
-_WEIGHTS_ARG = tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: those that come with cnn3)")
+_WEIGHTS_ARG = tyro.conf.arg(metavar="tuned|one-cycle|FILE", help_behavior_hint="(default: tuned)")
 _FROM_FILE = "(default: what the file says)"
 _DATASET_ARG = tyro.conf.arg(metavar="NAME|PATH", help_behavior_hint=_FROM_FILE)
 _PROTOCOL_ARG = tyro.conf.arg(help_behavior_hint=_FROM_FILE)
@@ -32,8 +32,8 @@ class Options:
 
     Args:
         images: image files of any size, in any common format.
-        weights: a safetensors file, such as best.safetensors in a run's folder. The weights that come with cnn3 are for
-            CIFAR-10.
+        weights: tuned or one-cycle, which come with cnn3 and are for CIFAR-10, or a safetensors file, such as
+            best.safetensors in a run's folder.
         top: number of classes to print, the most probable first; all of them if there are fewer.
         dataset: the data set whose classes to name, for weight files that have no class names: cifar10, cifar100,
             digits, a .npz file or a folder of class folders.

@@ -1,4 +1,4 @@
-"""The weights that come with cnn3, from the tuned run at full length; README.md in this folder is the model card.
+"""The weights that come with cnn3, from two runs at full length; README.md and one-cycle.md are their model cards.
 
 It is a package for the sake of its data files.
 """
@@ -6,17 +6,25 @@ It is a package for the sake of its data files.
 from pathlib import Path
 
 from cnn3.kernels import default_block
+from cnn3.weights.torch_layout import WeightsError
 from cnn3.weights.weight_files import LoadedModel, load_model
 
-TUNED = Path(__file__).parent / "tuned.safetensors"
+TUNED, ONE_CYCLE = "tuned", "one-cycle"
+PRETRAINED = {name: Path(__file__).parent / f"{name}.safetensors" for name in (TUNED, ONE_CYCLE)}
 
 
-def pretrained() -> LoadedModel:
-    """Return the model of the tuned run (original study, section 5), its weights and the names of its classes.
+def pretrained(name: str = TUNED) -> LoadedModel:
+    """Return a model trained on CIFAR-10, its weights and the names of its classes.
 
-    The weights come from one run at full length (protocol corrected, seed 3136); their test accuracy is 82.75%.
+    Both are the original study's batch-norm network, each from one run at full length (protocol corrected, seed 3136).
+
+    Args:
+        name: "tuned" is the study's tuned run (section 5), test accuracy 82.75%; "one-cycle" is trained by the later
+            recipe of the experiment `frontier`, in 40 epochs, test accuracy ONECYCLE%.
 
     Raises:
-        WeightsError: the file is missing or damaged.
+        WeightsError: there are no such weights, or the file is missing or damaged.
     """
-    return load_model(TUNED, block=default_block())
+    if name not in PRETRAINED:
+        raise WeightsError(f"no weights named {name!r} come with cnn3, only {' and '.join(PRETRAINED)}")
+    return load_model(PRETRAINED[name], block=default_block())
