@@ -172,6 +172,10 @@ def _run(work: Callable[[OptionsT], list[Path]], options: OptionsT) -> list[Path
     from experiments.support.placement import share_gpus
 
     with interruptible(), cli.verbosity(options.quiet, options.verbose):
+        if options.engine == "ray" and not options.only_finished:
+            from experiments.support.ray_cluster import connect  # Ray is an extra
+
+            connect(options.address)  # before JAX has threads, since Ray starts processes by forking
         if options.in_parallel():
             share_gpus()
         check_jax()

@@ -1,9 +1,10 @@
 """The connection to a Ray cluster, and what its nodes offer."""
 
+import io
 import logging
 import os
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ray
 
@@ -13,7 +14,10 @@ LOCAL = "local"
 FORWARDED = ("CNN3_", "JAX_", "XLA_")  # beginnings of the environment variables that tasks get
 OF_EACH_MACHINE = ("JAX_PLATFORMS", "JAX_COMPILATION_CACHE_DIR")  # but not these
 
+SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1"}  # it prints a trace for SIGTERM
+
 log = logging.getLogger(__name__)
+ray_log = logging.getLogger("cnn3.ray")  # printed with --verbose
 
 
 class Resources(NamedTuple):
@@ -62,7 +66,13 @@ def connect(address: str | None) -> None:
     if ray.is_initialized():
         return
     address = address or os.environ.get("RAY_ADDRESS") or LOCAL
-    dashboard = {"include_dashboard": False} if address == LOCAL else {}
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    dashboard: dict[str, Any] = {}
+    if address == LOCAL:
+        dashboard = {"include_dashboard": False}
+        if hasattr(os, "nice"):  # by default, Ray lets all else on the machine go first
+            os.environ.setdefault("RAY_worker_niceness", str(os.nice(0)))
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **dashboard)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -71,6 +81,16 @@ def connect(address: str | None) -> None:
             f"cannot reach a Ray cluster at {address} ({reason}): start one with ray start --head, and this command on "
             "one of its machines; or leave out --address to use this machine alone"
         ) from None
+
+
+class RayMessages(io.TextIOBase):
+    """Takes what Ray prints on standard output about its nodes, often whole pages, and logs it."""
+
+    def write(self, text: str) -> int:
+        """Log lines."""
+        for line in text.splitlines():
+            ray_log.info("%s", line)
+        return len(text)
 
 
 def forwarded_environment(resources: Resources) -> dict[str, str]:

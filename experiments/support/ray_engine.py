@@ -8,7 +8,7 @@ import logging
 import pickle
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -21,7 +21,15 @@ from cnn3.runs.archive import unpack
 from cnn3.runs.locks import BusyError
 from cnn3.runs.progress import ProgressDisplay, progress_display
 from experiments.support.driver_folder import check_out
-from experiments.support.ray_cluster import Resources, Settings, connect, fitting_nodes, forwarded_environment, slots
+from experiments.support.ray_cluster import (
+    RayMessages,
+    Resources,
+    Settings,
+    connect,
+    fitting_nodes,
+    forwarded_environment,
+    slots,
+)
 from experiments.support.ray_node import node_versions
 from experiments.support.ray_task import NodeAnswer, train_remotely
 from experiments.support.ray_worker import RunFiles
@@ -83,6 +91,7 @@ def train(jobs: Sequence[Job], settings: Settings) -> Iterator[Job]:
     jobs = [_with_absolute_paths(job) for job in jobs]
     with ExitStack() as stack:
         connect(settings.address)
+        stack.enter_context(redirect_stdout(RayMessages()))
         resources = settings.resources()
         source = read_source(jobs[0].dataset, jobs[0].data_dir)
         reads_own = jobs[0].data_dir is not None  # in a folder of this name

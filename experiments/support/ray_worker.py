@@ -1,15 +1,17 @@
 """Train a run in a task of Ray, and send its messages and files to the driver."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from queue import Empty, Queue
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from threading import Thread
 from typing import Any, NamedTuple
 
 import jax
+from filelock import FileLock
 
 from cnn3 import ConfigError, DataError, Dataset
 from cnn3.data.loading import dataset_name, read_source
@@ -146,7 +148,10 @@ def _read(task: Task) -> Dataset:
         DataError: the node's own data cannot be read, or are not those of the driver.
     """
     job = task.job
-    source = task.source or read_source(job.dataset, job.data_dir)
+    source = task.source
+    if source is None:
+        with FileLock(Path(gettempdir()) / f"cnn3-data-{os.getuid()}.lock"):  # only one run prepares them
+            source = read_source(job.dataset, job.data_dir)
     if source.digest != task.digest:
         raise DataError(
             f"{job.dataset} in {job.data_dir} on {task.node} has other images than on this machine; copy them there, "
