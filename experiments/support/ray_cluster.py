@@ -96,9 +96,7 @@ class RayMessages(io.TextIOBase):
 def forwarded_environment(resources: Resources) -> dict[str, str]:
     """Return the environment variables of a task: those of this process that affect how a run is computed."""
     env = {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith(FORWARDED) and name not in OF_EACH_MACHINE
+        name: value for name, value in os.environ.items() if name.startswith(FORWARDED) and name not in OF_EACH_MACHINE
     }
     return env if resources.gpus else {**env, "JAX_PLATFORMS": "cpu"}
 

@@ -1,4 +1,4 @@
-"""The function that Ray runs on a node. It is sent there whole, and checks the node before it imports the rest there."""
+"""The function that Ray runs on a node. It is sent there as code, and checks the node before it imports the rest."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -32,22 +32,21 @@ def _make_task() -> Callable[..., Iterator[Any]]:
         import ray
 
         os.environ.update(env)
-        context = ray.get_runtime_context()
         address = ray.util.get_node_ip_address()
-        answer = {"id": context.get_node_id(), "address": address, "mismatch": None}
+        answer = {"id": ray.get_runtime_context().get_node_id(), "address": address}
         try:
             from experiments.support.ray_node import describe_mismatch, take_cores
-
-            answer["mismatch"] = describe_mismatch(versions)
         except ImportError as error:
-            answer["mismatch"] = f"no cnn3 that can take part ({error})"
-        yield answer
-        if answer["mismatch"] is not None:
+            yield {**answer, "mismatch": f"no cnn3 that can take part ({error})"}
+            return
+        mismatch = describe_mismatch(versions)
+        yield {**answer, "mismatch": mismatch}
+        if mismatch is not None:
             return
         locks = take_cores(cpus)  # before JAX starts its threads
         from experiments.support.ray_worker import Task, train
 
-        images = None if source[0] is None else ray.get(source[0])
+        images: Any = None if source[0] is None else ray.get(source[0])
         yield from train(Task(pickle.loads(job), archive, address, gpus, digest, images))
         del locks
 

@@ -104,9 +104,7 @@ def work(job: Job, connection: Connection) -> None:
     send(RunEnded(train_run(job, read, send)))
 
 
-def train_run(
-    job: Job, read: Callable[[], Dataset], send: Send, on_epoch: EpochHook | None = None
-) -> RunError | None:
+def train_run(job: Job, read: Callable[[], Dataset], send: Send, on_epoch: EpochHook | None = None) -> RunError | None:
     """Train a run, and send messages until it ends. Only the first call in a process sends what is logged.
 
     Args:
