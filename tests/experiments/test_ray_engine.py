@@ -1,4 +1,4 @@
-"""Runs on a Ray cluster of several nodes end as each would on this machine, whatever happens to nodes and to the driver."""
+"""Runs on a Ray cluster of several nodes end as each would on this machine, whatever happens to nodes and driver."""
 
 import os
 import re

@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,5 @@ def main(args: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    from tests.helpers import ray_study  # so that nodes find `stop_at_gate` under this name
-
-    sys.exit(ray_study.main(sys.argv[1:]))
+    # under the name by which nodes find `stop_at_gate`
+    sys.exit(import_module("tests.helpers.ray_study").main(sys.argv[1:]))
