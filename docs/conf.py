@@ -31,4 +31,5 @@ html_theme = "furo"
 html_show_copyright = False
 html_title = "cnn3"
 html_copy_source = False
+html_static_path, html_css_files = ["_static"], ["site.css"]
 html_theme_options = {"navigation_with_keys": True}

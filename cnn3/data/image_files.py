@@ -1,5 +1,6 @@
 """Image files as arrays of the network's input size."""
 
+import re
 import warnings
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "32 32 3"]:
 def _decode(path: str | Path) -> Image.Image:
     """Return the first frame, upright, in its own mode."""
     if not Path(path).is_file():
-        raise ImageError(f"there is no file {path}")
+        raise ImageError(_why_no_file(path))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about damaged metadata, which are not used
@@ -55,6 +56,14 @@ def _decode(path: str | Path) -> Image.Image:
     except Exception as error:  # Pillow's decoders raise almost anything for damaged files
         reason = getattr(error, "strerror", None) or f"it is damaged or cut off: {error}"
         raise ImageError(f"cannot read {path}: {reason}") from None
+
+
+def _why_no_file(path: str | Path) -> str:
+    if Path(path).is_dir():
+        return f"{path} is a folder; name the image files in it"
+    if re.match("(https?|ftp):/", str(path)):
+        return f"{path} is an address, not a file; download the image first"
+    return f"there is no file {path}"
 
 
 def _to_rgb(image: Image.Image, path: str | Path) -> Image.Image:

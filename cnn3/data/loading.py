@@ -31,7 +31,25 @@ def load(
         DataError: there is no such data set, the seed or limit is out of range, or the data is not available, damaged
             or of another shape or type.
     """
-    return Dataset.from_source(dataset_name(name), _read(name, data_dir), seed=seed, limit=limit)
+    return Dataset.from_source(dataset_name(name), read_source(name, data_dir), seed=seed, limit=limit)
+
+
+def read_source(name: str | os.PathLike, data_dir: str | os.PathLike | None) -> Source:
+    """Return a data set before it is split, from which `Dataset.from_source` makes what `load` returns.
+
+    Args:
+        name: as for `load`.
+        data_dir: as for `load`.
+
+    Raises:
+        DataError: there is no such data set, or it is not available or damaged.
+    """
+    if name == "digits":
+        return digits.read()
+    if name in cifar.CIFAR:
+        return cifar.read(str(name), data_dir)
+    path = _own_path(name)
+    return image_folder.read(path) if path.is_dir() else npz_file.read(path)
 
 
 def dataset_name(name: str | os.PathLike) -> str:
@@ -97,15 +115,6 @@ def describe_source(name: str | os.PathLike, data_dir: str | os.PathLike | None 
         if cifar.image_encoding(str(name), data_dir) == "PNG"
         else "Its images passed through JPEG once, so accuracies may lie a little below those on the original ones."
     )
-
-
-def _read(name: str | os.PathLike, data_dir: str | os.PathLike | None) -> Source:
-    if name == "digits":
-        return digits.read()
-    if name in cifar.CIFAR:
-        return cifar.read(str(name), data_dir)
-    path = _own_path(name)
-    return image_folder.read(path) if path.is_dir() else npz_file.read(path)
 
 
 def _own_path(name: str | os.PathLike) -> Path:

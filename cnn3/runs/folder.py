@@ -26,8 +26,12 @@ from cnn3.runs.layout import (
     SUMS_SUFFIX,
     VERSIONS,
     WEIGHTS,
+    checkpoint_epochs,
+    checkpoint_folder,
+    checkpoint_sums,
     clear,
     output_files,
+    remove_checkpoint,
 )
 from cnn3.runs.metadata import read_versions, write_versions
 from cnn3.runs.result import History
@@ -88,7 +92,7 @@ class RunFolder:
         if damage is not None:
             log.warning("%s: %s; this run resumes from the checkpoint of epoch %d", self.path, damage, epoch + 1)
         self._remove_surplus(epoch)
-        checkpoint = self._checkpoint(epoch)
+        checkpoint = checkpoint_folder(self.path, epoch)
         for name in (HISTORY, BEST + WEIGHTS):
             files.write(self.path / name, (checkpoint / name).read_bytes())
         return Checkpoint(self._load(checkpoint, template), read_history(self.path))
@@ -113,16 +117,16 @@ class RunFolder:
             OutputError: the folder cannot be written.
         """
         epoch = history[-1]["epoch"]
-        checkpoint = self._checkpoint(epoch)
+        checkpoint = checkpoint_folder(self.path, epoch)
         files.remove(checkpoint)  # left by an interrupted save
         self._save(checkpoint, state)
         files.write(checkpoint / HISTORY, _to_jsonl(history))
         files.write(checkpoint / (BEST + WEIGHTS), files.read(self.path / (BEST + WEIGHTS)))
         names = [str(file.relative_to(self.path)) for file in checkpoint.rglob("*") if file.is_file()]
         names += [CONFIG, VERSIONS, *(name + WEIGHTS for name in (INITIAL, *snapshots))]
-        files.write(self._sums(epoch), files.checksums(self.path, names))
-        for old in _epochs(self.path)[:-MAX_TO_KEEP]:
-            self._remove(old)
+        files.write(checkpoint_sums(self.path, epoch), files.checksums(self.path, names))
+        for old in checkpoint_epochs(self.path)[:-MAX_TO_KEEP]:
+            remove_checkpoint(self.path, old)
 
     def finish(self, summary: Mapping[str, Any], weights: Iterable[str]) -> None:
         """Write the summary and the checksums of all files, and remove the checkpoints.
@@ -141,9 +145,9 @@ class RunFolder:
     def _newest_intact(self) -> tuple[int | None, DamagedError | None]:
         """Return the epoch of the newest intact checkpoint, and what is wrong with the newest if it is not that one."""
         damages: list[DamagedError] = []
-        for epoch in reversed(_epochs(self.path)):
+        for epoch in reversed(checkpoint_epochs(self.path)):
             try:
-                files.verify(self.path, self._sums(epoch))
+                files.verify(self.path, checkpoint_sums(self.path, epoch))
             except DamagedError as damage:
                 damages.append(damage)
             else:
@@ -152,10 +156,10 @@ class RunFolder:
 
     def _remove_surplus(self, newest: int) -> None:
         """Remove what is newer than a checkpoint, and make sure before training that others can be written."""
-        keep = {str(epoch) for epoch in _epochs(self.path) if epoch <= newest}
+        keep = {str(epoch) for epoch in checkpoint_epochs(self.path) if epoch <= newest}
         folder = files.make_folder(self.path / CHECKPOINTS, "--output or --runs")
         surplus = (name for name in files.list_names(folder) if name.partition(".")[0] not in keep)
-        for name in sorted(surplus, key=lambda name: not name.endswith(SUMS_SUFFIX)):  # as in `_remove`
+        for name in sorted(surplus, key=lambda name: not name.endswith(SUMS_SUFFIX)):  # as in `remove_checkpoint`
             files.remove(folder / name)
 
     def _reset(self) -> None:
@@ -178,16 +182,6 @@ class RunFolder:
             raise OutputError(f"{self.path} was started with {' and '.join(filter(None, mismatches))}: {remedy}")
         if (machine := settings_mismatch(saved, current, MACHINE)) is not None:
             log.warning("%s was started with %s: its last bits may differ", self.path, machine)
-
-    def _checkpoint(self, epoch: int) -> Path:
-        return self.path / CHECKPOINTS / str(epoch)
-
-    def _sums(self, epoch: int) -> Path:
-        return self.path / CHECKPOINTS / f"{epoch}{SUMS_SUFFIX}"
-
-    def _remove(self, epoch: int) -> None:
-        self._sums(epoch).unlink(missing_ok=True)
-        shutil.rmtree(self._checkpoint(epoch), ignore_errors=True)
 
     def _load(self, checkpoint: Path, template: TrainState) -> TrainState:
         import orbax.checkpoint as ocp
@@ -244,11 +238,3 @@ def read_history(path: Path) -> History:
 
 def _to_jsonl(history: History) -> str:
     return "".join(f"{json.dumps(record)}\n" for record in history)
-
-
-def _epochs(path: Path) -> list[int]:
-    """Return the epochs, in ascending order, whose checkpoints have their checksums."""
-    stems = (
-        name.removesuffix(SUMS_SUFFIX) for name in files.list_names(path / CHECKPOINTS) if name.endswith(SUMS_SUFFIX)
-    )
-    return sorted(int(stem) for stem in stems if stem.isdecimal())

@@ -37,6 +37,34 @@ def snapshot_name(epoch: int) -> str:
     return f"epoch{epoch}"
 
 
+def checkpoint_folder(path: Path, epoch: int) -> Path:
+    """Return the folder of the checkpoint after the epoch with this index."""
+    return path / CHECKPOINTS / str(epoch)
+
+
+def checkpoint_sums(path: Path, epoch: int) -> Path:
+    """Return the file of checksums of the checkpoint after the epoch with this index."""
+    return path / CHECKPOINTS / f"{epoch}{SUMS_SUFFIX}"
+
+
+def checkpoint_epochs(path: Path) -> list[int]:
+    """Return the epochs, in ascending order, whose checkpoints have their checksums.
+
+    Raises:
+        OutputError: the folder cannot be read.
+    """
+    stems = (
+        name.removesuffix(SUMS_SUFFIX) for name in files.list_names(path / CHECKPOINTS) if name.endswith(SUMS_SUFFIX)
+    )
+    return sorted(int(stem) for stem in stems if stem.isdecimal())
+
+
+def remove_checkpoint(path: Path, epoch: int) -> None:
+    """Remove a checkpoint, its checksums first."""
+    checkpoint_sums(path, epoch).unlink(missing_ok=True)
+    shutil.rmtree(checkpoint_folder(path, epoch), ignore_errors=True)
+
+
 def output_files(weights: Iterable[str]) -> set[str]:
     """Return the names of the files that a finished run with these weights leaves, except its checksums."""
     return {CONFIG, VERSIONS, HISTORY, SUMMARY, *(name + WEIGHTS for name in weights)}

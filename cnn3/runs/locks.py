@@ -23,6 +23,7 @@ from cnn3.runs.periodic import call_periodically
 LOCK, HOLDER = ".lock", ".process"
 POLL_SECONDS = 0.2  # while waiting for a lock or a heartbeat
 HEARTBEAT_SECONDS, DEAD_AFTER_SECONDS = 2.0, 7.0  # without a heartbeat for so long, a process is presumed dead
+SETTLE_SECONDS = 0.5  # between writing the file of a process that has ended anew and making sure that it stays
 
 log = logging.getLogger(__name__)
 
@@ -79,18 +80,23 @@ def _write_holder(folder: Path) -> None:
     Raises:
         OutputError: the folder cannot be written, or names another process that is alive.
     """
-    path = folder / HOLDER
+    path, name = folder / HOLDER, f"process {os.getpid()} on {socket.gethostname()}"
     holder = _read_holder(path)
     try:
-        if path.exists():
-            if _is_alive(path, holder):
+        left_behind = path.exists()
+        if left_behind:
+            if _is_alive(path, holder) or _read_holder(path) != holder:
                 raise FileExistsError
             path.unlink(missing_ok=True)
         with open(path, "x") as file:
-            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            file.write(f"{name}\n")
+        if left_behind:  # another process may have removed the same file, and then this one's
+            time.sleep(SETTLE_SECONDS)
+            if _read_holder(path) != name:
+                raise FileExistsError
     except FileExistsError:
         raise OutputError(
-            f"{folder} is being trained by {holder}, and its file system does not enforce locks: "
+            f"{folder} is being trained by {_read_holder(path)}, and its file system does not enforce locks: "
             f"{RUN_ELSEWHERE}, or delete {path} once that process has ended"
         ) from None
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -14,6 +15,8 @@ from cnn3.config import SEED, Precision, ProtocolName
 from cnn3.runs.interruption import interruptible
 
 MAX_SEEDS = MAX_JOBS = 1000
+CPUS_PER_RUN = 1  # several runs with a core each are faster than one run with several
+Engine = Literal["processes", "ray"]
 TUNED_SNAPSHOTS = (0, 1, 2, 4, 9, 20, 49, 99)  # 20 is the original study's
 USUAL_EXAMPLES = ("--dataset digits --epochs 3", "--seeds 3 --jobs auto")  # at the end of --help
 EXAMPLES: Mapping[str, Sequence[str]] = {  # by experiment
@@ -23,6 +26,9 @@ EXAMPLES: Mapping[str, Sequence[str]] = {  # by experiment
     "reproduce": ("--dataset digits --epochs 3", "--sweep-epochs 20 --sweep-limit 15000 --markdown RESULTS.md"),
 }
 _DATA_DIR = tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: TFDS_DATA_DIR, else ~/tensorflow_datasets)")
+_ADDRESS = tyro.conf.arg(metavar="auto|HOST:PORT", help_behavior_hint="(default: RAY_ADDRESS, else this machine alone)")
+_CPUS = tyro.conf.arg(help_behavior_hint=f"(default: {CPUS_PER_RUN})")
+_GPUS = tyro.conf.arg(metavar="X", help_behavior_hint="(default: 1 if the cluster has GPUs, else 0)")
 _RUNS = tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: <output>/<dataset>/runs)")
 
 
@@ -32,7 +38,8 @@ class Options:
 
     Args:
         dataset: cifar10, or digits: 1,797 handwritten digits that come with scikit-learn and need no download.
-        data_dir: TFDS's folder, where CIFAR-10 is found or prepared.
+        data_dir: TFDS's folder, where CIFAR-10 is found or prepared; with --engine ray, on each node. Without this
+            option, nodes get the images from this command.
         output: folder for tables and figures.
         runs: folder of the runs. Finished runs are reused, interrupted ones resumed. It is written only if a run is
             trained, so that read-only runs can be tabulated.
@@ -47,6 +54,13 @@ class Options:
         only_finished: train nothing and use only finished runs.
         jobs: the number of runs at a time, each with its share of the cores or a GPU; auto is one for each GPU or, if
             there is none, for each core.
+        engine: processes trains on this machine, as --jobs says; ray trains as many runs at a time as fit on the nodes
+            of a Ray cluster, and needs cnn3[ray].
+        address: of the Ray cluster: auto for the one of this machine, or HOST:PORT.
+        cpus_per_run: the number of cores that a run has with --engine ray.
+        gpus_per_run: the number of GPUs that a run has with --engine ray, for example 0.25.
+        shared: with --engine ray, all nodes see the folder of the runs under the same path, and train there; otherwise
+            files go back and forth.
         quiet: print no progress and no notes, only results and warnings.
         verbose: print also what is read, decoded and cached.
         json: print the content of summary.json instead of tables.
@@ -64,6 +78,11 @@ class Options:
     reuse: Literal["same-code", "any-version"] = "same-code"
     only_finished: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     jobs: Annotated[int | Literal["auto"], INT_OR_AUTO_OPTION] = 1
+    engine: Engine = "processes"
+    address: Annotated[str | None, _ADDRESS] = None
+    cpus_per_run: Annotated[int | None, INT_OPTION, _CPUS] = None
+    gpus_per_run: Annotated[float | None, _GPUS] = None
+    shared: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     verbose: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -97,6 +116,10 @@ class Options:
     def runs_folder(self) -> Path:
         """Return the folder that holds the folders of the runs."""
         return self.folder("runs") if self.runs is None else self.runs
+
+    def in_parallel(self) -> bool:
+        """Whether runs are trained in other processes than this one."""
+        return self.jobs != 1 or self.engine == "ray"
 
     def describe(self) -> str:
         """Return how the runs of a table were made, in a sentence."""
@@ -152,7 +175,11 @@ def _run(work: Callable[[OptionsT], list[Path]], options: OptionsT) -> list[Path
     from experiments.support.placement import share_gpus
 
     with interruptible(), cli.verbosity(options.quiet, options.verbose):
-        if options.jobs != 1:
+        if options.engine == "ray" and not options.only_finished:
+            from experiments.support.ray_cluster import connect  # Ray is an extra
+
+            connect(options.address)  # before JAX has threads, since Ray starts processes by forking
+        if options.in_parallel():
             share_gpus()
         check_jax()
         cache_compilations()
@@ -171,4 +198,36 @@ def parse(kind: type[OptionsT], name: str, about: str, args: Sequence[str] | Non
         raise UsageError(f"seeds must be an integer from 1 to {MAX_SEEDS}, not {options.seeds}")
     if options.jobs != "auto" and not 1 <= options.jobs <= MAX_JOBS:
         raise UsageError(f"jobs must be auto or an integer from 1 to {MAX_JOBS}, not {options.jobs}")
+    _check_engine(options)
     return options
+
+
+def _check_engine(options: Options) -> None:
+    """Refuse options of another engine than the one chosen.
+
+    Raises:
+        UsageError: there are some, one is out of range, or Ray is not installed.
+    """
+    if options.engine == "ray":
+        if options.jobs != 1:
+            raise UsageError("jobs is for --engine processes; with --engine ray, --cpus-per-run decides")
+        if find_spec("ray") is None:
+            raise UsageError("engine ray needs Ray: pip install 'cnn3[ray]'")
+        if options.address is not None and "://" in options.address:
+            raise UsageError(
+                f"address must be auto or HOST:PORT, not {options.address}: run the command on a machine of the cluster"
+            )
+        if options.cpus_per_run is not None and options.cpus_per_run < 1:
+            raise UsageError(f"cpus-per-run must be at least 1, not {options.cpus_per_run}")
+        gpus = options.gpus_per_run
+        if gpus is not None and not 0 <= gpus <= 1:
+            raise UsageError(f"gpus-per-run must be from 0 to 1, not {gpus:g}")
+        return
+    given = {
+        "address": options.address is not None,
+        "cpus-per-run": options.cpus_per_run is not None,
+        "gpus-per-run": options.gpus_per_run is not None,
+        "shared": options.shared,
+    }
+    for name in (name for name, present in given.items() if present):
+        raise UsageError(f"{name} is for --engine ray")

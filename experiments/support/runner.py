@@ -1,8 +1,9 @@
 """Train, resume or read the runs of an experiment."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from cnn3 import ConfigError, Dataset, OutputError, RunConfig, default_block, files, fit, load, load_weights
@@ -17,12 +18,12 @@ from cnn3.runs.reuse import read_finished
 from cnn3.runs.run_name import run_name
 from cnn3.runs.versions import code_mismatch, current_versions
 from cnn3.training.state import Weights, make_train_spec
+from experiments.support import worker_pool
 from experiments.support.finished_runs import only_finished
-from experiments.support.options import Options
+from experiments.support.options import CPUS_PER_RUN, Options
 from experiments.support.placement import placements
 from experiments.support.run import Run, RunSummary
 from experiments.support.worker import Job
-from experiments.support.worker_pool import train
 
 Prepare = Callable[[Dataset], Dataset]
 
@@ -64,7 +65,7 @@ def run_all(
         return only_finished(jobs, runs)
     if None in runs.values():
         files.make_folder(options.runs_folder(), "--output" if options.runs is None else "--runs")
-    if options.jobs != 1:
+    if options.in_parallel():
         pending = {config: f"{name}, seed {seed}" for (name, seed), config in jobs.items() if runs[config] is None}
         runs |= _train_in_parallel(options, pending, prepare)
     for wait in (False, True):  # runs that another process is training come last
@@ -133,19 +134,30 @@ def _train(
 
 
 def _train_in_parallel(options: Options, pending: Mapping[RunConfig, str], prepare: Prepare) -> dict[RunConfig, Run]:
-    """Train each run in its own process; `pending` has their labels."""
+    """Train each run in a process of its own; `pending` has their labels."""
     if not pending:
         return {}
     _load(options, SEED, pending, prepare)  # decodes the images once, before the processes read them
     data = options.dataset, options.data_dir, options.limit, prepare, options.reuse
     jobs = [Job(config, _run_folder(options, config), label, *data) for config, label in pending.items()]
     runs: dict[RunConfig, Run] = {}
-    for job in train(jobs, placements(options.jobs)):
+    for job in _engine(options)(jobs):
         run = _read(options, job.folder, job.config)
         if run is None:
             raise OutputError(f"{job.folder} was changed by another process; start again")
         runs[job.config] = run
     return runs
+
+
+def _engine(options: Options) -> Callable[[Sequence[Job]], Iterator[Job]]:
+    """Return what trains jobs, several at a time, and yields each when its run has ended."""
+    if options.engine == "processes":
+        return partial(worker_pool.train, placements=placements(options.jobs))
+    from experiments.support import ray_cluster, ray_engine  # Ray is an extra
+
+    cpus = options.cpus_per_run or CPUS_PER_RUN
+    settings = ray_cluster.Settings(options.address, cpus, options.gpus_per_run, options.shared)
+    return partial(ray_engine.train, settings=settings)
 
 
 def _load(options: Options, seed: int, pending: Mapping[RunConfig, str], prepare: Prepare) -> Dataset:

@@ -1,4 +1,4 @@
-"""Train a run in its own process, which reports to its parent and ends with it."""
+"""Train a run in a process of its own, which reports what happens; it ends with the process that started it."""
 
 import logging
 import os
@@ -11,9 +11,11 @@ from threading import Lock, Thread
 from typing import Any, NamedTuple
 
 from cnn3 import ConfigError, DataError, Dataset, OutputError, RunConfig, WeightsError, fit, load
+from cnn3.cli import UsageError
 from cnn3.runs.compilation import cache_compilations
 from cnn3.runs.locks import BusyError
 from cnn3.runs.progress import ProgressCallbacks
+from cnn3.runs.result import EpochHook
 from cnn3.runs.reuse import Reuse
 
 
@@ -72,21 +74,25 @@ class LogMessage(NamedTuple):
     text: str
 
 
+RunError = BusyError | ConfigError | DataError | OutputError | WeightsError
+
+
 class RunEnded(NamedTuple):
     """The run has ended, or failed with an error."""
 
-    error: Exception | None
+    error: RunError | None
 
 
 Message = RunStarted | StepDone | EpochDone | LogMessage | RunEnded
 Send = Callable[[Message], None]
 
 
-def work(job: Job, connection: Connection) -> None:
-    """Train a run and send a `Message` for each event.
+class KilledError(UsageError):
+    """Runs have not ended because their processes were killed."""
 
-    Errors of the configuration, the data and the folder are sent; others are raised.
-    """
+
+def work(job: Job, connection: Connection) -> None:
+    """Train a run, and send a `Message` for each event to the process that started this one."""
     lock = Lock()
 
     def send(message: Message) -> None:
@@ -94,16 +100,39 @@ def work(job: Job, connection: Connection) -> None:
             connection.send(message)
 
     Thread(target=_exit_with_parent, args=(connection,), daemon=True).start()
+    read = partial(load, job.dataset, job.data_dir, seed=job.config.seed, limit=job.limit)
+    send(RunEnded(train_run(job, read, send)))
+
+
+def train_run(job: Job, read: Callable[[], Dataset], send: Send, on_epoch: EpochHook | None = None) -> RunError | None:
+    """Train a run, and send messages until it ends. Only the first call in a process sends what is logged.
+
+    Args:
+        job: the run.
+        read: returns the data set before `job.prepare`.
+        send: takes the messages, in any thread.
+        on_epoch: as for `cnn3.fit`.
+
+    Returns:
+        the error of the configuration, the data or the folder that made the run impossible; others are raised.
+    """
     logging.basicConfig(handlers=[_SendingHandler(send)])
     cache_compilations()
-    error = None
+    reporter = partial(_reporter, send, job.steps)
     try:
-        dataset = job.prepare(load(job.dataset, job.data_dir, seed=job.config.seed, limit=job.limit))
-        reporter = partial(_reporter, send, job.steps)
-        fit(job.config, dataset, job.folder, label=job.label, wait=job.wait, reuse=job.reuse, reporter=reporter)
-    except (BusyError, ConfigError, DataError, OutputError, WeightsError) as caught:
-        error = caught
-    send(RunEnded(error))
+        fit(
+            job.config,
+            job.prepare(read()),
+            job.folder,
+            label=job.label,
+            wait=job.wait,
+            reuse=job.reuse,
+            reporter=reporter,
+            on_epoch=on_epoch,
+        )
+    except (BusyError, ConfigError, DataError, OutputError, WeightsError) as error:
+        return error
+    return None
 
 
 class _SendingHandler(logging.Handler):

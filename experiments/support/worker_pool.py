@@ -9,26 +9,22 @@ import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from cnn3.cli import UsageError
 from cnn3.runs.locks import BusyError
-from cnn3.runs.progress import ProgressCallbacks, ProgressDisplay, progress_display
+from cnn3.runs.progress import ProgressDisplay, progress_display
 from experiments.support.placement import Placement, inherit_placement
-from experiments.support.worker import EpochDone, Job, LogMessage, RunEnded, RunStarted, StepDone, work
+from experiments.support.run_display import RunDisplay
+from experiments.support.worker import Job, KilledError, RunEnded, work
 
 MAX_ATTEMPTS = 2  # of a run whose process is killed
 SPAWN = get_context("spawn")  # a fork would lack JAX's threads
 
 log = logging.getLogger(__name__)
-
-
-class KilledError(UsageError):
-    """Runs have not ended because their processes were killed."""
 
 
 @dataclass
@@ -39,8 +35,7 @@ class Worker:
     placement: Placement
     process: BaseProcess
     connection: Connection
-    display: ExitStack = field(default_factory=ExitStack)
-    callbacks: ProgressCallbacks | None = None
+    display: RunDisplay
     ended: RunEnded | None = None
 
 
@@ -60,11 +55,11 @@ def train(jobs: Sequence[Job], placements: Sequence[Placement]) -> Iterator[Job]
         stack.callback(_kill, workers)
         while waiting or workers:
             while waiting and free:
-                worker = _start(waiting.popleft()._replace(steps=display.shows_steps), free.pop(0))
+                worker = _start(waiting.popleft()._replace(steps=display.shows_steps), free.pop(0), display)
                 workers[worker.connection] = worker
             for connection in wait(list(workers)):
                 worker = workers[connection]
-                if _receive(worker, display):
+                if _receive(worker):
                     continue
                 del workers[connection]
                 free.append(worker.placement)
@@ -85,16 +80,16 @@ def train(jobs: Sequence[Job], placements: Sequence[Placement]) -> Iterator[Job]
         )
 
 
-def _start(job: Job, placement: Placement) -> Worker:
+def _start(job: Job, placement: Placement, display: ProgressDisplay) -> Worker:
     parent_end, worker_end = SPAWN.Pipe()
     process = SPAWN.Process(target=work, args=(job, worker_end), daemon=True)
     with inherit_placement(placement):
         process.start()
     worker_end.close()  # so that reading the parent's end fails once the process has ended
-    return Worker(job, placement, process, parent_end)
+    return Worker(job, placement, process, parent_end, RunDisplay(display, job.label))
 
 
-def _receive(worker: Worker, display: ProgressDisplay) -> bool:
+def _receive(worker: Worker) -> bool:
     """Handle a message of a process, and return whether it may send more."""
     try:
         message = worker.connection.recv()
@@ -103,17 +98,9 @@ def _receive(worker: Worker, display: ProgressDisplay) -> bool:
         worker.process.join()
         worker.display.close()
         return False
-    match message:
-        case RunStarted(done, epochs):
-            worker.callbacks = worker.display.enter_context(display.show_run(worker.job.label, done, epochs))
-        case StepDone(done, steps) if worker.callbacks and worker.callbacks.on_step:
-            worker.callbacks.on_step(done, steps)
-        case EpochDone(record) if worker.callbacks:
-            worker.callbacks.on_epoch(record)
-        case LogMessage(level, text):
-            log.log(level, "%s", text)
-        case RunEnded():
-            worker.ended = message
+    worker.display.show(message)
+    if isinstance(message, RunEnded):
+        worker.ended = message
     return True
 
 

@@ -114,13 +114,16 @@ def test_images_that_cannot_be_read_are_named(tmp_path, monkeypatch):
     (tmp_path / "large.png").write_bytes(flat("L", 0))
     for name, message in {
         "missing.png": "there is no file",
-        ".": "there is no file",
+        ".": "is a folder; name the image files in it",
         "text.png": "is not an image",
         "empty.png": "is not an image",
         "deep.tiff": "pixels of type F; save it with 8 or 16 bits",
     }.items():
         with pytest.raises(ImageError, match=message):
             read_image(tmp_path / name)
+    for address in ("https://example.org/cat.png", Path("http://example.org/cat.png")):
+        with pytest.raises(ImageError, match="is an address, not a file; download the image first"):
+            read_image(address)
     for max_pixels in (1599, 799):  # Pillow warns of more, and refuses more than twice as many
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", max_pixels)
         with pytest.raises(ImageError, match=rf"large\.png has more than {max_pixels} pixels; make it smaller"):

@@ -91,6 +91,39 @@ def test_a_remote_process_is_alive_while_it_touches_its_file(
         pass
 
 
+@pytest.mark.parametrize("moment", ["_is_alive", "time.sleep"])  # before or after the file of the killed one is removed
+def test_only_one_of_two_processes_takes_over_from_a_killed_one(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both may find that it has ended, where locks are not enforced; the other writes its name at the worst moment."""
+    grant(monkeypatch)
+    path = tmp_path / HOLDER
+    path.write_text("process 1 on elsewhere")
+
+    def let_the_other_win(*_: object) -> bool:
+        path.unlink()
+        path.write_text("process 2 on elsewhere")
+        return False
+
+    monkeypatch.setattr(locks, "_is_alive", lambda *_: False)
+    monkeypatch.setattr(f"cnn3.runs.locks.{moment}", let_the_other_win)
+    with pytest.raises(OutputError, match="is being trained by process 2 on elsewhere"), run_lock(tmp_path, wait=False):
+        pass
+    assert path.read_text() == "process 2 on elsewhere"
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_that_refuses_locks(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(file: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(OutputError) as error, run_lock(tmp_path, wait=False):
+        pass
+    reason = f"cannot lock {tmp_path}: {os.strerror(number)}"
+    assert str(error.value) == f"{reason}; name another folder with --output or --runs"
+
+
 def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def flock(file: int, operation: int) -> None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))

@@ -3,6 +3,7 @@
 import io
 import re
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -109,3 +110,15 @@ def test_a_notebook_has_one_output_whose_bar_moves(monkeypatch: pytest.MonkeyPat
     assert len(calls) == 1
     assert any(re.search(r"plain .* 1/2 ", text) for text in outputs)
     assert re.search(r"plain .* 2/2 .*accuracy 0.250/0.500", outputs[-1])
+
+
+@pytest.mark.parametrize("jupyter", [True, False])
+def test_an_interrupted_fit_leaves_a_display_that_goes_on(jupyter: bool, monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("IPython.display")
+    monkeypatch.setattr("IPython.display.display", lambda *_, **__: SimpleNamespace(update=lambda _: None))
+    console = Console(file=io.StringIO(), force_jupyter=jupyter, force_terminal=not jupyter, width=120)
+    monkeypatch.setattr("rich.jupyter.get_console", lambda: console)
+    with pytest.raises(KeyboardInterrupt), progress_reporter("plain", 0, 2, console):
+        raise KeyboardInterrupt
+    with progress_reporter("plain", 0, 2, console) as report:
+        report.on_epoch(history([0.25])[0])
