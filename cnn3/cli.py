@@ -115,7 +115,7 @@ class _HelpText(io.StringIO):
         self._stream = stream
 
     @property
-    def encoding(self) -> str:
+    def encoding(self) -> str:  # type: ignore[override]
         return self._stream.encoding
 
     def isatty(self) -> bool:

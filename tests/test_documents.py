@@ -188,10 +188,11 @@ def test_the_commands_and_programs_run(tmp_path: Path) -> None:
     run_program(save, tmp_path, {})
     run_program(train, tmp_path, {"epochs=30": "epochs=1"})
 
+    name = "NAME"  # of the first run
     for command, added in RUN.items():
         runs = sorted((tmp_path / "results" / "digits").glob("runs/*/SHA256SUMS"))
         folder = tmp_path if "SHA256SUMS" not in command else runs[0].parent
-        name = runs[0].parent.name if runs else "NAME"
+        name = runs[0].parent.name if runs else name
         printed = shell(f"{command.replace('NAME', name)} {added}", folder)
         if "predict" in command:
             assert len(printed.splitlines()) == sum(word.endswith((".png", ".jpg")) for word in command.split())
