@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -26,11 +27,6 @@ from tests.helpers.processes import ROOT
 from tests.runs.recovery.run import CONFIG
 
 pytestmark = pytest.mark.usefixtures("quick_to_compile")
-
-
-@pytest.fixture(autouse=True)
-def no_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logging.getLogger(), "handlers", [])
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +56,8 @@ def test_a_run_sends_its_messages_a_checkpoint_and_its_files(finished: Path, tmp
     assert not (tmp_path / "run").exists()  # the driver's
 
 
-def test_messages_name_the_drivers_folder(finished: Path, tmp_path: Path) -> None:
+def test_messages_name_the_drivers_folder(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # as in a new process
     folder = tmp_path / "run"
     archive = {name: (finished / name).read_bytes() for name in ("config.json", "versions.json")}
     archive["checkpoints/0.sha256sums"] = b"damaged"
@@ -90,17 +87,23 @@ def test_other_images_on_the_node_are_refused(tmp_path: Path) -> None:
 def test_checkpoints_are_sent_at_most_once_a_minute_and_not_after_the_last_epoch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now, sent, saved = 0.0, [], []
+    now, saved = 0.0, [0]
+    sent: list[tuple[int, float]] = []
     monkeypatch.setattr(ray_worker.time, "monotonic", lambda: now)
     monkeypatch.setattr(ray_worker, "checkpoint_epochs", lambda _: saved)
     monkeypatch.setattr(ray_worker, "pack_checkpoint", lambda _, epoch: {"epoch": epoch})
-    sender = CheckpointSender(tmp_path, 20, lambda message: sent.append(message.archive["epoch"]))
+    sender = CheckpointSender(tmp_path, 20, lambda message: sent.append((message.archive["epoch"], now)))
     for epoch in range(20):
         if epoch % 2 == 0:
             saved = [epoch]
         sender({"epoch": epoch})
         now += 25
-    assert sent == [0, 4, 8, 12, 16]  # 75 seconds pass before an epoch ends later than a minute after the last time
+    epochs, times = zip(*sent, strict=True)
+    gaps = {after - before for before, after in pairwise(times)}
+    assert epochs[0] == times[0] == 0.0
+    assert gaps == {75.0}  # the first end of an epoch at least a minute later
+    assert len(set(epochs)) == len(epochs)
+    assert times[-1] < now - 25  # the last epoch's end
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a process cannot be kept to some cores")
