@@ -78,7 +78,9 @@ def unpack(archive: Archive, path: Path) -> None:
         if epoch not in (*older[-1:], newest):
             remove_checkpoint(path, epoch)
     for name in (HISTORY, BEST + WEIGHTS):  # for those who look at a run in progress
-        files.write(path / name, files.read(checkpoint_folder(path, newest) / name))
+        saved = (checkpoint_folder(Path(), newest) / name).as_posix()
+        if saved in archive:  # a damaged checkpoint may lack it
+            files.write(path / name, archive[saved])
 
 
 def _pack(path: Path, sums: Path) -> Archive:

@@ -24,7 +24,7 @@ from tests.runs.test_kills import results
 pytestmark = pytest.mark.ray
 ENV = {**QUICK_TO_COMPILE, "PYTHONPATH": str(ROOT), "RAY_worker_niceness": str(os.nice(0)), "JAX_PLATFORMS": "cpu"}
 OBJECT_STORE_BYTES = 100 * 2**20
-TIMEOUT_SECONDS = 600.0
+TIMEOUT_SECONDS = 900.0  # if the machine does much else
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,10 @@ def test_a_killed_driver_and_a_killed_node_change_nothing(cluster: Any, expected
     errors(output).unlink()
 
     with study(output, *args, **env) as driver:
-        wait_until(lambda: errors(output).read_text().count("resuming after epoch 1/") == 3, driver, output)
+        wait_until(lambda: errors(output).read_text().count("epoch 2/4: ") == 3, driver, output)  # all are at the gate
+        assert (
+            errors(output).read_text().count("resuming after epoch 1/4") >= 2
+        )  # the fourth run may be one of the three
         victim = next(node for node in cluster.nodes if any(is_task(p.cmdline()) for p in node_processes(node)))
         for process in node_processes(victim):
             process.send_signal(signal.SIGKILL)
