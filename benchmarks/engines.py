@@ -2,9 +2,9 @@
 
 python -m benchmarks.engines
 
-Each run trains a tiny network for one epoch in a process of its own, with one core on Ray and its share of the cores with
-`--jobs`. The first runs of each engine, which compile, are not counted. Ray has this machine alone, or the cluster that
-RAY_ADDRESS names.
+Each run trains a tiny network for one epoch in a process of its own, with one core on Ray and its share of the cores
+with `--jobs`. The first runs of each engine, which compile, are not counted. Ray has this machine alone, or the cluster
+that RAY_ADDRESS names.
 """
 
 import time
