@@ -91,8 +91,13 @@ def test_checkpoints_are_sent_at_most_once_a_minute_and_not_after_the_last_epoch
     sent: list[tuple[int, float]] = []
     monkeypatch.setattr(ray_worker.time, "monotonic", lambda: now)
     monkeypatch.setattr(ray_worker, "checkpoint_epochs", lambda _: saved)
-    monkeypatch.setattr(ray_worker, "pack_checkpoint", lambda _, epoch: {"epoch": epoch})
-    sender = CheckpointSender(tmp_path, 20, lambda message: sent.append((message.archive["epoch"], now)))
+    monkeypatch.setattr(ray_worker, "pack_checkpoint", lambda _, epoch: {str(epoch): b""})
+
+    def put(message: object) -> None:
+        assert isinstance(message, RunFiles)
+        sent.append((int(next(iter(message.archive))), now))
+
+    sender = CheckpointSender(tmp_path, 20, put)
     for epoch in range(20):
         if epoch % 2 == 0:
             saved = [epoch]
