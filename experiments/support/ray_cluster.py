@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import socket
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import ray
 from cnn3.cli import UsageError
 
 LOCAL = "local"
+CONNECT_SECONDS = 10.0
 FORWARDED = ("CNN3_", "JAX_", "XLA_")  # beginnings of the environment variables that tasks get
 OF_EACH_MACHINE = ("JAX_PLATFORMS", "JAX_COMPILATION_CACHE_DIR")  # but not these
 
@@ -74,13 +76,25 @@ def connect(address: str | None) -> None:
         if hasattr(os, "nice"):  # by default, Ray lets all else on the machine go first
             os.environ.setdefault("RAY_worker_niceness", str(os.nice(0)))
     try:
+        _check_port(address)
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **dashboard)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:  # among them ConnectionError
         reason = str(error).strip().split("\n", 1)[0]
         raise UsageError(
             f"cannot reach a Ray cluster at {address} ({reason}): start one with ray start --head, and this command on "
             "one of its machines; or leave out --address to use this machine alone"
         ) from None
+
+
+def _check_port(address: str) -> None:
+    """Make sure that something listens at HOST:PORT: Ray itself tries for minutes.
+
+    Raises:
+        OSError: nothing does.
+    """
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
 
 
 class RayMessages(io.TextIOBase):
