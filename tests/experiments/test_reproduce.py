@@ -21,7 +21,6 @@ from experiments.support.report import Report
 from experiments.support.run import Run
 from experiments.support.stated_claims import STATEMENTS
 from experiments.support.tables import Row, results_table, runs_table
-from experiments.support.verdict_tables import interval
 from experiments.support.verdicts import UNJUDGED, judge_experiment
 from tests.helpers import fabricated
 
@@ -178,11 +177,6 @@ def test_tables_have_captions_and_scopes_and_sections_link_to_the_contents(page)
     assert page.count("<caption") == page.count("<table")
     assert page.count("<th ") == page.count("<th scope=")
     assert page.count('href="#contents"') == page.count("<section") - 1 == 10
-
-
-def test_the_interval_is_by_students_t():
-    assert interval([1.0, 2.0, 3.0]) == pytest.approx((2 - 2.484138, 2 + 2.484138), abs=1e-5)
-    assert interval([1.0]) is None
 
 
 def test_the_page_needs_no_other_file_and_has_all_pictures(page, output):

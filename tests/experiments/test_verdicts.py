@@ -13,7 +13,14 @@ from experiments.support.printed_claims import CLAIMS, NUMBERS
 from experiments.support.rules import Claim
 from experiments.support.stated_claims import STATEMENTS
 from experiments.support.tables import Row
-from experiments.support.verdict_tables import counts_table, failing, headline, numbers_table, statements_table
+from experiments.support.verdict_tables import (
+    counts_table,
+    failing,
+    headline,
+    interval,
+    numbers_table,
+    statements_table,
+)
 from experiments.support.verdicts import UNJUDGED, Verdict, complete, count_outcomes, judge, judge_experiment
 from tests.helpers import fabricated
 
@@ -286,3 +293,8 @@ def test_judged_claims_come_first_and_several_seeds_are_counted():
     table = statements_table(judge_experiment(OPTIONS, "improvements", rows))
     assert [line[2] == UNJUDGED for line in table.rows] == sorted(line[2] == UNJUDGED for line in table.rows)
     assert dict(zip(table.header, table.rows[0], strict=True))["runs"] == "4 (2 seeds)"
+
+
+def test_the_interval_is_by_students_t() -> None:
+    assert interval([1.0, 2.0, 3.0]) == pytest.approx((2 - 2.484138, 2 + 2.484138), abs=1e-5)
+    assert interval([1.0]) is None
