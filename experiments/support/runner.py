@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from cnn3 import ConfigError, Dataset, OutputError, RunConfig, default_block, files, fit, load, load_weights
+from cnn3.analysis.cost import training_flops
 from cnn3.cli import UsageError, note
 from cnn3.config import SEED
 from cnn3.data.loading import dataset_digest
@@ -134,12 +135,16 @@ def _train(
 
 
 def _train_in_parallel(options: Options, pending: Mapping[RunConfig, str], prepare: Prepare) -> dict[RunConfig, Run]:
-    """Train each run in a process of its own; `pending` has their labels."""
+    """Train each run in a process of its own, the longest first, so that none of them is left alone at the end.
+
+    `pending` has their labels.
+    """
     if not pending:
         return {}
     _load(options, SEED, pending, prepare)  # decodes the images once, before the processes read them
     data = options.dataset, options.data_dir, options.limit, prepare, options.reuse
-    jobs = [Job(config, _run_folder(options, config), label, *data) for config, label in pending.items()]
+    longest_first = sorted(pending, key=lambda config: -config.epochs * training_flops(config))
+    jobs = [Job(config, _run_folder(options, config), pending[config], *data) for config in longest_first]
     runs: dict[RunConfig, Run] = {}
     for job in _engine(options)(jobs):
         run = _read(options, job.folder, job.config)

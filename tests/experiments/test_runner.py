@@ -21,7 +21,7 @@ from cnn3 import (
 from cnn3.cli import UsageError
 from cnn3.runs import versions
 from cnn3.runs.run_name import run_name
-from experiments.support import runner
+from experiments.support import runner, worker_pool
 from experiments.support.options import Options
 from experiments.support.publish import describe_mismatches, summarise
 from experiments.support.report import Report
@@ -71,6 +71,28 @@ def test_each_configuration_is_run_with_each_seed(runs, output):
             assert len(run.history) == run.summary.epochs
     first, second = (run.history[0]["train"]["loss"] for run in runs["learns"])
     assert first != second
+
+
+def test_the_longest_runs_start_first(tmp_path, monkeypatch):
+    started: list[str] = []
+
+    def fake_train(jobs, placements):
+        started.extend(job.label for job in jobs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(worker_pool, "train", fake_train)
+    options = make_options(tmp_path, jobs=2)
+    plain = options.config(model=TINY, batch_size=64)
+    wide = replace(TINY, channels=(4, 4, 4))
+    configs = {
+        "plain": plain,
+        "wide": replace(plain, model=wide),
+        "plain again": replace(plain, batch_size=32),
+        "longer": replace(plain, epochs=9),
+    }
+    with pytest.raises(KeyboardInterrupt):
+        run_all(options, "trial", configs)
+    assert started == [f"{name}, seed 3136" for name in ("longer", "wide", "plain again", "plain")]
 
 
 def test_finished_runs_are_only_read(runs, output, monkeypatch):
