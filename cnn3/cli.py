@@ -7,6 +7,7 @@ import ast
 import io
 import logging
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -25,6 +26,8 @@ EXIT_STATUS = {
     "2": "an error; one line says what is wrong and what to do",
     "130, 143": "interrupted (Ctrl-C, SIGTERM); the same command resumes the work",
 }
+
+SHORTEST_BROKEN = 30  # characters of an argument; tyro's lines have 40 to 80, with their frame
 
 Options = TypeVar("Options")
 
@@ -80,7 +83,7 @@ def parse(
     program = _as_started(program)
     help_text = _HelpText(sys.stdout)
     try:
-        with _usage_errors(program), redirect_stdout(help_text):
+        with _usage_errors(program, args), redirect_stdout(help_text):
             return tyro.cli(options_type, prog=program, description="", args=args)
     except SystemExit:
         usage, _, options = help_text.getvalue().partition("\n")
@@ -102,7 +105,7 @@ def parse_known(options_type: type[Options], program: str, args: Sequence[str] |
         UsageError: one of these options is not valid.
     """
     given = [arg for arg in (sys.argv[1:] if args is None else args) if arg not in ("-h", "--help")]
-    with _usage_errors(_as_started(program)):
+    with _usage_errors(_as_started(program), given):
         known, _ = tyro.cli(options_type, prog=program, args=given, return_unknown_args=True)
         return known
 
@@ -132,7 +135,7 @@ def _wrapped(paragraphs: str) -> str:
 
 
 @contextmanager
-def _usage_errors(program: str) -> Iterator[None]:
+def _usage_errors(program: str, args: Sequence[str] | None) -> Iterator[None]:
     """Turn what tyro prints before it exits into a UsageError."""
     if os.environ.get("NO_COLOR"):
         tyro._experimental_options["ansi_codes"] = False
@@ -143,7 +146,8 @@ def _usage_errors(program: str) -> Iterator[None]:
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise UsageError(f"{_first_error(stderr.getvalue())}; see {program} --help") from None
+        error = _unbroken(_first_error(stderr.getvalue()), sys.argv[1:] if args is None else args)
+        raise UsageError(f"{error}; see {program} --help") from None
 
 
 def docstring(module: str) -> str:
@@ -238,3 +242,11 @@ def _first_error(message: str) -> str:
     lines = [line.strip("╭╮╰╯│─ ") for line in message.strip().splitlines()]
     paragraphs = [list(part) for rule, part in groupby(lines[1:], lambda line: not line.strip("-")) if not rule]
     return " ".join(paragraphs[0]).removeprefix("Error parsing ").rstrip(".")
+
+
+def _unbroken(message: str, args: Sequence[str]) -> str:
+    """Return a message without the blanks in arguments that were too long for one of tyro's lines."""
+    for value in (arg.partition("=")[2] if arg.startswith("--") else arg for arg in args):
+        if len(value) > SHORTEST_BROKEN:
+            message = re.sub(" ?".join(map(re.escape, value)), lambda _, value=value: value, message)
+    return message

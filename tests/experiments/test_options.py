@@ -78,12 +78,17 @@ def test_help_explains_every_option_and_both_protocols(capsys):
     assert "(default: TFDS_DATA_DIR, else ~/tensorflow_datasets)" in text
 
 
+LONG_PATH = "/home/user/a folder, and another/" + "results/" * 12
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])  # tyro frames its messages in either
 @pytest.mark.parametrize("columns", ["40", "80", "200"])
 @pytest.mark.parametrize(
     ("args", "message"),
     [
         (["--epochs", "abc"], "--epochs: 'abc' is not an integer"),
+        ([f"--epochs={LONG_PATH}"], f"--epochs: '{LONG_PATH}' is not an integer"),
+        (["--limit", LONG_PATH], f"--limit: '{LONG_PATH}' is not an integer"),
         (["--epoch", "3"], "Unrecognized options: --epoch, 3"),
         (["--limit"], "Missing value for argument '--limit'. Expected 1 values"),
         (
