@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from cnn3.plots.style import CLASS_COLORS, COLORS, INK, add_title, round_ticks, spread_labels, style_axes
 
@@ -51,7 +51,9 @@ def scatter(
             handles.append(Line2D([], [], label=group, **style))
     axes.set_xscale(x_scale)
     if x_scale == "log":
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        low, high = axes.get_xlim()
+        less_than_a_decade = high < 10 * low  # has too few of the powers of ten and their multiples
+        axes.xaxis.set_major_locator(MaxNLocator(6) if less_than_a_decade else LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
     else:

@@ -189,3 +189,14 @@ def test_means_are_compared_with_reported_numbers():
     assert is_round(below.get_xticks())
     single = plots.dot_interval({"Validation": groups["Validation"]}, "", "")
     assert legend(single)[:2] == ["here", "original study (one seed: no interval)"]
+
+
+@pytest.mark.parametrize("highest", [1.75, 9.0, 100.0])
+def test_a_logarithmic_axis_has_at_least_three_labels_however_short_it_is(highest):
+    points = {"first": plots.Point(0.86, 0.8, None), "last": plots.Point(highest, 0.9, None)}
+    figure = plots.scatter({"all": points}, "Cost", "Accuracy", "All", x_scale="log")
+    FigureCanvasAgg(figure).draw()
+    axis = figure.axes[0].xaxis
+    low, high = sorted(axis.get_view_interval())
+    labelled = [t for t in axis.get_major_ticks() if low <= t.get_loc() <= high and t.label1.get_text()]
+    assert 3 <= len(labelled) <= 8
