@@ -33,7 +33,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     cluster_utils = pytest.importorskip("ray.cluster_utils", reason="pip install 'cnn3[ray]'")
     other = tmp_path_factory.mktemp("other")
     for package in ("cnn3", "experiments"):
-        shutil.copytree(ROOT / package, other / package)
+        shutil.copytree(ROOT / package, other / package, ignore=shutil.ignore_patterns("__pycache__"))
     with (other / "cnn3" / "training" / "step.py").open("a") as file:
         file.write("CHANGED = True\n")
     with pytest.MonkeyPatch.context() as patch:
