@@ -1,6 +1,7 @@
-"""A block of the network (3x3 convolution, batch norm, ReLU, 2x2 pooling) made fast for CPUs.
+"""A block of the network (convolution, batch norm, ReLU, pooling) made fast for CPUs.
 
-Where there are enough channels to fill matrix products, the convolution is Winograd's.
+The original study's kernels have 3x3 pixels and its windows 2x2. Where there are enough channels to fill matrix
+products, the convolution is Winograd's. Other kernels are matrix products of patches.
 
 The network's first layer is another case. A pixel's 27 inputs make a short matrix product whose output is many times
 larger than its input, so the time goes into moving the output. It is computed for a few images at a time, pooled while
@@ -18,7 +19,9 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from cnn3.nn.batch_norm import EPSILON, BatchNormInputs, Moments, SampleWeights
+from cnn3.nn.matmul_conv import matmul_conv
 from cnn3.nn.norm_relu_pool import Pool, add, argmax_window, batch_dot, norm_relu_pool, sum_by_products, sum_pixels
+from cnn3.nn.overlapping_pool import pool_overlapping
 from cnn3.nn.winograd import conv3x3, map_images, sum_images
 
 MAX_PATCH_CHANNELS = 4  # with at most this many input channels, a patch is a vector
@@ -27,15 +30,21 @@ PATCHES_PER_CHUNK = 4096  # times 256 channels: 4 MB of the first layer's output
 
 def winograd_block(
     x: Float[Array, "batch height width cin"],
-    kernel: Float[Array, "3 3 cin cout"],
+    kernel: Float[Array, "side side cin cout"],
     bias: Float[Array, " cout"],
     norm: BatchNormInputs | None,
     pool: Pool,
+    window: int = 2,
 ) -> tuple[Float[Array, "batch rows columns cout"], Moments | None]:
     """Compute a block; see `cnn3.nn.layers.Block`. Height and width must be even unless `pool` is "none"."""
-    if x.shape[-1] <= MAX_PATCH_CHANNELS:
+    three = len(kernel) == 3
+    if three and window == 2 and x.shape[-1] <= MAX_PATCH_CHANNELS:
         return _patch_block(x, kernel, bias, norm, pool)
-    return norm_relu_pool(conv3x3(x, kernel), bias, norm, pool, sum_by_products)
+    y = conv3x3(x, kernel) if three and x.shape[-1] > MAX_PATCH_CHANNELS else matmul_conv(x, kernel)
+    if window == 2 or pool == "none":
+        return norm_relu_pool(y, bias, norm, pool, sum_by_products)
+    activations, moments = norm_relu_pool(y, bias, norm, "none", sum_by_products)
+    return pool_overlapping(activations, pool, window), moments
 
 
 def _patches(x: Float[Array, "batch height width cin"], stride: int) -> Float[Array, "batch positions pixels patch"]:

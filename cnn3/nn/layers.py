@@ -1,8 +1,7 @@
 """The blocks of the network, and the table of functions that compute them.
 
 All that the network does with images is a *block*: convolution, batch norm or none, ReLU, pooling or none. `xla_block`
-defines it with XLA's own operations. The other functions compute the same faster on some platform, for kernels of 3x3
-and windows of 2x2 pixels.
+defines it with XLA's own operations. The other functions compute the same faster on some platform.
 """
 
 from collections.abc import Callable
@@ -16,8 +15,9 @@ from cnn3.nn.batch_norm import BatchNormInputs, Moments, batch_norm
 from cnn3.nn.cpu_block import winograd_block
 from cnn3.nn.norm_relu_pool import Pool, norm_relu_pool, sum_by_reduction
 
-# (images, kernel, bias, norm or None, pool) -> (activations, the batch's moments if the norm asks for them)
-Block = Callable[[Array, Array, Array, BatchNormInputs | None, Pool], tuple[Array, Moments | None]]
+# (images, kernel, bias, norm or None, pool, side of its windows) -> (activations, the batch's moments if the norm asks
+# for them)
+Block = Callable[[Array, Array, Array, BatchNormInputs | None, Pool, int], tuple[Array, Moments | None]]
 
 
 def max_pool(
@@ -60,12 +60,18 @@ def xla_block(
 
 def fused_block(
     x: Float[Array, "batch height width cin"],
-    kernel: Float[Array, "3 3 cin cout"],
+    kernel: Float[Array, "side side cin cout"],
     bias: Float[Array, " cout"],
     norm: BatchNormInputs | None,
     pool: Pool,
+    window: int = 2,
 ) -> tuple[Float[Array, "batch rows columns cout"], Moments | None]:
-    """Compute a block with XLA's own convolution, and everything after it as one function."""
+    """Compute a block with XLA's own convolution, and everything after it as one function; for windows of 2x2 pixels.
+
+    Larger windows are left to `xla_block`.
+    """
+    if window != 2:
+        return xla_block(x, kernel, bias, norm, pool, window)
     return norm_relu_pool(_convolve(x, kernel).astype(bias.dtype), bias, norm, pool, sum_by_reduction)
 
 

@@ -4,7 +4,6 @@ Parameters carry the names of the original PyTorch program: `conv_layer1`, `batc
 """
 
 import math
-from functools import partial
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -135,9 +134,8 @@ class CNN3(nn.Module):
             kernel, bias = KernelAndBias((side, side, x.shape[-1], channels), name=f"conv_layer{i}")()
             norm = BatchNorm(channels, name=f"batch_norm{i}") if config.batch_norm else None
             pool = "none" if config.dense and i < 3 else config.pool
-            in_study = side == 3 and config.pool_window == 2  # the shapes that the faster blocks compute
-            block = self.block if in_study else partial(xla_block, window=config.pool_window)
-            a, moments = block(self._cast(x), self._cast(kernel), bias, None if norm is None else norm.norm(mask), pool)
+            inputs = None if norm is None else norm.norm(mask)
+            a, moments = self.block(self._cast(x), self._cast(kernel), bias, inputs, pool, config.pool_window)
             if norm is not None and moments is not None and mask is not None:
                 norm.update(moments, jnp.sum(mask) * x.shape[1] * x.shape[2])
             x = jnp.concatenate([x, a], -1) if config.dense and i < 3 else a

@@ -1,5 +1,6 @@
 """Kernels and windows other than the original study's, against torch."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -8,29 +9,58 @@ import numpy as np
 import pytest
 
 from cnn3.config import ModelConfig
-from cnn3.nn.layers import xla_block
+from cnn3.nn import matmul_conv
+from cnn3.nn.layers import BLOCKS
 from cnn3.nn.network import CNN3
 from cnn3.training.state import init_weights
 from cnn3.weights.torch_layout import from_torch, infer_config, to_torch
 
 
+@pytest.mark.parametrize("kernels", BLOCKS)
 @pytest.mark.parametrize("pool", ["max", "average"])
-@pytest.mark.parametrize(("side", "window"), [(5, 3), (8, 2), (1, 3)])
-def test_a_block_is_torchs(side: int, window: int, pool: Any, torch: Any) -> None:
-    """To 1e-12; seen: 6e-14. Where padding is uneven, XLA's SAME adds the extra pixel after the image."""
+@pytest.mark.parametrize(("side", "window", "cin"), [(5, 3, 3), (8, 2, 3), (1, 3, 6), (3, 3, 3), (3, 4, 6), (4, 2, 6)])
+def test_a_block_and_its_gradients_are_torchs(
+    side: int, window: int, cin: int, pool: Any, kernels: str, torch: Any
+) -> None:
+    """To 1e-12. Where padding is uneven, XLA's SAME adds the extra pixel after the image."""
     rng = np.random.default_rng(0)
-    x, kernel = rng.normal(size=(2, 8, 8, 3)), rng.normal(size=(side, side, 3, 4))
-    bias = rng.normal(size=4)
-    images, weights = torch.from_numpy(x.transpose(0, 3, 1, 2)), torch.from_numpy(kernel.transpose(3, 2, 0, 1))
+    x, kernel = rng.normal(size=(3, 8, 8, cin)), rng.normal(size=(side, side, cin, 4))
+    bias, upstream = rng.normal(size=4), rng.normal(size=(3, 4, 4, 4))
+    images, weights, shift = (
+        torch.from_numpy(a.copy()).requires_grad_()
+        for a in (x.transpose(0, 3, 1, 2), kernel.transpose(3, 2, 0, 1), bias)
+    )
     before, extra = (side - 1) // 2, window - 2
     padded = torch.nn.functional.pad(images, (before, side - 1 - before) * 2)
-    y = torch.relu(torch.nn.functional.conv2d(padded, weights, torch.from_numpy(bias)))
-    y = torch.nn.functional.pad(y, (0, extra) * 2)  # zeros: no less than a ReLU's output can be
+    y = torch.relu(torch.nn.functional.conv2d(padded, weights, shift))
+    y = torch.nn.functional.pad(y, (extra // 2, extra - extra // 2) * 2)  # zeros: no less than a ReLU's output can be
     reduce = {"max": torch.nn.functional.max_pool2d, "average": torch.nn.functional.avg_pool2d}[pool]
-    expected = reduce(y, window, 2).numpy().transpose(0, 2, 3, 1)
+    expected = reduce(y, window, 2)
+    expected.backward(torch.from_numpy(upstream.transpose(0, 3, 1, 2)))
     with jax.enable_x64(True):
-        ours, _ = xla_block(jnp.asarray(x), jnp.asarray(kernel), jnp.asarray(bias), None, pool, window)
-    np.testing.assert_allclose(ours, expected, rtol=1e-12, atol=1e-12)
+        block = partial(BLOCKS[kernels], norm=None, pool=pool, window=window)
+        ours, gradients = jax.vjp(lambda *args: block(*args)[0], *map(jnp.asarray, (x, kernel, bias)))
+        dx, dkernel, dbias = gradients(jnp.asarray(upstream))
+    close = partial(np.testing.assert_allclose, rtol=1e-12, atol=1e-12)
+    close(ours, expected.detach().numpy().transpose(0, 2, 3, 1))
+    close(dx, images.grad.numpy().transpose(0, 2, 3, 1))
+    close(dkernel, weights.grad.numpy().transpose(2, 3, 1, 0))
+    close(dbias, shift.grad.numpy())
+
+
+@pytest.mark.parametrize(("images", "side"), [(1, 5), (7, 5), (7, 2)])
+def test_convolution_by_products_is_torchs_whatever_the_size_of_its_chunks(
+    images: int, side: int, torch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matmul_conv, "VALUES_PER_CHUNK", 3 * 6 * 10 * 4 * side**2)  # chunks of three images
+    rng = np.random.default_rng(0)
+    x, kernel = rng.normal(size=(images, 6, 10, 4)), rng.normal(size=(side, side, 4, 5))
+    before = (side - 1) // 2
+    padded = np.pad(x, ((0, 0), *[(before, side - 1 - before)] * 2, (0, 0))).transpose(0, 3, 1, 2)
+    expected = torch.nn.functional.conv2d(torch.from_numpy(padded), torch.from_numpy(kernel.transpose(3, 2, 0, 1)))
+    with jax.enable_x64(True):
+        ours = matmul_conv.matmul_conv(jnp.asarray(x), jnp.asarray(kernel))
+    np.testing.assert_allclose(ours, expected.numpy().transpose(0, 2, 3, 1), rtol=1e-12, atol=1e-12)
 
 
 def test_a_network_of_other_shapes_passes_through_torchs_layout() -> None:
