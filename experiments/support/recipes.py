@@ -1,7 +1,7 @@
 """The rows of `experiments.frontier`, and its command line."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, NamedTuple
 
 import tyro
@@ -29,6 +29,7 @@ class Recipe(NamedTuple):
 RECIPES: Mapping[str, Recipe] = {
     ORIGINAL: Recipe("Original network, original recipe", STUDY),
     **{f"one-cycle-{n}": Recipe("Original network, later recipe", STUDY, n) for n in (5, 10, 20, 40)},
+    "regularised-40": Recipe("Original network, later recipe, regularised", replace(STUDY, dropout=0.3), 40, cutout=8),
     **{f"wide-{n}": Recipe("Wider network, later recipe", WIDE, n, cutout=8) for n in (20, 60, 120)},
 }
 
