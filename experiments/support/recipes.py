@@ -1,7 +1,7 @@
 """The rows of `experiments.frontier`, and its command line."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, NamedTuple
 
 import tyro
@@ -15,6 +15,8 @@ STUDY = VARIANTS["batch_norm"]
 WIDE = ModelConfig(
     batch_norm=True, channels=(256, 512, 1024), hidden=(1024,), dropout=0.2, kernels=(5, 5, 3), pool_window=3
 )
+LATE = ModelConfig(batch_norm=True, channels=(96, 192, 256), hidden=(80,))  # as many parameters, in the convolutions
+WIDE_3X3 = ModelConfig(batch_norm=True, channels=(128, 256, 512), dropout=0.1)  # of shapes that CPUs compute fast
 
 
 class Recipe(NamedTuple):
@@ -29,6 +31,9 @@ class Recipe(NamedTuple):
 RECIPES: Mapping[str, Recipe] = {
     ORIGINAL: Recipe("Original network, original recipe", STUDY),
     **{f"one-cycle-{n}": Recipe("Original network, later recipe", STUDY, n) for n in (5, 10, 20, 40)},
+    "regularised-40": Recipe("Original network, later recipe, regularised", replace(STUDY, dropout=0.3), 40, cutout=8),
+    "late-40": Recipe("Original size, wider towards the end, later recipe", LATE, 40, cutout=8),
+    "wide-3x3-40": Recipe("Wider network of 3x3 kernels, later recipe", WIDE_3X3, 40, cutout=8),
     **{f"wide-{n}": Recipe("Wider network, later recipe", WIDE, n, cutout=8) for n in (20, 60, 120)},
 }
 
