@@ -32,8 +32,8 @@ RECIPES: Mapping[str, Recipe] = {
     ORIGINAL: Recipe("Original network, original recipe", STUDY),
     **{f"one-cycle-{n}": Recipe("Original network, later recipe", STUDY, n) for n in (5, 10, 20, 40)},
     "regularised-40": Recipe("Original network, later recipe, regularised", replace(STUDY, dropout=0.3), 40, cutout=8),
-    "late-40": Recipe("Original size, wider towards the end, later recipe", LATE, 40, cutout=8),
-    "wide-3x3-40": Recipe("Wider network of 3x3 kernels, later recipe", WIDE_3X3, 40, cutout=8),
+    "late-40": Recipe("Original size, wider late layers, later recipe", LATE, 40, cutout=8),
+    **{f"wide-3x3-{n}": Recipe("Wider network of 3x3 kernels, later recipe", WIDE_3X3, n, cutout=8) for n in (30, 90)},
     **{f"wide-{n}": Recipe("Wider network, later recipe", WIDE, n, cutout=8) for n in (20, 60, 120)},
 }
 
