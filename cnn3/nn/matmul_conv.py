@@ -4,6 +4,7 @@ In a compiled loop, where an epoch's steps are, XLA's own convolution takes 30 t
 """
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +58,7 @@ def _convolve_backward(before: int, residuals: tuple[Array, Array], gradient: Ar
     # The image's gradient is a convolution with the kernel turned round. It is a loop of its own, so that XLA can drop
     # it where it is not used, as in the first layer.
     dmatrix = sum_images(matrix_gradient, (x, gradient), _images_per_chunk(x, side))
-    dx = _convolve(side - 1 - before, gradient, kernel[::-1, ::-1].swapaxes(2, 3))
+    dx: Any = _convolve(side - 1 - before, gradient, kernel[::-1, ::-1].swapaxes(2, 3))
     return dx, dmatrix.reshape(kernel.shape)
 
 

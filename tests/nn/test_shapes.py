@@ -26,26 +26,30 @@ def test_a_block_and_its_gradients_are_torchs(
     rng = np.random.default_rng(0)
     x, kernel = rng.normal(size=(3, 8, 8, cin)), rng.normal(size=(side, side, cin, 4))
     bias, upstream = rng.normal(size=4), rng.normal(size=(3, 4, 4, 4))
-    images, weights, shift = (
+    images, weights, shifts = (
         torch.from_numpy(a.copy()).requires_grad_()
         for a in (x.transpose(0, 3, 1, 2), kernel.transpose(3, 2, 0, 1), bias)
     )
     before, extra = (side - 1) // 2, window - 2
     padded = torch.nn.functional.pad(images, (before, side - 1 - before) * 2)
-    y = torch.relu(torch.nn.functional.conv2d(padded, weights, shift))
+    y = torch.relu(torch.nn.functional.conv2d(padded, weights, shifts))
     y = torch.nn.functional.pad(y, (extra // 2, extra - extra // 2) * 2)  # zeros: no less than a ReLU's output can be
     reduce = {"max": torch.nn.functional.max_pool2d, "average": torch.nn.functional.avg_pool2d}[pool]
     expected = reduce(y, window, 2)
     expected.backward(torch.from_numpy(upstream.transpose(0, 3, 1, 2)))
     with jax.enable_x64(True):
-        block = partial(BLOCKS[kernels], norm=None, pool=pool, window=window)
-        ours, gradients = jax.vjp(lambda *args: block(*args)[0], *map(jnp.asarray, (x, kernel, bias)))
+
+        def block(*arrays: jax.Array) -> jax.Array:
+            images, matrix, shift = arrays
+            return BLOCKS[kernels](images, matrix, shift, None, pool, window)[0]
+
+        ours, gradients = jax.vjp(block, *map(jnp.asarray, (x, kernel, bias)))
         dx, dkernel, dbias = gradients(jnp.asarray(upstream))
     close = partial(np.testing.assert_allclose, rtol=1e-12, atol=1e-12)
     close(ours, expected.detach().numpy().transpose(0, 2, 3, 1))
     close(dx, images.grad.numpy().transpose(0, 2, 3, 1))
     close(dkernel, weights.grad.numpy().transpose(2, 3, 1, 0))
-    close(dbias, shift.grad.numpy())
+    close(dbias, shifts.grad.numpy())
 
 
 @pytest.mark.parametrize(("images", "side"), [(1, 5), (7, 5), (7, 2)])
