@@ -13,6 +13,7 @@ from cnn3.plots.style import CLASS_COLORS, COLORS, INK, add_title, round_ticks, 
 
 MARKERS = "osD^vPX"
 GROUP_COLORS = (COLORS[6], *COLORS[:3], CLASS_COLORS[7], CLASS_COLORS[9], COLORS[3])  # at least 3:1 on white
+LONGEST_OF_THREE = 28  # characters of a group's name, so that the legend has room for three in a row
 LINE_HEIGHT = 0.062  # of text, as a fraction of the axes' height
 
 
@@ -62,7 +63,8 @@ def scatter(
     _write_names(axes, all_points)
     style_axes(axes, x_label, y_label)
     if handles:
-        figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=10, frameon=False)
+        columns = 3 if max(map(len, groups)) <= LONGEST_OF_THREE else 2
+        figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=10, frameon=False)
     add_title(figure, title, subtitle)
     return figure
 

@@ -200,3 +200,13 @@ def test_a_logarithmic_axis_has_at_least_three_labels_however_short_it_is(highes
     low, high = sorted(axis.get_view_interval())
     labelled = [t for t in axis.get_major_ticks() if low <= t.get_loc() <= high and t.label1.get_text()]
     assert 3 <= len(labelled) <= 8
+
+
+@pytest.mark.parametrize("length", [12, 28, 29, 46])
+def test_the_legend_of_a_scatter_plot_fits_the_figure(length):
+    text = "Original network, later recipe, fewer channels, and a wider hidden layer"
+    groups = {f"{i} {text}"[:length]: {f"point {i}": plots.Point(i, 0.8, None)} for i in range(1, 6)}
+    figure = plots.scatter(groups, "Cost", "Accuracy", "All")
+    FigureCanvasAgg(figure).draw()
+    box = figure.legends[0].get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.x1
