@@ -21,7 +21,10 @@ from tests.helpers.processes import QUICK_TO_COMPILE, ROOT
 from tests.helpers.ray_study import EPOCHS
 from tests.runs.test_kills import results
 
-pytestmark = pytest.mark.ray
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning"),  # Ray forks, and other tests' modules have started JAX
+]
 ENV = {**QUICK_TO_COMPILE, "PYTHONPATH": str(ROOT), "RAY_worker_niceness": str(os.nice(0)), "JAX_PLATFORMS": "cpu"}
 OBJECT_STORE_BYTES = 100 * 2**20
 TIMEOUT_SECONDS = 900.0  # if the machine does much else
