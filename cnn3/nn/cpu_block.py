@@ -37,10 +37,10 @@ def winograd_block(
     window: int = 2,
 ) -> tuple[Float[Array, "batch rows columns cout"], Moments | None]:
     """Compute a block; see `cnn3.nn.layers.Block`. Height and width must be even unless `pool` is "none"."""
-    three = len(kernel) == 3
-    if three and window == 2 and x.shape[-1] <= MAX_PATCH_CHANNELS:
+    is_3x3, has_few_channels = len(kernel) == 3, x.shape[-1] <= MAX_PATCH_CHANNELS
+    if is_3x3 and has_few_channels and window == 2:
         return _patch_block(x, kernel, bias, norm, pool)
-    y = conv3x3(x, kernel) if three and x.shape[-1] > MAX_PATCH_CHANNELS else matmul_conv(x, kernel)
+    y = conv3x3(x, kernel) if is_3x3 and not has_few_channels else matmul_conv(x, kernel)
     if window == 2 or pool == "none":
         return norm_relu_pool(y, bias, norm, pool, sum_by_products)
     activations, moments = norm_relu_pool(y, bias, norm, "none", sum_by_products)

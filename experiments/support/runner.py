@@ -143,7 +143,7 @@ def _train_in_parallel(options: Options, pending: Mapping[RunConfig, str], prepa
         return {}
     _load(options, SEED, pending, prepare)  # decodes the images once, before the processes read them
     data = options.dataset, options.data_dir, options.limit, prepare, options.reuse
-    longest_first = sorted(pending, key=lambda config: -config.epochs * training_flops(config))
+    longest_first = sorted(pending, key=_arithmetic, reverse=True)
     jobs = [Job(config, _run_folder(options, config), pending[config], *data) for config in longest_first]
     runs: dict[RunConfig, Run] = {}
     for job in _engine(options)(jobs):
@@ -152,6 +152,11 @@ def _train_in_parallel(options: Options, pending: Mapping[RunConfig, str], prepa
             raise OutputError(f"{job.folder} was changed by another process; start again")
         runs[job.config] = run
     return runs
+
+
+def _arithmetic(config: RunConfig) -> float:
+    """Return a run's arithmetic up to a factor: that of its network, traced once however many runs have it."""
+    return config.epochs * training_flops(RunConfig(model=config.model))
 
 
 def _engine(options: Options) -> Callable[[Sequence[Job]], Iterator[Job]]:

@@ -92,7 +92,7 @@ def test_the_longest_runs_start_first(tmp_path, monkeypatch):
     }
     with pytest.raises(KeyboardInterrupt):
         run_all(options, "trial", configs)
-    assert started == [f"{name}, seed 3136" for name in ("longer", "wide", "plain again", "plain")]
+    assert started == [f"{name}, seed 3136" for name in ("longer", "wide", "plain", "plain again")]
 
 
 def test_finished_runs_are_only_read(runs, output, monkeypatch):
