@@ -17,7 +17,6 @@ from unittest.mock import patch
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import tyro
 from jax import Array, lax
 
@@ -30,16 +29,6 @@ SHAPES = (((16, 16, 256), 128), ((8, 8, 128), 64))  # of an image and its output
 STEPS = 3  # in one compiled loop
 IN_USE = "F(4x4, 3x3), 128 tiles at once: in use"
 DIRECT = "direct, XLA's, the loop unrolled"  # within a loop on a CPU it is tens of times slower
-
-# Lavin and Gray (arXiv 1509.09308), section 4.1, for the interpolation points 0, 1, -1 and infinity.
-F2X2 = {
-    "TILE": 2,
-    "POINTS": 4,
-    "INPUT": np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]]),
-    "KERNEL": np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]]) / 2,
-    "OUTPUT": np.array([[1, 1, 1, 0], [0, 1, -1, -1]]),
-}
-
 
 @dataclass(frozen=True)
 class Options:
@@ -82,14 +71,15 @@ def along_rows(x: Array, kernel: Array) -> Array:
     batch, height, width, channels = x.shape
     tiles = width // winograd.TILE
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    inputs = [padded[:, :, i : i + winograd.TILE * (tiles - 1) + 1 : winograd.TILE] for i in range(winograd.POINTS)]
-    points = jnp.einsum("sj,ijck->sick", jnp.asarray(winograd.KERNEL, x.dtype), kernel)
+    matrices = winograd.minimal_filter(winograd.TILE, 3)
+    inputs = [padded[:, :, i : i + winograd.TILE * (tiles - 1) + 1 : winograd.TILE] for i in range(winograd.TILE + 2)]
+    points = jnp.einsum("sj,ijck->sick", jnp.asarray(matrices.kernel, x.dtype), kernel)
     products = []
-    for coefficients, point in zip(winograd.INPUT, points, strict=True):
+    for coefficients, point in zip(matrices.inputs, points, strict=True):
         z = winograd._combine(coefficients, inputs)
         columns = jnp.concatenate([z[:, i : i + height] for i in range(3)], -1)
         products.append(columns @ point.reshape(3 * channels, -1))
-    outputs = [winograd._combine(coefficients, products) for coefficients in winograd.OUTPUT]
+    outputs = [winograd._combine(coefficients, products) for coefficients in matrices.outputs]
     return jnp.stack(outputs, 3).reshape(batch, height, width, -1)
 
 
@@ -106,14 +96,14 @@ def patched(**constants: Any) -> AbstractContextManager:
 
 # By name: the function, and the context to trace it in.
 IMPLEMENTATIONS: Mapping[str, tuple[Convolution, Callable[[], AbstractContextManager]]] = {
-    IN_USE: (winograd.conv3x3, nullcontext),
+    IN_USE: (winograd.winograd_conv, nullcontext),
     **{
-        f"F(4x4, 3x3), {count} at once": (winograd.conv3x3, lambda tiles=tiles: patched(TILES_PER_CHUNK=tiles))
+        f"F(4x4, 3x3), {count} at once": (winograd.winograd_conv, lambda tiles=tiles: patched(TILES_PER_CHUNK=tiles))
         for count, tiles in {"32 tiles": 32, "64": 64, "256": 256, "512": 512, "all": 10**9}.items()
     },
-    "F(4x4, 3x3), products in bfloat16": (winograd.conv3x3, lambda: patched(_batch_matmul=bfloat16_product)),
-    "F(2x2, 3x3), 128 tiles at once": (winograd.conv3x3, lambda: patched(**F2X2)),
-    "F(2x2, 3x3), 512 at once": (winograd.conv3x3, lambda: patched(**F2X2, TILES_PER_CHUNK=512)),
+    "F(4x4, 3x3), products in bfloat16": (winograd.winograd_conv, lambda: patched(_batch_matmul=bfloat16_product)),
+    "F(2x2, 3x3), 128 tiles at once": (winograd.winograd_conv, lambda: patched(TILE=2)),
+    "F(2x2, 3x3), 512 at once": (winograd.winograd_conv, lambda: patched(TILE=2, TILES_PER_CHUNK=512)),
     "F(4, 3) along rows": (along_rows, nullcontext),
     "one product of patches": (patches, nullcontext),
     "nine products": (nine_products, nullcontext),

@@ -1,7 +1,7 @@
 """A block of the network (convolution, batch norm, ReLU, pooling) made fast for CPUs.
 
 The original study's kernels have 3x3 pixels and its windows 2x2. Where there are enough channels to fill matrix
-products, the convolution is Winograd's. Other kernels are matrix products of patches.
+products, convolutions of 3x3 and 5x5 pixels are Winograd's. Others are matrix products of patches.
 
 The network's first layer is another case. A pixel's 27 inputs make a short matrix product whose output is many times
 larger than its input, so the time goes into moving the output. It is computed for a few images at a time, pooled while
@@ -22,8 +22,9 @@ from cnn3.nn.batch_norm import EPSILON, BatchNormInputs, Moments, SampleWeights
 from cnn3.nn.matmul_conv import matmul_conv
 from cnn3.nn.norm_relu_pool import Pool, add, argmax_window, batch_dot, norm_relu_pool, sum_by_products, sum_pixels
 from cnn3.nn.overlapping_pool import pool_overlapping
-from cnn3.nn.winograd import conv3x3, map_images, sum_images
+from cnn3.nn.winograd import map_images, sum_images, winograd_conv
 
+WINOGRAD_SIDES = (3, 5)  # of kernels
 MAX_PATCH_CHANNELS = 4  # with at most this many input channels, a patch is a vector
 PATCHES_PER_CHUNK = 4096  # times 256 channels: 4 MB of the first layer's output
 
@@ -37,10 +38,10 @@ def winograd_block(
     window: int = 2,
 ) -> tuple[Float[Array, "batch rows columns cout"], Moments | None]:
     """Compute a block; see `cnn3.nn.layers.Block`. Height and width must be even unless `pool` is "none"."""
-    is_3x3, has_few_channels = len(kernel) == 3, x.shape[-1] <= MAX_PATCH_CHANNELS
-    if is_3x3 and has_few_channels and window == 2:
+    side, has_few_channels = len(kernel), x.shape[-1] <= MAX_PATCH_CHANNELS
+    if side == 3 and has_few_channels and window == 2:
         return _patch_block(x, kernel, bias, norm, pool)
-    y = conv3x3(x, kernel) if is_3x3 and not has_few_channels else matmul_conv(x, kernel)
+    y = winograd_conv(x, kernel) if side in WINOGRAD_SIDES and not has_few_channels else matmul_conv(x, kernel)
     if window == 2 or pool == "none":
         return norm_relu_pool(y, bias, norm, pool, sum_by_products)
     activations, moments = norm_relu_pool(y, bias, norm, "none", sum_by_products)

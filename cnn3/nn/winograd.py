@@ -1,12 +1,13 @@
-"""3x3 convolution by Winograd's minimal filtering F(4x4, 3x3), as matrix products, for CPUs.
+"""Convolution by Winograd's minimal filtering, as matrix products, for kernels of 3x3 and 5x5 pixels and CPUs.
 
-Every 4x4 tile of outputs takes 36 multiplications for each pair of channels instead of 144 (S. Winograd, Arithmetic
-Complexity of Computations, 1980; A. Lavin and S. Gray, arXiv 1509.09308, section 4.1): with tiles d of 6x6 inputs,
+Every 4x4 tile of outputs takes a multiplication for each input that it reads, for each pair of channels: 36 instead of
+144 with 3x3 pixels, 64 instead of 400 with 5x5 (S. Winograd, Arithmetic Complexity of Computations, 1980; A. Lavin and
+S. Gray, arXiv 1509.09308, section 4.1): with tiles d of 6x6 or 8x8 inputs,
 
     y = A' [(G k G') * (B' d B)] A
 
-summed over input channels, which turns the element-wise product into 36 matrix products. All of it is linear in x and
-in k, so the gradients are of the same form; both are written out here, because those that automatic
+summed over input channels, which turns the element-wise product into 36 or 64 matrix products. All of it is linear in x
+and in k, so the gradients are of the same form; both are written out here, because those that automatic
 differentiation derives from slices are several times slower.
 
 Sums are ordered by position within a tile, so outputs that tie under exact arithmetic may differ by rounding, and
@@ -17,6 +18,9 @@ less than 7e-6 of the largest value.
 
 import math
 from collections.abc import Callable, Sequence
+from fractions import Fraction
+from functools import cache
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,23 +28,43 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-TILE = 4  # outputs of a tile along each axis; it reads TILE + 2 inputs
-POINTS = TILE + 2
+TILE = 4  # outputs of a tile along each axis; it reads TILE + side - 1 inputs, one for each point
 TILES_PER_CHUNK = 128  # a chunk has to stay in the cache while it is transformed and multiplied
+INTERPOLATION_POINTS = (0, 1, -1, 2, -2, Fraction(1, 2), Fraction(-1, 2))  # infinity follows those that are needed
 
-# Lavin and Gray, section 4.1, for the interpolation points 0, 1, -1, 2, -2 and infinity.
-INPUT = np.array(
-    [
-        [4, 0, -5, 0, 1, 0],
-        [0, -4, -4, 1, 1, 0],
-        [0, 4, -4, -1, 1, 0],
-        [0, -2, -1, 2, 1, 0],
-        [0, 2, -1, -2, 1, 0],
-        [0, 4, 0, -5, 0, 1],
-    ]
-)
-KERNEL = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
-OUTPUT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
+
+class Filter(NamedTuple):
+    """The matrices of minimal filtering: B', G and A' of the formula."""
+
+    inputs: Float[np.ndarray, "points points"]
+    kernel: Float[np.ndarray, "points side"]
+    outputs: Float[np.ndarray, "tile points"]
+
+
+@cache
+def minimal_filter(tile: int, side: int) -> Filter:
+    """Return the matrices of F(tile, side), by Lagrange's interpolation of a product of polynomials.
+
+    The output is the transpose of that product, so the factors' values at the points make G and A, and the
+    interpolating polynomials make B. For F(4, 3) and F(2, 3) these are Lavin and Gray's matrices.
+    """
+    points = [Fraction(p) for p in INTERPOLATION_POINTS[: tile + side - 2]]
+    others = [[q for q in points if q != p] for p in points]
+    inputs = [[*_coefficients(roots), 0] for roots in others] + [_coefficients(points)]
+    scales = [1 / math.prod(p - q for q in roots) for p, roots in zip(points, others, strict=True)]
+    kernel = [[scale * p**i for i in range(side)] for p, scale in zip(points, scales, strict=True)]
+    outputs = [[*(p**i for p in points), int(i == tile - 1)] for i in range(tile)]
+    kernel.append([Fraction(int(i == side - 1)) for i in range(side)])
+    return Filter(*(np.array(rows, np.float64) for rows in (inputs, kernel, outputs)))
+
+
+def _coefficients(roots: Sequence[Fraction]) -> list[Fraction]:
+    """Return the coefficients of the monic polynomial with these roots, the constant first."""
+    coefficients = [Fraction(1)]
+    for root in roots:
+        times_x, times_root = [Fraction(0), *coefficients], [root * c for c in coefficients]
+        coefficients = [a - b for a, b in zip(times_x, [*times_root, Fraction(0)], strict=True)]
+    return coefficients
 
 
 def _chunks(arrays: Sequence[Array], chunk_size: int) -> list[Array]:
@@ -86,15 +110,15 @@ def _combine(coefficients: np.ndarray, terms: Sequence[Array]) -> Array:
 
 def _transform(
     matrix: np.ndarray, before: int, x: Float[Array, "batch height width channels"]
-) -> list[Float[Array, "6 tiles channels"]]:
+) -> list[Float[Array, "points tiles channels"]]:
     """Apply `matrix` to all tiles, down the columns and along the rows, as sums of slices.
 
-    Tiles start every 4 pixels, at `before` pixels outside the image, and are as wide as the matrix. The list is over
-    the six points along a row, the first axis over those down a column.
+    Tiles start every `TILE` pixels, at `before` pixels outside the image, and are as wide as the matrix. The list is
+    over the points along a row, the first axis over those down a column.
     """
     _, height, width, channels = x.shape
     tile_rows, tile_columns = _tiles(height), _tiles(width)
-    size = matrix.shape[1]
+    points, size = matrix.shape
 
     def margins(pixels: int, tiles: int) -> tuple[int, int]:
         return before, TILE * (tiles - 1) + size - before - pixels
@@ -103,51 +127,59 @@ def _transform(
     rows = [x[:, i : i + TILE * (tile_rows - 1) + 1 : TILE] for i in range(size)]
     z = jnp.stack([_combine(coefficients, rows) for coefficients in matrix])
     columns = [z[:, :, :, i : i + TILE * (tile_columns - 1) + 1 : TILE] for i in range(size)]
-    return [_combine(coefficients, columns).reshape(POINTS, -1, channels) for coefficients in matrix]
+    return [_combine(coefficients, columns).reshape(points, -1, channels) for coefficients in matrix]
 
 
-def _transform_input(x: Float[Array, "batch height width channels"]) -> list[Float[Array, "6 tiles channels"]]:
-    return _transform(INPUT, 1, x)
+def _transform_input(
+    x: Float[Array, "batch height width channels"], side: int
+) -> list[Float[Array, "points tiles channels"]]:
+    return _transform(minimal_filter(TILE, side).inputs, side // 2, x)
 
 
 def _transform_output(
-    products: Sequence[Float[Array, "6 tiles channels"]], batch: int, height: int, width: int
+    products: Sequence[Float[Array, "points tiles channels"]], side: int, batch: int, height: int, width: int
 ) -> Float[Array, "batch height width channels"]:
-    """Transform the products at the 36 points into outputs of the given size; down the columns by a matrix product."""
+    """Transform the products at all points into outputs of the given size; down the columns by a matrix product."""
     tile_rows, tile_columns = _tiles(height), _tiles(width)
-    channels = products[0].shape[-1]
-    matrix = jnp.asarray(OUTPUT, products[0].dtype)
-    rows = [(matrix @ p.reshape(POINTS, -1)).reshape(TILE, batch, tile_rows, tile_columns, channels) for p in products]
-    z = jnp.stack([_combine(row, rows) for row in OUTPUT], 4)
+    points, _, channels = products[0].shape
+    outputs = minimal_filter(TILE, side).outputs
+    matrix = jnp.asarray(outputs, products[0].dtype)
+    rows = [(matrix @ p.reshape(points, -1)).reshape(TILE, batch, tile_rows, tile_columns, channels) for p in products]
+    z = jnp.stack([_combine(row, rows) for row in outputs], 4)
     y = z.transpose(1, 2, 0, 3, 4, 5).reshape(batch, TILE * tile_rows, TILE * tile_columns, channels)
     return y[:, :height, :width]
 
 
-def _transform_kernel(kernel: Float[Array, "3 3 cin cout"]) -> list[Float[Array, "6 cin cout"]]:
-    """Apply `KERNEL` down the columns and along the rows; the list is over the points along a row."""
-    matrix = jnp.asarray(KERNEL, kernel.dtype)
-    z = (matrix @ kernel.reshape(3, -1)).reshape(POINTS, *kernel.shape[1:])
-    columns = [z[:, j] for j in range(3)]
-    return [_combine(coefficients, columns) for coefficients in KERNEL]
+def _transform_kernel(kernel: Float[Array, "side side cin cout"]) -> list[Float[Array, "points cin cout"]]:
+    """Transform the kernel down the columns and along the rows; the list is over the points along a row."""
+    side = len(kernel)
+    coefficients = minimal_filter(TILE, side).kernel
+    matrix = jnp.asarray(coefficients, kernel.dtype)
+    z = (matrix @ kernel.reshape(side, -1)).reshape(len(matrix), *kernel.shape[1:])
+    columns = [z[:, j] for j in range(side)]
+    return [_combine(row, columns) for row in coefficients]
 
 
-def _transform_kernel_transposed(points: Float[Array, "6 6 cout cin"]) -> Float[Array, "3 3 cin cout"]:
+def _transform_kernel_transposed(
+    points: Float[Array, "points points cout cin"], side: int
+) -> Float[Array, "side side cin cout"]:
     """Return the gradient of a kernel, given that of its transform, whose first axis is along a row."""
-    matrix = jnp.asarray(KERNEL.T, points.dtype)
-    z = (matrix @ points.reshape(POINTS, -1)).reshape(3, *points.shape[1:])
-    rows = [z[:, r] for r in range(POINTS)]
-    return jnp.stack([_combine(coefficients, rows) for coefficients in KERNEL.T]).swapaxes(2, 3)
+    coefficients = minimal_filter(TILE, side).kernel.T
+    matrix = jnp.asarray(coefficients, points.dtype)
+    z = (matrix @ points.reshape(len(points), -1)).reshape(side, *points.shape[1:])
+    rows = [z[:, r] for r in range(len(points))]
+    return jnp.stack([_combine(row, rows) for row in coefficients]).swapaxes(2, 3)
 
 
 def _convolve(
-    x: Float[Array, "batch height width cin"], kernel: Float[Array, "3 3 cin cout"]
+    x: Float[Array, "batch height width cin"], kernel: Float[Array, "side side cin cout"]
 ) -> Float[Array, "batch height width cout"]:
-    points = _transform_kernel(kernel)
+    side, points = len(kernel), _transform_kernel(kernel)
 
     def convolve(images: Float[Array, "chunk height width cin"]) -> Float[Array, "chunk height width cout"]:
-        inputs = _transform_input(images)
+        inputs = _transform_input(images, side)
         products = [_batch_matmul(v, u) for v, u in zip(inputs, points, strict=True)]
-        return _transform_output(products, *images.shape[:3])
+        return _transform_output(products, side, *images.shape[:3])
 
     return map_images(convolve, (x,), _images_per_chunk(x))
 
@@ -157,36 +189,36 @@ def _batch_matmul(a: Float[Array, "b m k"], b: Float[Array, "b k n"]) -> Float[A
 
 
 def _kernel_gradient(
-    x: Float[Array, "batch height width cin"], dy: Float[Array, "batch height width cout"]
-) -> Float[Array, "3 3 cin cout"]:
+    side: int, x: Float[Array, "batch height width cin"], dy: Float[Array, "batch height width cout"]
+) -> Float[Array, "side side cin cout"]:
     def gradient(
         images: Float[Array, "chunk height width cin"], gradients: Float[Array, "chunk height width cout"]
-    ) -> Float[Array, "6 6 cout cin"]:
-        inputs = _transform_input(images)
-        outputs = _transform(OUTPUT.T, 0, gradients)
+    ) -> Float[Array, "points points cout cin"]:
+        inputs = _transform_input(images, side)
+        outputs = _transform(minimal_filter(TILE, side).outputs.T, 0, gradients)
         return jnp.stack(
             [lax.dot_general(m, v, (((1,), (1,)), ((0,), (0,)))) for v, m in zip(inputs, outputs, strict=True)]
         )
 
-    return _transform_kernel_transposed(sum_images(gradient, (x, dy), 2 * _images_per_chunk(x)))
+    return _transform_kernel_transposed(sum_images(gradient, (x, dy), 2 * _images_per_chunk(x)), side)
 
 
 @jax.custom_vjp
-def conv3x3(
-    x: Float[Array, "batch height width cin"], kernel: Float[Array, "3 3 cin cout"]
+def winograd_conv(
+    x: Float[Array, "batch height width cin"], kernel: Float[Array, "side side cin cout"]
 ) -> Float[Array, "batch height width cout"]:
-    """Convolve with stride 1 and zero padding 1, as `lax.conv_general_dilated` does with padding "SAME"."""
+    """Convolve images, padded with zeros so that their size stays, with a kernel whose sides are 3 or 5."""
     return _convolve(x, kernel)
 
 
-def _conv3x3_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+def _forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
     return _convolve(x, kernel), (x, kernel)
 
 
-def _conv3x3_backward(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
+def _backward(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
     x, kernel = residuals
     flipped = kernel[::-1, ::-1].swapaxes(2, 3)
-    return _convolve(dy, flipped), _kernel_gradient(x, dy)
+    return _convolve(dy, flipped), _kernel_gradient(len(kernel), x, dy)
 
 
-conv3x3.defvjp(_conv3x3_forward, _conv3x3_backward)
+winograd_conv.defvjp(_forward, _backward)

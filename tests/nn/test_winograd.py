@@ -16,7 +16,7 @@ from cnn3.nn import cpu_block, norm_relu_pool, winograd
 from cnn3.nn.batch_norm import BatchNormInputs, Moments, batch_moments
 from cnn3.nn.cpu_block import winograd_block
 from cnn3.nn.norm_relu_pool import Pool, SumFn, sum_by_products, sum_by_reduction
-from cnn3.nn.winograd import conv3x3
+from cnn3.nn.winograd import minimal_filter, winograd_conv
 
 POOLS: tuple[Pool, ...] = ("max", "average", "none")
 NORMS = ("none", "batch", "partial", "running")
@@ -81,20 +81,37 @@ def assert_close(actual: object, expected: object, tolerance: float) -> None:
         np.testing.assert_allclose(a, e, rtol=0, atol=tolerance * max(1.0, float(np.max(np.abs(e)))))
 
 
+def test_the_matrices_are_those_of_the_paper() -> None:
+    """F(4, 3) as Lavin and Gray print it (arXiv 1509.09308, section 4.1), their fractions as quotients of 24."""
+    inputs = [
+        [4, 0, -5, 0, 1, 0],
+        [0, -4, -4, 1, 1, 0],
+        [0, 4, -4, -1, 1, 0],
+        [0, -2, -1, 2, 1, 0],
+        [0, 2, -1, -2, 1, 0],
+        [0, 4, 0, -5, 0, 1],
+    ]
+    kernel = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
+    outputs = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
+    for actual, expected in zip(minimal_filter(4, 3), (inputs, kernel, outputs), strict=True):
+        np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("side", [3, 5])
 @settings(max_examples=6, phases=NO_SHRINKING)
 @given(
     shape=st.tuples(*(st.integers(1, high) for high in (5, 11, 11, 7))), cout=st.integers(1, 7), seed=st.integers(0, 99)
 )
-def test_convolution_equals_xlas_in_float64(shape: tuple[int, int, int, int], cout: int, seed: int) -> None:
+def test_convolution_equals_xlas_in_float64(side: int, shape: tuple[int, int, int, int], cout: int, seed: int) -> None:
     with jax.enable_x64(True):
-        arguments = jnp.asarray(normal(seed, *shape)), jnp.asarray(normal(seed + 1, 3, 3, shape[3], cout))
+        arguments = jnp.asarray(normal(seed, *shape)), jnp.asarray(normal(seed + 1, side, side, shape[3], cout))
         expected = values_and_gradients(reference_conv, arguments)
-        assert_close(values_and_gradients(conv3x3, arguments), expected, 5e-14)  # seen: 5e-15
+        assert_close(values_and_gradients(winograd_conv, arguments), expected, 5e-14)  # seen: 5e-15
 
 
-def block_arguments(shape: tuple[int, int, int, int], cout: int, seed: int) -> tuple[Array, ...]:
+def block_arguments(shape: tuple[int, int, int, int], cout: int, seed: int, side: int = 3) -> tuple[Array, ...]:
     """Return input, kernel, bias, and scale and shift of a norm, of both signs."""
-    shapes = (shape, (3, 3, shape[3], cout), (cout,), (cout,), (cout,))
+    shapes = (shape, (side, side, shape[3], cout), (cout,), (cout,), (cout,))
     return tuple(jnp.asarray(normal(seed + i, *s)) for i, s in enumerate(shapes))
 
 
@@ -140,19 +157,22 @@ def test_block_equals_the_reference_in_float64(
         assert_close(values_and_gradients(with_norm(fast_block, norm, pool), arguments), expected, 5e-14)  # seen: 5e-15
 
 
-@pytest.mark.parametrize(("cin", "size"), [(3, 32), (256, 16)])
-def test_rounding_error_in_float32(cin: int, size: int) -> None:
-    """Measured, relative to the largest value: 6.3e-6 in outputs, 6.2e-6 in gradients; the bound is ten times that."""
+@pytest.mark.parametrize(("cin", "size", "side"), [(3, 32, 3), (256, 16, 3), (256, 16, 5)])
+def test_rounding_error_in_float32(cin: int, size: int, side: int) -> None:
+    """Measured, relative to the largest value: 5.0e-6 in outputs, 5.6e-6 in gradients; the bound is ten times that.
+
+    With other seeds a value lies so near zero that rounding puts it on the other side, and its gradient differs.
+    """
     with jax.enable_x64(True):
-        x, kernel, bias, scale, shift = block_arguments((8, size, size, cin), 32, 0)
-        arguments = (x, kernel / np.sqrt(9 * cin), bias, 1 + abs(scale), shift)
+        x, kernel, bias, scale, shift = block_arguments((8, size, size, cin), 32, 2, side)
+        arguments = (x, kernel / np.sqrt(side**2 * cin), bias, 1 + abs(scale), shift)
         singles = tuple(a.astype(jnp.float32) for a in arguments)
         doubles = tuple(a.astype(jnp.float64) for a in singles)
         expected = values_and_gradients(with_norm(reference_block, "batch", "average"), doubles)
         actual = values_and_gradients(with_norm(fast_block, "batch", "average"), singles)
     for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
         assert a.dtype == jnp.float32
-        np.testing.assert_allclose(a, e, rtol=0, atol=7e-5 * float(np.max(np.abs(e))))
+        np.testing.assert_allclose(a, e, rtol=0, atol=6e-5 * float(np.max(np.abs(e))))
 
 
 def test_ties_in_the_first_layer_follow_torch(torch: Any) -> None:
