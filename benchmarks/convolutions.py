@@ -2,8 +2,9 @@
 
 python -m benchmarks.convolutions
 
-For the network's second and third convolution: milliseconds of the forward pass and both gradients inside `lax.scan`,
-as in an epoch, as medians of interleaved rounds, and the ratio to the kernel in use. Nothing else should run meanwhile.
+For the network's second and third convolution, and one of 5x5 pixels: milliseconds of the forward pass and both
+gradients inside `lax.scan`, as in an epoch, as medians of interleaved rounds, and the ratio to the kernel in use. Nothing else
+should run meanwhile.
 """
 
 import functools
@@ -17,18 +18,23 @@ from unittest.mock import patch
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import tyro
 from jax import Array, lax
 
 from cnn3.nn import winograd
+from cnn3.nn.matmul_conv import matmul_conv
 
 Convolution = Callable[[Array, Array], Array]
 Timer = Callable[[], float]
 
-SHAPES = (((16, 16, 256), 128), ((8, 8, 128), 64))  # of an image and its output's channels (original study, section 2)
+# An image's shape, its output's channels, and the kernel's side: two layers of the original study (section 2), and one
+# as in `experiments.frontier`.
+LAYERS = (((16, 16, 256), 128, 3), ((8, 8, 128), 64, 3), ((16, 16, 64), 128, 5))
 STEPS = 3  # in one compiled loop
-IN_USE = "F(4x4, 3x3), 128 tiles at once: in use"
+IN_USE = "F(4x4), 128 tiles at once: in use"
 DIRECT = "direct, XLA's, the loop unrolled"  # within a loop on a CPU it is tens of times slower
+
 
 @dataclass(frozen=True)
 class Options:
@@ -48,37 +54,40 @@ def direct(x: Array, kernel: Array) -> Array:
     return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def shifted(x: Array) -> list[Array]:
-    """Return the nine shifted images, one for each position of the kernel."""
+def pad(x: Array, side: int) -> Array:
+    """Pad images with zeros for a kernel with this side."""
+    return jnp.pad(x, ((0, 0), (side // 2, side // 2), (side // 2, side // 2), (0, 0)))
+
+
+def shifted(x: Array, side: int) -> list[Array]:
+    """Return the shifted images, one for each position of the kernel."""
     height, width = x.shape[1:3]
-    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    return [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
+    return [pad(x, side)[:, i : i + height, j : j + width] for i in range(side) for j in range(side)]
 
 
 def patches(x: Array, kernel: Array) -> Array:
-    """Convolve by one matrix product with the nine shifted images side by side."""
-    return jnp.concatenate(shifted(x), -1) @ kernel.reshape(-1, kernel.shape[-1])
+    """Convolve by one matrix product with the shifted images side by side."""
+    return jnp.concatenate(shifted(x, len(kernel)), -1) @ kernel.reshape(-1, kernel.shape[-1])
 
 
-def nine_products(x: Array, kernel: Array) -> Array:
+def product_per_position(x: Array, kernel: Array) -> Array:
     """Convolve by a matrix product for each position of the kernel."""
-    products = [image @ k for image, k in zip(shifted(x), kernel.reshape(9, *kernel.shape[2:]), strict=True)]
-    return functools.reduce(jnp.add, products)
+    positions = kernel.reshape(-1, *kernel.shape[2:])
+    return functools.reduce(jnp.add, map(jnp.matmul, shifted(x, len(kernel)), positions))
 
 
 def along_rows(x: Array, kernel: Array) -> Array:
-    """Convolve by F(4, 3) along the rows, and directly down the columns: half the multiplications, a third the sums."""
+    """Convolve by F(4) along the rows, and directly down the columns: for 3x3 half the multiplications."""
     batch, height, width, channels = x.shape
-    tiles = width // winograd.TILE
-    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    matrices = winograd.minimal_filter(winograd.TILE, 3)
-    inputs = [padded[:, :, i : i + winograd.TILE * (tiles - 1) + 1 : winograd.TILE] for i in range(winograd.TILE + 2)]
+    side, last = len(kernel), width - winograd.TILE
+    matrices = winograd.minimal_filter(winograd.TILE, side)
+    inputs = [pad(x, side)[:, :, i : i + last + 1 : winograd.TILE] for i in range(len(matrices.inputs))]
     points = jnp.einsum("sj,ijck->sick", jnp.asarray(matrices.kernel, x.dtype), kernel)
     products = []
     for coefficients, point in zip(matrices.inputs, points, strict=True):
         z = winograd._combine(coefficients, inputs)
-        columns = jnp.concatenate([z[:, i : i + height] for i in range(3)], -1)
-        products.append(columns @ point.reshape(3 * channels, -1))
+        columns = jnp.concatenate([z[:, i : i + height] for i in range(side)], -1)
+        products.append(columns @ point.reshape(side * channels, -1))
     outputs = [winograd._combine(coefficients, products) for coefficients in matrices.outputs]
     return jnp.stack(outputs, 3).reshape(batch, height, width, -1)
 
@@ -98,15 +107,16 @@ def patched(**constants: Any) -> AbstractContextManager:
 IMPLEMENTATIONS: Mapping[str, tuple[Convolution, Callable[[], AbstractContextManager]]] = {
     IN_USE: (winograd.winograd_conv, nullcontext),
     **{
-        f"F(4x4, 3x3), {count} at once": (winograd.winograd_conv, lambda tiles=tiles: patched(TILES_PER_CHUNK=tiles))
+        f"F(4x4), {count} at once": (winograd.winograd_conv, lambda tiles=tiles: patched(TILES_PER_CHUNK=tiles))
         for count, tiles in {"32 tiles": 32, "64": 64, "256": 256, "512": 512, "all": 10**9}.items()
     },
-    "F(4x4, 3x3), products in bfloat16": (winograd.winograd_conv, lambda: patched(_batch_matmul=bfloat16_product)),
-    "F(2x2, 3x3), 128 tiles at once": (winograd.winograd_conv, lambda: patched(TILE=2)),
-    "F(2x2, 3x3), 512 at once": (winograd.winograd_conv, lambda: patched(TILE=2, TILES_PER_CHUNK=512)),
-    "F(4, 3) along rows": (along_rows, nullcontext),
+    "F(4x4), products in bfloat16": (winograd.winograd_conv, lambda: patched(_batch_matmul=bfloat16_product)),
+    "F(2x2), 128 tiles at once": (winograd.winograd_conv, lambda: patched(TILE=2)),
+    "F(2x2), 512 at once": (winograd.winograd_conv, lambda: patched(TILE=2, TILES_PER_CHUNK=512)),
+    "F(4) along rows": (along_rows, nullcontext),
     "one product of patches": (patches, nullcontext),
-    "nine products": (nine_products, nullcontext),
+    "a product of patches, a few images at a time": (matmul_conv, nullcontext),
+    "a product for each position": (product_per_position, nullcontext),
     DIRECT: (direct, nullcontext),
 }
 
@@ -132,11 +142,11 @@ def timer(convolve: Convolution, x: Array, kernel: Array, unroll: int) -> Timer:
     return time_ms
 
 
-def measure(shape: tuple[int, ...], channels: int, rounds: int) -> dict[str, float]:
+def measure(shape: tuple[int, ...], channels: int, side: int, rounds: int) -> dict[str, float]:
     """Check that all implementations agree, and return the median time of each in milliseconds."""
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=shape), jnp.float32)
-    kernel = jnp.asarray(rng.normal(size=(3, 3, shape[-1], channels)) * 0.02, jnp.float32)
+    kernel = jnp.asarray(rng.normal(size=(side, side, shape[-1], channels)) * 0.02, jnp.float32)
     expected, timers = direct(x, kernel), {}
     for name, (convolve, context) in IMPLEMENTATIONS.items():
         with context():
@@ -157,9 +167,9 @@ def table(times: Mapping[str, float], heading: str) -> Iterator[str]:
 def main() -> None:
     """Time every implementation, and print a table for each convolution."""
     options = tyro.cli(Options, description=__doc__)
-    for image, channels in SHAPES:
-        times = measure((options.batch_size, *image), channels, options.rounds)
-        heading = f"{options.batch_size} x {' x '.join(map(str, image))} to {channels}"
+    for image, channels, side in LAYERS:
+        times = measure((options.batch_size, *image), channels, side, options.rounds)
+        heading = f"{options.batch_size} x {' x '.join(map(str, image))} to {channels}, {side}x{side}"
         print("\n".join(table(times, heading)), flush=True)
 
 
