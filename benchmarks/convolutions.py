@@ -3,8 +3,8 @@
 python -m benchmarks.convolutions
 
 For the network's second and third convolution, and one of 5x5 pixels: milliseconds of the forward pass and both
-gradients inside `lax.scan`, as in an epoch, as medians of interleaved rounds, and the ratio to the kernel in use. Nothing else
-should run meanwhile.
+gradients inside `lax.scan`, as in an epoch, as medians of interleaved rounds, and the ratio to the kernel in use.
+Nothing else should run meanwhile.
 """
 
 import functools

@@ -146,13 +146,14 @@ def fast_block(
 @given(
     shape=st.tuples(st.integers(2, 9), *[st.integers(1, 5).map(lambda half: 2 * half)] * 2, st.sampled_from([6, 3, 1])),
     cout=st.integers(1, 6),
+    side=st.integers(2, 5),
     seed=st.integers(0, 99),
 )
 def test_block_equals_the_reference_in_float64(
-    norm: str, pool: Pool, shape: tuple[int, int, int, int], cout: int, seed: int
+    norm: str, pool: Pool, shape: tuple[int, int, int, int], cout: int, side: int, seed: int
 ) -> None:
     with jax.enable_x64(True):
-        arguments = block_arguments(shape, cout, seed)
+        arguments = block_arguments(shape, cout, seed, side)
         expected = values_and_gradients(with_norm(reference_block, norm, pool), arguments)
         assert_close(values_and_gradients(with_norm(fast_block, norm, pool), arguments), expected, 5e-14)  # seen: 5e-15
 
