@@ -20,8 +20,17 @@ from jaxtyping import Array, Float
 
 from cnn3.nn.batch_norm import EPSILON, BatchNormInputs, Moments, SampleWeights
 from cnn3.nn.matmul_conv import matmul_conv
-from cnn3.nn.norm_relu_pool import Pool, add, argmax_window, batch_dot, norm_relu_pool, sum_by_products, sum_pixels
-from cnn3.nn.overlapping_pool import pool_overlapping
+from cnn3.nn.norm_relu_pool import (
+    Pool,
+    add,
+    argmax_window,
+    batch_dot,
+    norm_relu_pool,
+    pixel_gradients,
+    sum_by_products,
+    sum_pixels,
+    window_values,
+)
 from cnn3.nn.winograd import map_images, sum_images, winograd_conv
 
 WINOGRAD_SIDES = (3, 5)  # of kernels
@@ -39,13 +48,10 @@ def winograd_block(
 ) -> tuple[Float[Array, "batch rows columns cout"], Moments | None]:
     """Compute a block; see `cnn3.nn.layers.Block`. Height and width must be even unless `pool` is "none"."""
     side, has_few_channels = len(kernel), x.shape[-1] <= MAX_PATCH_CHANNELS
-    if side == 3 and has_few_channels and window == 2:
-        return _patch_block(x, kernel, bias, norm, pool)
+    if side == 3 and has_few_channels:
+        return _patch_block(x, kernel, bias, norm, pool, window)
     y = winograd_conv(x, kernel) if side in WINOGRAD_SIDES and not has_few_channels else matmul_conv(x, kernel)
-    if window == 2 or pool == "none":
-        return norm_relu_pool(y, bias, norm, pool, sum_by_products)
-    activations, moments = norm_relu_pool(y, bias, norm, "none", sum_by_products)
-    return pool_overlapping(activations, pool, window), moments
+    return norm_relu_pool(y, bias, norm, pool, window, sum_by_products)
 
 
 def _patches(x: Float[Array, "batch height width cin"], stride: int) -> Float[Array, "batch positions pixels patch"]:
@@ -78,6 +84,7 @@ def _patch_block(
     bias: Float[Array, " cout"],
     norm: BatchNormInputs | None,
     pool: Pool,
+    window: int,
 ) -> tuple[Float[Array, "batch rows columns cout"], Moments | None]:
     batch, height, width, _ = x.shape
     cout = kernel.shape[-1]
@@ -92,7 +99,7 @@ def _patch_block(
         mean, var = statistics
         factor = scale * lax.rsqrt(var + EPSILON)
         matrix, bias = matrix * factor, (bias - mean) * factor + shift
-    y: Array = _patch_layer(pool, patches, jnp.concatenate([matrix, bias[None]]))
+    y: Array = _patch_layer(pool, window, height // stride, patches, jnp.concatenate([matrix, bias[None]]))
     return y.reshape(batch, height // stride, width // stride, cout), moments
 
 
@@ -111,21 +118,18 @@ def _patch_moments(
     return Moments(mean @ matrix + bias, jnp.sum(matrix * (covariance @ matrix), 0))
 
 
-def _position_values(
-    patches: Float[Array, "chunk positions pixels patch"], matrix: Float[Array, "patch cout"]
-) -> list[Float[Array, "chunk pixels cout"]]:
-    """Return the convolution's output at each position of a window."""
-    return [patches[:, i] @ matrix for i in range(patches.shape[1])]
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
 def _patch_layer(
-    pool: Pool, patches: Float[Array, "batch positions pixels patch"], matrix: Float[Array, "patch cout"]
-) -> Float[Array, "batch pixels cout"]:
+    pool: Pool,
+    window: int,
+    rows: int,
+    patches: Float[Array, "batch positions pixels patch"],
+    matrix: Float[Array, "patch cout"],
+) -> Float[Array, "batch rows columns cout"]:
     """Pool max(0, patches @ matrix) over positions."""
 
-    def layer(chunk: Float[Array, "chunk positions pixels patch"]) -> Float[Array, "chunk pixels cout"]:
-        values = _position_values(chunk, matrix)
+    def layer(chunk: Float[Array, "chunk positions pixels patch"]) -> Float[Array, "chunk rows columns cout"]:
+        values = _window_values(pool, window, rows, chunk, matrix)
         if pool == "max":
             return jnp.maximum(argmax_window(values)[0], 0)
         return add([jnp.maximum(v, 0) for v in values]) / len(values)
@@ -133,32 +137,52 @@ def _patch_layer(
     return map_images(layer, (patches,), _images_per_chunk(patches))
 
 
+def _window_values(
+    pool: Pool,
+    window: int,
+    rows: int,
+    patches: Float[Array, "chunk positions pixels patch"],
+    matrix: Float[Array, "patch cout"],
+) -> list[Float[Array, "chunk rows columns cout"]]:
+    """Return the convolution's output at each position of a window."""
+    positions = [patches[:, i] @ matrix for i in range(patches.shape[1])]
+    values = [a.reshape(len(a), rows, -1, a.shape[-1]) for a in positions]
+    return values if pool == "none" else window_values(values, window)
+
+
 def _images_per_chunk(patches: Float[Array, "batch positions pixels patch"]) -> int:
     return max(1, PATCHES_PER_CHUNK // (patches.shape[1] * patches.shape[2]))
 
 
-def _patch_layer_forward(pool: Pool, patches: Array, matrix: Array) -> tuple[Array, tuple[Array, Array]]:
-    return _patch_layer(pool, patches, matrix), (patches, matrix)
+def _patch_layer_forward(
+    pool: Pool, window: int, rows: int, patches: Array, matrix: Array
+) -> tuple[Array, tuple[Array, Array]]:
+    return _patch_layer(pool, window, rows, patches, matrix), (patches, matrix)
 
 
-def _patch_layer_backward(pool: Pool, residuals: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+def _patch_layer_backward(
+    pool: Pool, window: int, rows: int, residuals: tuple[Array, Array], gradient: Array
+) -> tuple[Array, Array]:
     patches, matrix = residuals
 
-    def value_gradients(chunk: Array, upstream: Array) -> list[Array]:
-        """Return the gradient of the output at each position."""
-        values = _position_values(chunk, matrix)
+    def position_gradients(chunk: Array, upstream: Array) -> list[Array]:
+        """Return the gradient of the output at each position of the patches."""
+        values = _window_values(pool, window, rows, chunk, matrix)
         if pool == "max":
             _, index = argmax_window(values)
-            return [jnp.where(index == i, upstream, 0) for i in range(len(values))]
-        return [jnp.where(v > 0, upstream / len(values), 0) for v in values]
+            gradients = [jnp.where(index == i, upstream, 0) for i in range(len(values))]
+        else:
+            gradients = [jnp.where(v > 0, upstream / len(values), 0) for v in values]
+        gradients = gradients if pool == "none" else pixel_gradients(gradients, window)
+        return [a.reshape(len(a), -1, a.shape[-1]) for a in gradients]
 
     def matrix_gradient(chunk: Array, upstream: Array) -> Array:
         contract = (((0, 1), (0, 1)), ((), ()))
-        gradients = value_gradients(chunk, upstream)
+        gradients = position_gradients(chunk, upstream)
         return add([lax.dot_general(chunk[:, i], d, contract) for i, d in enumerate(gradients)])
 
     def patch_gradient(chunk: Array, upstream: Array) -> Array:
-        return jnp.stack([d @ matrix.T for d in value_gradients(chunk, upstream)], 1)
+        return jnp.stack([d @ matrix.T for d in position_gradients(chunk, upstream)], 1)
 
     # Two loops, so that XLA can drop the second where the image's gradient is not used, which is the usual case.
     chunk_size = _images_per_chunk(patches)

@@ -72,7 +72,7 @@ def fused_block(
     """
     if window != 2:
         return xla_block(x, kernel, bias, norm, pool, window)
-    return norm_relu_pool(_convolve(x, kernel).astype(bias.dtype), bias, norm, pool, sum_by_reduction)
+    return norm_relu_pool(_convolve(x, kernel).astype(bias.dtype), bias, norm, pool, window, sum_by_reduction)
 
 
 def _convolve(x: Array, kernel: Array) -> Array:

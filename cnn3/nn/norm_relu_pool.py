@@ -1,4 +1,7 @@
-"""Batch norm, ReLU and 2x2 pooling as one function with its own gradient, for CPUs and GPUs.
+"""Batch norm, ReLU and pooling as one function with its own gradient, for CPUs and GPUs.
+
+Windows have 2x2 or 3x3 pixels, and there is one for every 2x2 pixels: they start with these, in row-major order, and
+what lies outside the image counts as zero.
 
 The gradient needs to know only which pixel of each window is the largest. XLA's gradient of max-pooling would write the
 coordinates of each maximum, and its gradient of batch norm reads the input six times.
@@ -10,6 +13,7 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int8, Shaped
 
@@ -26,6 +30,7 @@ def norm_relu_pool(
     bias: Float[Array, " cout"],
     norm: BatchNormInputs | None,
     pool: Pool,
+    window: int,
     sum_fn: SumFn,
 ) -> tuple[Float[Array, "batch rows columns cout"], Moments | None]:
     """Return the activations of a block, given the output of its convolution before `bias` is added.
@@ -33,7 +38,7 @@ def norm_relu_pool(
     Also return the batch's moments if `norm` asks for them. Height and width must be even unless `pool` is "none".
     """
     if norm is None:
-        return _relu_pool(pool, sum_fn, y, jnp.zeros_like(bias), jnp.ones_like(bias), bias), None
+        return _relu_pool(pool, window, sum_fn, y, jnp.zeros_like(bias), jnp.ones_like(bias), bias), None
     scale, shift, statistics = norm
     if isinstance(statistics, Moments):
         mean, var = statistics.mean - bias, statistics.var
@@ -42,7 +47,7 @@ def norm_relu_pool(
         y_moments: Any = batch_moments(sum_fn, y, statistics)
         mean, var = y_moments
         moments = Moments(mean + bias, var)
-    return _relu_pool(pool, sum_fn, y, mean, scale * lax.rsqrt(var + EPSILON), shift), moments
+    return _relu_pool(pool, window, sum_fn, y, mean, scale * lax.rsqrt(var + EPSILON), shift), moments
 
 
 def sum_by_products(pixels: Float[Array, "batch pixels channels"], sample_weights: SampleWeights | None) -> Array:
@@ -94,9 +99,46 @@ def _batch_moments_backward(_: SumFn, residuals: tuple[Array, ...], gradients: M
 batch_moments.defvjp(_batch_moments_forward, _batch_moments_backward)
 
 
-def _windows(y: Float[Array, "batch height width channels"]) -> list[Float[Array, "batch rows columns channels"]]:
-    """Return the four pixels of each 2x2 window, in row-major order."""
-    return [y[:, i::2, j::2] for i in (0, 1) for j in (0, 1)]
+def window_values(
+    pixels: Sequence[Float[Array, "batch rows columns channels"]], window: int
+) -> list[Float[Array, "batch rows columns channels"]]:
+    """Return the value at each position of a window, given those of its first 2x2 pixels."""
+    positions = [divmod(position, window) for position in range(window**2)]
+    return [_advance(pixels[2 * (row % 2) + column % 2], row // 2, column // 2) for row, column in positions]
+
+
+def pixel_gradients(
+    gradients: Sequence[Float[Array, "batch rows columns channels"]], window: int
+) -> list[Float[Array, "batch rows columns channels"]]:
+    """Return the gradients of the pixels whose values went into `window_values`, given those of its result."""
+    positions = [(ahead, _position_of_pixels(window, *ahead)) for ahead in _windows_ahead(window)]
+    return [
+        add([_delay(gradients[p[row, column]], *ahead) for ahead, p in positions if p[row, column] >= 0])
+        for row in (0, 1)
+        for column in (0, 1)
+    ]
+
+
+def _windows_ahead(window: int) -> list[tuple[int, int]]:
+    """Return how many windows up and to the left of its own a pixel's other windows may start."""
+    return [(rows, columns) for rows in range(window - 1) for columns in range(window - 1)]
+
+
+def _position_of_pixels(window: int, rows: int, columns: int) -> Int8[np.ndarray, "2 2"]:
+    """Return the position of 2x2 pixels in the window so many further up and to the left; negative is outside."""
+    row, column = np.arange(2, dtype=np.int8)[:, None] + 2 * rows, np.arange(2, dtype=np.int8) + 2 * columns
+    return np.where((row < window) & (column < window), row * window + column, -2).astype(np.int8)
+
+
+def _advance(a: Float[Array, "batch rows columns channels"], rows: int, columns: int) -> Array:
+    """Return the values of the windows so many rows and columns further on."""
+    return jnp.pad(a[:, rows:, columns:], ((0, 0), (0, rows), (0, columns), (0, 0))) if rows or columns else a
+
+
+def _delay(a: Shaped[Array, "batch rows columns channels"], rows: int, columns: int) -> Array:
+    """Return the values of the windows so many rows and columns before."""
+    height, width = a.shape[1:3]
+    return jnp.pad(a, ((0, 0), (rows, 0), (columns, 0), (0, 0)))[:, :height, :width] if rows or columns else a
 
 
 def argmax_window(values: Sequence[Array]) -> tuple[Array, Int8[Array, "..."]]:
@@ -118,9 +160,14 @@ def _upsample(a: Shaped[Array, "batch rows columns channels"]) -> Shaped[Array, 
     return jnp.broadcast_to(a[:, :, None, :, None, :], (batch, rows, 2, columns, 2, channels))
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _pixels(y: Float[Array, "batch height width channels"]) -> list[Float[Array, "batch rows columns channels"]]:
+    return [y[:, i::2, j::2] for i in (0, 1) for j in (0, 1)]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
 def _relu_pool(
     pool: Pool,
+    window: int,
     sum_fn: SumFn,
     y: Float[Array, "batch height width channels"],
     mean: Float[Array, " channels"],
@@ -128,38 +175,56 @@ def _relu_pool(
     shift: Float[Array, " channels"],
 ) -> Float[Array, "batch rows columns channels"]:
     """Pool max(0, (y - mean) scale + shift)."""
-    return _relu_pool_forward(pool, sum_fn, y, mean, scale, shift)[0]
+    return _relu_pool_forward(pool, window, sum_fn, y, mean, scale, shift)[0]
 
 
 def _relu_pool_forward(
-    pool: Pool, _: SumFn, y: Array, mean: Array, scale: Array, shift: Array
+    pool: Pool, window: int, _: SumFn, y: Array, mean: Array, scale: Array, shift: Array
 ) -> tuple[Array, tuple[Array, Array, Array, Array, Array | None]]:
     def affine(a: Array) -> Array:
         return (a - mean) * scale + shift
 
+    if pool == "none":
+        return jnp.maximum(affine(y), 0), (y, mean, scale, shift, None)
+    values = window_values([affine(a) for a in _pixels(y)], window)
     if pool == "max":
-        top, index = argmax_window([affine(a) for a in _windows(y)])
+        top, index = argmax_window(values)
         return jnp.maximum(top, 0), (y, mean, scale, shift, index)
-    if pool == "average":
-        return add([jnp.maximum(affine(a), 0) for a in _windows(y)]) / 4, (y, mean, scale, shift, None)
-    return jnp.maximum(affine(y), 0), (y, mean, scale, shift, None)
+    return add([jnp.maximum(a, 0) for a in values]) / window**2, (y, mean, scale, shift, None)
 
 
 def _relu_pool_backward(
-    pool: Pool, sum_fn: SumFn, residuals: tuple[Array, Array, Array, Array, Array | None], gradient: Array
+    pool: Pool,
+    window: int,
+    sum_fn: SumFn,
+    residuals: tuple[Array, Array, Array, Array, Array | None],
+    gradient: Array,
 ) -> tuple[Array, Array, Array, Array]:
     y, mean, scale, shift, index = residuals
     if index is not None:
-        pixel = jnp.arange(4, dtype=jnp.int8).reshape(1, 1, 2, 1, 2, 1)
-        active = jnp.where(_upsample(index) == pixel, _upsample(gradient), 0).reshape(y.shape)
-        maxima = add([jnp.where(index == i, a, 0) for i, a in enumerate(_windows(y))])
+        active = _of_pixels(window, gradient, index).reshape(y.shape)
+        maxima = add([jnp.where(index == i, a, 0) for i, a in enumerate(window_values(_pixels(y), window))])
         weighted, centred = jnp.where(index >= 0, gradient, 0), maxima - mean
     else:
-        upstream = _upsample(gradient / 4).reshape(y.shape) if pool == "average" else gradient
+        upstream = gradient if pool == "none" else _of_pixels(window, gradient / window**2).reshape(y.shape)
         active = jnp.where((y - mean) * scale + shift > 0, upstream, 0)
         weighted, centred = active, y - mean
     dshift = sum_pixels(sum_fn, weighted)
     return active * scale, -scale * dshift, sum_pixels(sum_fn, weighted * centred), dshift
+
+
+def _of_pixels(
+    window: int,
+    gradient: Float[Array, "batch rows columns channels"],
+    index: Int8[Array, "batch rows columns channels"] | None = None,
+) -> Float[Array, "batch rows 2 columns 2 channels"]:
+    """Return what reaches each pixel of its windows' gradients: all, or where `index` is the pixel's position."""
+    terms = []
+    for ahead in _windows_ahead(window):
+        position = jnp.asarray(_position_of_pixels(window, *ahead)).reshape(1, 1, 2, 1, 2, 1)
+        reached = position >= 0 if index is None else _upsample(_delay(index, *ahead)) == position
+        terms.append(jnp.where(reached, _upsample(_delay(gradient, *ahead)), 0))
+    return add(terms)
 
 
 _relu_pool.defvjp(_relu_pool_forward, _relu_pool_backward)

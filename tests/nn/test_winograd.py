@@ -211,7 +211,7 @@ def test_norm_and_ties_after_a_convolution_follow_torch(sum_fn: SumFn, torch: An
 
     def run(y: Array, scale: Array, shift: Array) -> Array:
         norm = BatchNormInputs(scale, shift, jnp.full(6, 1 / 6))
-        return norm_relu_pool.norm_relu_pool(y, jnp.zeros(5), norm, "max", sum_fn)[0]
+        return norm_relu_pool.norm_relu_pool(y, jnp.zeros(5), norm, "max", 2, sum_fn)[0]
 
     with jax.enable_x64(True):
         values, vjp = jax.vjp(run, *map(jnp.asarray, (y, scale, shift)))
