@@ -26,10 +26,9 @@ from cnn3.nn.norm_relu_pool import (
     argmax_window,
     batch_dot,
     norm_relu_pool,
-    pixel_gradients,
     sum_by_products,
     sum_pixels,
-    window_values,
+    windows,
 )
 from cnn3.nn.winograd import map_images, sum_images, winograd_conv
 
@@ -88,8 +87,7 @@ def _patch_block(
 ) -> tuple[Float[Array, "batch rows columns cout"], Moments | None]:
     batch, height, width, _ = x.shape
     cout = kernel.shape[-1]
-    stride = 1 if pool == "none" else 2
-    patches = _patches(x, stride)
+    patches = _patches(x, 2 if window == 2 and pool != "none" else 1)
     matrix: Array = kernel.reshape(-1, cout)
     moments = None
     if norm is not None:
@@ -99,7 +97,11 @@ def _patch_block(
         mean, var = statistics
         factor = scale * lax.rsqrt(var + EPSILON)
         matrix, bias = matrix * factor, (bias - mean) * factor + shift
-    y: Array = _patch_layer(pool, window, height // stride, patches, jnp.concatenate([matrix, bias[None]]))
+    if pool != "none" and window > 2:  # outside the image are zeros, for the one too, so that the output is zero
+        images = patches.reshape(batch, height, width, -1)
+        patches = jnp.stack([a.reshape(batch, -1, a.shape[-1]) for a in windows(images, window, "constant")], 1)
+    y: Array = _patch_layer(pool, patches, jnp.concatenate([matrix, bias[None]]))
+    stride = 1 if pool == "none" else 2
     return y.reshape(batch, height // stride, width // stride, cout), moments
 
 
@@ -118,18 +120,21 @@ def _patch_moments(
     return Moments(mean @ matrix + bias, jnp.sum(matrix * (covariance @ matrix), 0))
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _position_values(
+    patches: Float[Array, "chunk positions pixels patch"], matrix: Float[Array, "patch cout"]
+) -> list[Float[Array, "chunk pixels cout"]]:
+    """Return the convolution's output at each position of a window."""
+    return [patches[:, i] @ matrix for i in range(patches.shape[1])]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _patch_layer(
-    pool: Pool,
-    window: int,
-    rows: int,
-    patches: Float[Array, "batch positions pixels patch"],
-    matrix: Float[Array, "patch cout"],
-) -> Float[Array, "batch rows columns cout"]:
+    pool: Pool, patches: Float[Array, "batch positions pixels patch"], matrix: Float[Array, "patch cout"]
+) -> Float[Array, "batch pixels cout"]:
     """Pool max(0, patches @ matrix) over positions."""
 
-    def layer(chunk: Float[Array, "chunk positions pixels patch"]) -> Float[Array, "chunk rows columns cout"]:
-        values = _window_values(pool, window, rows, chunk, matrix)
+    def layer(chunk: Float[Array, "chunk positions pixels patch"]) -> Float[Array, "chunk pixels cout"]:
+        values = _position_values(chunk, matrix)
         if pool == "max":
             return jnp.maximum(argmax_window(values)[0], 0)
         return add([jnp.maximum(v, 0) for v in values]) / len(values)
@@ -137,52 +142,32 @@ def _patch_layer(
     return map_images(layer, (patches,), _images_per_chunk(patches))
 
 
-def _window_values(
-    pool: Pool,
-    window: int,
-    rows: int,
-    patches: Float[Array, "chunk positions pixels patch"],
-    matrix: Float[Array, "patch cout"],
-) -> list[Float[Array, "chunk rows columns cout"]]:
-    """Return the convolution's output at each position of a window."""
-    positions = [patches[:, i] @ matrix for i in range(patches.shape[1])]
-    values = [a.reshape(len(a), rows, -1, a.shape[-1]) for a in positions]
-    return values if pool == "none" else window_values(values, window)
-
-
 def _images_per_chunk(patches: Float[Array, "batch positions pixels patch"]) -> int:
     return max(1, PATCHES_PER_CHUNK // (patches.shape[1] * patches.shape[2]))
 
 
-def _patch_layer_forward(
-    pool: Pool, window: int, rows: int, patches: Array, matrix: Array
-) -> tuple[Array, tuple[Array, Array]]:
-    return _patch_layer(pool, window, rows, patches, matrix), (patches, matrix)
+def _patch_layer_forward(pool: Pool, patches: Array, matrix: Array) -> tuple[Array, tuple[Array, Array]]:
+    return _patch_layer(pool, patches, matrix), (patches, matrix)
 
 
-def _patch_layer_backward(
-    pool: Pool, window: int, rows: int, residuals: tuple[Array, Array], gradient: Array
-) -> tuple[Array, Array]:
+def _patch_layer_backward(pool: Pool, residuals: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
     patches, matrix = residuals
 
-    def position_gradients(chunk: Array, upstream: Array) -> list[Array]:
-        """Return the gradient of the output at each position of the patches."""
-        values = _window_values(pool, window, rows, chunk, matrix)
+    def value_gradients(chunk: Array, upstream: Array) -> list[Array]:
+        """Return the gradient of the output at each position."""
+        values = _position_values(chunk, matrix)
         if pool == "max":
             _, index = argmax_window(values)
-            gradients = [jnp.where(index == i, upstream, 0) for i in range(len(values))]
-        else:
-            gradients = [jnp.where(v > 0, upstream / len(values), 0) for v in values]
-        gradients = gradients if pool == "none" else pixel_gradients(gradients, window)
-        return [a.reshape(len(a), -1, a.shape[-1]) for a in gradients]
+            return [jnp.where(index == i, upstream, 0) for i in range(len(values))]
+        return [jnp.where(v > 0, upstream / len(values), 0) for v in values]
 
     def matrix_gradient(chunk: Array, upstream: Array) -> Array:
         contract = (((0, 1), (0, 1)), ((), ()))
-        gradients = position_gradients(chunk, upstream)
+        gradients = value_gradients(chunk, upstream)
         return add([lax.dot_general(chunk[:, i], d, contract) for i, d in enumerate(gradients)])
 
     def patch_gradient(chunk: Array, upstream: Array) -> Array:
-        return jnp.stack([d @ matrix.T for d in position_gradients(chunk, upstream)], 1)
+        return jnp.stack([d @ matrix.T for d in value_gradients(chunk, upstream)], 1)
 
     # Two loops, so that XLA can drop the second where the image's gradient is not used, which is the usual case.
     chunk_size = _images_per_chunk(patches)

@@ -99,46 +99,28 @@ def _batch_moments_backward(_: SumFn, residuals: tuple[Array, ...], gradients: M
 batch_moments.defvjp(_batch_moments_forward, _batch_moments_backward)
 
 
-def window_values(
-    pixels: Sequence[Float[Array, "batch rows columns channels"]], window: int
+def windows(
+    y: Float[Array, "batch height width channels"], window: int, outside: Literal["constant", "edge"]
 ) -> list[Float[Array, "batch rows columns channels"]]:
-    """Return the value at each position of a window, given those of its first 2x2 pixels."""
-    positions = [divmod(position, window) for position in range(window**2)]
-    return [_advance(pixels[2 * (row % 2) + column % 2], row // 2, column // 2) for row, column in positions]
+    """Return the values at each position of the windows, in row-major order.
+
+    What lies outside the image is zero ("constant"), or what is next to it ("edge"), which changes no maximum.
+    """
+    height, width = y.shape[1:3]
+    padded = _pad(y, (0, window - 2), outside)
+    return [padded[:, i : i + height : 2, j : j + width : 2] for i in range(window) for j in range(window)]
 
 
-def pixel_gradients(
-    gradients: Sequence[Float[Array, "batch rows columns channels"]], window: int
-) -> list[Float[Array, "batch rows columns channels"]]:
-    """Return the gradients of the pixels whose values went into `window_values`, given those of its result."""
-    positions = [(ahead, _position_of_pixels(window, *ahead)) for ahead in _windows_ahead(window)]
-    return [
-        add([_delay(gradients[p[row, column]], *ahead) for ahead, p in positions if p[row, column] >= 0])
-        for row in (0, 1)
-        for column in (0, 1)
-    ]
-
-
-def _windows_ahead(window: int) -> list[tuple[int, int]]:
-    """Return how many windows up and to the left of its own a pixel's other windows may start."""
-    return [(rows, columns) for rows in range(window - 1) for columns in range(window - 1)]
-
-
-def _position_of_pixels(window: int, rows: int, columns: int) -> Int8[np.ndarray, "2 2"]:
-    """Return the position of 2x2 pixels in the window so many further up and to the left; negative is outside."""
-    row, column = np.arange(2, dtype=np.int8)[:, None] + 2 * rows, np.arange(2, dtype=np.int8) + 2 * columns
-    return np.where((row < window) & (column < window), row * window + column, -2).astype(np.int8)
-
-
-def _advance(a: Float[Array, "batch rows columns channels"], rows: int, columns: int) -> Array:
-    """Return the values of the windows so many rows and columns further on."""
-    return jnp.pad(a[:, rows:, columns:], ((0, 0), (0, rows), (0, columns), (0, 0))) if rows or columns else a
-
-
-def _delay(a: Shaped[Array, "batch rows columns channels"], rows: int, columns: int) -> Array:
-    """Return the values of the windows so many rows and columns before."""
-    height, width = a.shape[1:3]
-    return jnp.pad(a, ((0, 0), (rows, 0), (columns, 0), (0, 0)))[:, :height, :width] if rows or columns else a
+def _pad(
+    a: Shaped[Array, "batch height width channels"],
+    margins: tuple[int, int],
+    mode: Literal["constant", "edge"] = "constant",
+) -> Shaped[Array, "batch padded_height padded_width channels"]:
+    """Add margins before and after images, along both axes."""
+    if margins == (0, 0):
+        return a
+    # XLA for CPUs would merge the padding into what reads it, with a branch for each value, which takes twice as long.
+    return lax.optimization_barrier(jnp.pad(a, ((0, 0), margins, margins, (0, 0)), mode=mode))
 
 
 def argmax_window(values: Sequence[Array]) -> tuple[Array, Int8[Array, "..."]]:
@@ -158,10 +140,6 @@ def add(terms: Sequence[Array]) -> Array:
 def _upsample(a: Shaped[Array, "batch rows columns channels"]) -> Shaped[Array, "batch rows 2 columns 2 channels"]:
     batch, rows, columns, channels = a.shape
     return jnp.broadcast_to(a[:, :, None, :, None, :], (batch, rows, 2, columns, 2, channels))
-
-
-def _pixels(y: Float[Array, "batch height width channels"]) -> list[Float[Array, "batch rows columns channels"]]:
-    return [y[:, i::2, j::2] for i in (0, 1) for j in (0, 1)]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
@@ -186,11 +164,11 @@ def _relu_pool_forward(
 
     if pool == "none":
         return jnp.maximum(affine(y), 0), (y, mean, scale, shift, None)
-    values = window_values([affine(a) for a in _pixels(y)], window)
     if pool == "max":
-        top, index = argmax_window(values)
+        top, index = argmax_window([affine(a) for a in windows(y, window, "edge")])
         return jnp.maximum(top, 0), (y, mean, scale, shift, index)
-    return add([jnp.maximum(a, 0) for a in values]) / window**2, (y, mean, scale, shift, None)
+    activations = windows(jnp.maximum(affine(y), 0), window, "constant")
+    return add(activations) / window**2, (y, mean, scale, shift, None)
 
 
 def _relu_pool_backward(
@@ -203,7 +181,7 @@ def _relu_pool_backward(
     y, mean, scale, shift, index = residuals
     if index is not None:
         active = _of_pixels(window, gradient, index).reshape(y.shape)
-        maxima = add([jnp.where(index == i, a, 0) for i, a in enumerate(window_values(_pixels(y), window))])
+        maxima = add([jnp.where(index == i, a, 0) for i, a in enumerate(windows(y, window, "edge"))])
         weighted, centred = jnp.where(index >= 0, gradient, 0), maxima - mean
     else:
         upstream = gradient if pool == "none" else _of_pixels(window, gradient / window**2).reshape(y.shape)
@@ -219,12 +197,25 @@ def _of_pixels(
     index: Int8[Array, "batch rows columns channels"] | None = None,
 ) -> Float[Array, "batch rows 2 columns 2 channels"]:
     """Return what reaches each pixel of its windows' gradients: all, or where `index` is the pixel's position."""
+    rows, columns = gradient.shape[1:3]
+    margin = window - 2  # of windows that start above and to the left of the pixel's own
+    gradient = _pad(gradient, (margin, 0))
+    index = None if index is None else _pad(index, (margin, 0))
     terms = []
-    for ahead in _windows_ahead(window):
-        position = jnp.asarray(_position_of_pixels(window, *ahead)).reshape(1, 1, 2, 1, 2, 1)
-        reached = position >= 0 if index is None else _upsample(_delay(index, *ahead)) == position
-        terms.append(jnp.where(reached, _upsample(_delay(gradient, *ahead)), 0))
+    for i in range(margin + 1):
+        for j in range(margin + 1):
+            here = slice(None), slice(margin - i, margin - i + rows), slice(margin - j, margin - j + columns)
+            position = _position_of_pixels(window, i, j)
+            reached = position >= 0 if index is None else _upsample(index[here]) == position
+            terms.append(jnp.where(reached, _upsample(gradient[here]), 0))
     return add(terms)
+
+
+def _position_of_pixels(window: int, rows: int, columns: int) -> Int8[Array, "1 1 2 1 2 1"]:
+    """Return the position of 2x2 pixels in the window so many further up and to the left; negative is outside."""
+    row, column = np.arange(2)[:, None] + 2 * rows, np.arange(2) + 2 * columns
+    position = np.where((row < window) & (column < window), row * window + column, -2)
+    return jnp.asarray(position.reshape(1, 1, 2, 1, 2, 1), jnp.int8)
 
 
 _relu_pool.defvjp(_relu_pool_forward, _relu_pool_backward)

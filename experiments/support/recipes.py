@@ -10,14 +10,13 @@ from cnn3 import VARIANTS, ModelConfig
 from experiments.support.options import Options
 
 ORIGINAL = "original recipe"
-SMALL = "Original size, wider late layers, later recipe"  # a group of rows
+SMALL, WIDER_3X3 = "Original size, wider late layers, later recipe", "Wider network of 3x3 kernels, later recipe"
 
 STUDY = VARIANTS["batch_norm"]
 WIDE = ModelConfig(
     batch_norm=True, channels=(256, 512, 1024), hidden=(1024,), dropout=0.2, kernels=(5, 5, 3), pool_window=3
 )
 LATE = ModelConfig(batch_norm=True, channels=(96, 192, 256), hidden=(80,))  # as many parameters, in the convolutions
-LATER = ModelConfig(batch_norm=True, channels=(96, 224, 288), hidden=(32,))  # even more of them in the convolutions
 WIDE_3X3 = ModelConfig(batch_norm=True, channels=(128, 256, 512), dropout=0.1)  # of shapes that CPUs compute fast
 
 
@@ -36,8 +35,8 @@ RECIPES: Mapping[str, Recipe] = {
     "regularised-40": Recipe("Original network, later recipe, regularised", replace(STUDY, dropout=0.3), 40, cutout=8),
     "late-40": Recipe(SMALL, LATE, 40, cutout=8),
     "late-overlap-40": Recipe(SMALL, replace(LATE, pool_window=3), 40, cutout=8),
-    "later-overlap-40": Recipe(SMALL, replace(LATER, pool_window=3), 40, cutout=8),
-    **{f"wide-3x3-{n}": Recipe("Wider network of 3x3 kernels, later recipe", WIDE_3X3, n, cutout=8) for n in (30, 90)},
+    **{f"wide-3x3-{n}": Recipe(WIDER_3X3, WIDE_3X3, n, cutout=8) for n in (30, 90)},
+    "wide-3x3-overlap-30": Recipe(WIDER_3X3, replace(WIDE_3X3, pool_window=3), 30, cutout=8),
     **{f"wide-{n}": Recipe("Wider network, later recipe", WIDE, n, cutout=8) for n in (20, 60, 120)},
 }
 
