@@ -37,7 +37,7 @@ MAX_PATCH_CHANNELS = 4  # with at most this many input channels, a patch is a ve
 PATCHES_PER_CHUNK = 4096  # times 256 channels: 4 MB of the first layer's output
 
 
-def winograd_block(
+def cpu_block(
     x: Float[Array, "batch height width cin"],
     kernel: Float[Array, "side side cin cout"],
     bias: Float[Array, " cout"],

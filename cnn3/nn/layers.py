@@ -12,7 +12,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from cnn3.nn.batch_norm import BatchNormInputs, Moments, batch_norm
-from cnn3.nn.cpu_block import winograd_block
+from cnn3.nn.cpu_block import cpu_block
 from cnn3.nn.norm_relu_pool import Pool, norm_relu_pool, sum_by_reduction
 
 # (images, kernel, bias, norm or None, pool, side of its windows) -> (activations, the batch's moments if the norm asks
@@ -79,4 +79,4 @@ def _convolve(x: Array, kernel: Array) -> Array:
     return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-BLOCKS: dict[str, Block] = {"plain": xla_block, "winograd": winograd_block, "fused": fused_block}
+BLOCKS: dict[str, Block] = {"plain": xla_block, "winograd": cpu_block, "fused": fused_block}

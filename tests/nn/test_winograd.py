@@ -14,7 +14,6 @@ from jax import Array, lax
 
 from cnn3.nn import cpu_block, norm_relu_pool, winograd
 from cnn3.nn.batch_norm import BatchNormInputs, Moments, batch_moments
-from cnn3.nn.cpu_block import winograd_block
 from cnn3.nn.norm_relu_pool import Pool, SumFn, sum_by_products, sum_by_reduction
 from cnn3.nn.winograd import minimal_filter, winograd_conv
 
@@ -134,10 +133,10 @@ def with_norm(function: Callable, norm: str, pool: Pool) -> Callable[..., tuple[
 def fast_block(
     x: Array, kernel: Array, bias: Array, norm: BatchNormInputs | None, pool: Pool
 ) -> tuple[Array, Moments | None]:
-    """Call `winograd_block` with sample weights as a JAX array; the reference takes a NumPy array."""
+    """Call `cpu_block` with sample weights as a JAX array; the reference takes a NumPy array."""
     if norm is not None and not isinstance(norm.statistics, Moments):
         norm = norm._replace(statistics=jnp.asarray(norm.statistics))
-    return winograd_block(x, kernel, bias, norm, pool)
+    return cpu_block.cpu_block(x, kernel, bias, norm, pool)
 
 
 @pytest.mark.parametrize("pool", POOLS)
