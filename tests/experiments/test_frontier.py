@@ -1,12 +1,14 @@
 """The experiment on what three convolutions reach today."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from experiments.frontier import RECIPES, FrontierOptions, config, main
 from tests.helpers import fabricated
+from tests.helpers.documents import README
 
 ROWS = ("original recipe", "one-cycle-5", "one-cycle-40")
 
@@ -21,6 +23,11 @@ def test_every_row_is_one_of_three_convolutions_and_the_studys_has_under_a_milli
     assert [row["name"] for row in rows] == list(ROWS)
     assert all(row["parameters"] == 969_930 for row in rows)  # figure 2's 967,754, and 2,176 of the norms
     assert all(len(recipe.model.channels) == 3 for recipe in RECIPES.values())
+
+
+def test_the_readme_says_how_many_rows_there_are() -> None:
+    (count,) = re.findall(r"\| `frontier` \|.*\| (\d+) \|", README.read_text())
+    assert int(count) == len(RECIPES)
 
 
 def test_compute_is_the_steps_of_all_images_and_epochs(folder: Path) -> None:
