@@ -13,7 +13,7 @@ differentiation derives from slices are several times slower.
 Sums are ordered by position within a tile, so outputs that tie under exact arithmetic may differ by rounding, and
 max-pooling may pick another pixel than it would after a direct convolution. The gradient's total is the same. In
 float32, the outputs and gradients of a block with 256 input channels and batch norm differed from those in float64 by
-less than 7e-6 of the largest value.
+at most 8e-6 of the largest value with 3x3 pixels, and 1e-5 with 5x5.
 """
 
 import math
@@ -52,9 +52,9 @@ def minimal_filter(tile: int, side: int) -> Filter:
     others = [[q for q in points if q != p] for p in points]
     inputs = [[*_coefficients(roots), 0] for roots in others] + [_coefficients(points)]
     scales = [1 / math.prod(p - q for q in roots) for p, roots in zip(points, others, strict=True)]
-    kernel = [[scale * p**i for i in range(side)] for p, scale in zip(points, scales, strict=True)]
+    at_points = [[scale * p**i for i in range(side)] for p, scale in zip(points, scales, strict=True)]
+    kernel = [*at_points, [int(i == side - 1) for i in range(side)]]
     outputs = [[*(p**i for p in points), int(i == tile - 1)] for i in range(tile)]
-    kernel.append([Fraction(int(i == side - 1)) for i in range(side)])
     return Filter(*(np.array(rows, np.float64) for rows in (inputs, kernel, outputs)))
 
 

@@ -105,7 +105,7 @@ def test_convolution_equals_xlas_in_float64(side: int, shape: tuple[int, int, in
     with jax.enable_x64(True):
         arguments = jnp.asarray(normal(seed, *shape)), jnp.asarray(normal(seed + 1, side, side, shape[3], cout))
         expected = values_and_gradients(reference_conv, arguments)
-        assert_close(values_and_gradients(winograd_conv, arguments), expected, 5e-14)  # seen: 5e-15
+        assert_close(values_and_gradients(winograd_conv, arguments), expected, 5e-14)  # seen: 5e-15, 5x5: 1.5e-14
 
 
 def block_arguments(shape: tuple[int, int, int, int], cout: int, seed: int, side: int = 3) -> tuple[Array, ...]:
@@ -195,8 +195,9 @@ def test_ties_in_the_first_layer_follow_torch(torch: Any) -> None:
         assert_close(vjp(jnp.asarray(upstream)), tuple(a.grad.numpy() for a in leaves), 1e-14)  # seen: 1e-15
 
 
+@pytest.mark.parametrize("window", [2, 3])
 @pytest.mark.parametrize("sum_fn", [sum_by_products, sum_by_reduction])
-def test_norm_and_ties_after_a_convolution_follow_torch(sum_fn: SumFn, torch: Any) -> None:
+def test_norm_and_ties_after_a_convolution_follow_torch(sum_fn: SumFn, window: int, torch: Any) -> None:
     """Normalise, rectify and pool integers of few values, so that most windows tie."""
     functional = torch.nn.functional
     y = np.random.default_rng(3).integers(0, 3, (6, 8, 8, 5)).astype(float)
@@ -205,12 +206,13 @@ def test_norm_and_ties_after_a_convolution_follow_torch(sum_fn: SumFn, torch: An
 
     leaves = [torch.tensor(a, requires_grad=True) for a in (y, scale, shift)]
     normalised = functional.batch_norm(leaves[0].permute(0, 3, 1, 2), None, None, leaves[1], leaves[2], training=True)
-    pooled = functional.max_pool2d(torch.relu(normalised), 2).permute(0, 2, 3, 1)
+    rectified = functional.pad(torch.relu(normalised), (0, window - 2) * 2)
+    pooled = functional.max_pool2d(rectified, window, 2).permute(0, 2, 3, 1)
     (pooled * torch.tensor(upstream)).sum().backward()
 
     def run(y: Array, scale: Array, shift: Array) -> Array:
         norm = BatchNormInputs(scale, shift, jnp.full(6, 1 / 6))
-        return norm_relu_pool.norm_relu_pool(y, jnp.zeros(5), norm, "max", 2, sum_fn)[0]
+        return norm_relu_pool.norm_relu_pool(y, jnp.zeros(5), norm, "max", window, sum_fn)[0]
 
     with jax.enable_x64(True):
         values, vjp = jax.vjp(run, *map(jnp.asarray, (y, scale, shift)))
