@@ -20,6 +20,7 @@ from cnn3.config_fields import (
     store_as_tuple,
 )
 
+Activation = Literal["relu", "gelu"]
 Pool = Literal["max", "average"]
 ProtocolName = Literal["corrected", "published"]
 ScheduleName = Literal["constant", "linear", "cosine", "one_cycle"]
@@ -31,7 +32,7 @@ ONE_CYCLE_WARMUP = 0.3  # as torch.optim.lr_scheduler.OneCycleLR
 # Fields added after version 0.4, and what a configuration without them means. These are not defaults: a default may
 # change, but not what an old run did.
 ADDED_TO_PARTS: Mapping[str, Mapping[str, Any]] = {
-    "model": {"classes": 10, "kernels": (3, 3, 3), "pool_window": 2},
+    "model": {"classes": 10, "kernels": (3, 3, 3), "pool_window": 2, "pool_first": False, "activation": "relu"},
     "optimizer": {"nesterov": False, "decay_kernels_only": False, "clip_norm": None},
     "augment": {"cutout": 0},
 }
@@ -54,6 +55,8 @@ class ModelConfig:
         pool_window: side of the windows, whose stride is 2: at 3 they overlap.
         kernels: sides of the three convolutions' kernels, in pixels.
         classes: the number of classes, that is of logits.
+        pool_first: pool the output of a convolution before it is normalised and activated, not after.
+        activation: `relu`, or with `pool_first` also `gelu` (Hendrycks and Gimpel 2016).
     """
 
     batch_norm: bool = False
@@ -65,6 +68,8 @@ class ModelConfig:
     classes: int = 10
     kernels: tuple[int, int, int] = (3, 3, 3)
     pool_window: int = 2
+    pool_first: bool = False
+    activation: Activation = "relu"
 
     def __post_init__(self) -> None:
         """Check the fields."""
@@ -82,6 +87,10 @@ class ModelConfig:
         require(isinstance(self.kernels, tuple) and len(self.kernels) == 3, "kernels", self.kernels, sides)
         require(all(type(side) is int and 1 <= side <= 8 for side in self.kernels), "kernels", self.kernels, sides)
         require_int("pool_window", self.pool_window, 2, 3)
+        require_bool("pool_first", self.pool_first)
+        allowed = get_args(Activation) if self.pool_first else ("relu",)
+        remedy = " or ".join(allowed) + ("" if self.pool_first else ", unless pool_first is true")
+        require(self.activation in allowed, "activation", self.activation, remedy)
         store_as_float(self, "dropout")
 
     @classmethod

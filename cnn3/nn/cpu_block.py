@@ -25,6 +25,7 @@ from cnn3.nn.norm_relu_pool import (
     add,
     argmax_window,
     batch_dot,
+    least_value,
     norm_relu_pool,
     sum_by_products,
     sum_pixels,
@@ -44,13 +45,14 @@ def cpu_block(
     norm: BatchNormInputs | None,
     pool: Pool,
     window: int = 2,
+    relu: bool = True,
 ) -> tuple[Float[Array, "batch rows columns cout"], Moments | None]:
     """Compute a block; see `cnn3.nn.layers.Block`. Height and width must be even unless `pool` is "none"."""
     side, has_few_channels = len(kernel), x.shape[-1] <= MAX_PATCH_CHANNELS
     if side == 3 and has_few_channels:
-        return _patch_block(x, kernel, bias, norm, pool, window)
+        return _patch_block(x, kernel, bias, norm, pool, window, least_value(relu))
     y = winograd_conv(x, kernel) if side in WINOGRAD_SIDES and not has_few_channels else matmul_conv(x, kernel)
-    return norm_relu_pool(y, bias, norm, pool, window, sum_by_products)
+    return norm_relu_pool(y, bias, norm, pool, window, relu, sum_by_products)
 
 
 def _patches(x: Float[Array, "batch height width cin"], stride: int) -> Float[Array, "batch positions pixels patch"]:
@@ -84,6 +86,7 @@ def _patch_block(
     norm: BatchNormInputs | None,
     pool: Pool,
     window: int,
+    least: float,
 ) -> tuple[Float[Array, "batch rows columns cout"], Moments | None]:
     batch, height, width, _ = x.shape
     cout = kernel.shape[-1]
@@ -97,10 +100,11 @@ def _patch_block(
         mean, var = statistics
         factor = scale * lax.rsqrt(var + EPSILON)
         matrix, bias = matrix * factor, (bias - mean) * factor + shift
-    if pool != "none" and window > 2:  # outside the image are zeros, for the one too, so that the output is zero
+    if pool != "none" and window > 2:
         images = patches.reshape(batch, height, width, -1)
-        patches = jnp.stack([a.reshape(batch, -1, a.shape[-1]) for a in windows(images, window, "constant")], 1)
-    y: Array = _patch_layer(pool, patches, jnp.concatenate([matrix, bias[None]]))
+        outside = "edge" if pool == "max" else "constant"  # a patch of zeros, for the one too, has zero as its output
+        patches = jnp.stack([a.reshape(batch, -1, a.shape[-1]) for a in windows(images, window, outside)], 1)
+    y: Array = _patch_layer(pool, least, patches, jnp.concatenate([matrix, bias[None]]))
     stride = 1 if pool == "none" else 2
     return y.reshape(batch, height // stride, width // stride, cout), moments
 
@@ -127,17 +131,17 @@ def _position_values(
     return [patches[:, i] @ matrix for i in range(patches.shape[1])]
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _patch_layer(
-    pool: Pool, patches: Float[Array, "batch positions pixels patch"], matrix: Float[Array, "patch cout"]
+    pool: Pool, least: float, patches: Float[Array, "batch positions pixels patch"], matrix: Float[Array, "patch cout"]
 ) -> Float[Array, "batch pixels cout"]:
-    """Pool max(0, patches @ matrix) over positions."""
+    """Pool max(least, patches @ matrix) over positions."""
 
     def layer(chunk: Float[Array, "chunk positions pixels patch"]) -> Float[Array, "chunk pixels cout"]:
         values = _position_values(chunk, matrix)
         if pool == "max":
-            return jnp.maximum(argmax_window(values)[0], 0)
-        return add([jnp.maximum(v, 0) for v in values]) / len(values)
+            return jnp.maximum(argmax_window(values, least)[0], least)
+        return add([jnp.maximum(v, least) for v in values]) / len(values)
 
     return map_images(layer, (patches,), _images_per_chunk(patches))
 
@@ -146,20 +150,22 @@ def _images_per_chunk(patches: Float[Array, "batch positions pixels patch"]) -> 
     return max(1, PATCHES_PER_CHUNK // (patches.shape[1] * patches.shape[2]))
 
 
-def _patch_layer_forward(pool: Pool, patches: Array, matrix: Array) -> tuple[Array, tuple[Array, Array]]:
-    return _patch_layer(pool, patches, matrix), (patches, matrix)
+def _patch_layer_forward(pool: Pool, least: float, patches: Array, matrix: Array) -> tuple[Array, tuple[Array, Array]]:
+    return _patch_layer(pool, least, patches, matrix), (patches, matrix)
 
 
-def _patch_layer_backward(pool: Pool, residuals: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+def _patch_layer_backward(
+    pool: Pool, least: float, residuals: tuple[Array, Array], gradient: Array
+) -> tuple[Array, Array]:
     patches, matrix = residuals
 
     def value_gradients(chunk: Array, upstream: Array) -> list[Array]:
         """Return the gradient of the output at each position."""
         values = _position_values(chunk, matrix)
         if pool == "max":
-            _, index = argmax_window(values)
+            _, index = argmax_window(values, least)
             return [jnp.where(index == i, upstream, 0) for i in range(len(values))]
-        return [jnp.where(v > 0, upstream / len(values), 0) for v in values]
+        return [jnp.where(v > least, upstream / len(values), 0) for v in values]
 
     def matrix_gradient(chunk: Array, upstream: Array) -> Array:
         contract = (((0, 1), (0, 1)), ((), ()))

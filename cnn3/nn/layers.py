@@ -1,7 +1,7 @@
 """The blocks of the network, and the table of functions that compute them.
 
-All that the network does with images is a *block*: convolution, batch norm or none, ReLU, pooling or none. `xla_block`
-defines it with XLA's own operations. The other functions compute the same faster on some platform.
+What the network does with images is made of *blocks*: convolution, batch norm or none, ReLU or none, pooling or none.
+`xla_block` defines them with XLA's own operations. The other functions compute the same faster on some platform.
 """
 
 from collections.abc import Callable
@@ -15,9 +15,9 @@ from cnn3.nn.batch_norm import BatchNormInputs, Moments, batch_norm
 from cnn3.nn.cpu_block import cpu_block
 from cnn3.nn.norm_relu_pool import Pool, norm_relu_pool, sum_by_reduction
 
-# (images, kernel, bias, norm or None, pool, side of its windows) -> (activations, the batch's moments if the norm asks
-# for them)
-Block = Callable[[Array, Array, Array, BatchNormInputs | None, Pool, int], tuple[Array, Moments | None]]
+# (images, kernel, bias, norm or None, pool, side of its windows, whether there is a ReLU) -> (activations, the batch's
+# moments if the norm asks for them)
+Block = Callable[[Array, Array, Array, BatchNormInputs | None, Pool, int, bool], tuple[Array, Moments | None]]
 
 
 def max_pool(
@@ -41,6 +41,7 @@ def xla_block(
     norm: BatchNormInputs | None,
     pool: Pool,
     window: int = 2,
+    relu: bool = True,
 ) -> tuple[Float[Array, "batch rows columns cout"], Moments | None]:
     """Compute a block with XLA's own convolution and pooling; this defines what a block is.
 
@@ -51,11 +52,12 @@ def xla_block(
         norm: batch norm, if any.
         pool: how windows are reduced.
         window: side of the windows.
+        relu: whether there is a ReLU before the pooling.
     """
     y = _convolve(x, kernel).astype(bias.dtype) + bias
     y, moments = batch_norm(y, norm) if norm is not None else (y, None)
-    pooled = {"max": max_pool, "average": average_pool, "none": lambda a, _: a}[pool](jax.nn.relu(y), window)
-    return pooled, moments
+    y = jax.nn.relu(y) if relu else y
+    return {"max": max_pool, "average": average_pool, "none": lambda a, _: a}[pool](y, window), moments
 
 
 def fused_block(
@@ -65,14 +67,15 @@ def fused_block(
     norm: BatchNormInputs | None,
     pool: Pool,
     window: int = 2,
+    relu: bool = True,
 ) -> tuple[Float[Array, "batch rows columns cout"], Moments | None]:
     """Compute a block with XLA's own convolution, and everything after it as one function; for windows of 2x2 pixels.
 
     Larger windows are left to `xla_block`.
     """
     if window != 2:
-        return xla_block(x, kernel, bias, norm, pool, window)
-    return norm_relu_pool(_convolve(x, kernel).astype(bias.dtype), bias, norm, pool, window, sum_by_reduction)
+        return xla_block(x, kernel, bias, norm, pool, window, relu)
+    return norm_relu_pool(_convolve(x, kernel).astype(bias.dtype), bias, norm, pool, window, relu, sum_by_reduction)
 
 
 def _convolve(x: Array, kernel: Array) -> Array:

@@ -4,6 +4,7 @@ Parameters carry the names of the original PyTorch program: `conv_layer1`, `batc
 """
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -132,12 +133,16 @@ class CNN3(nn.Module):
         for i, channels in enumerate(config.channels, start=1):
             side = config.kernels[i - 1]
             kernel, bias = KernelAndBias((side, side, x.shape[-1], channels), name=f"conv_layer{i}")()
-            norm = BatchNorm(channels, name=f"batch_norm{i}") if config.batch_norm else None
             pool = "none" if config.dense and i < 3 else config.pool
-            inputs = None if norm is None else norm.norm(mask)
-            a, moments = self.block(self._cast(x), self._cast(kernel), bias, inputs, pool, config.pool_window)
-            if norm is not None and moments is not None and mask is not None:
-                norm.update(moments, jnp.sum(mask) * x.shape[1] * x.shape[2])
+            arrays, window = (self._cast(x), self._cast(kernel), bias), config.pool_window
+            if config.pool_first:
+                a, _ = self.block(*arrays, None, pool, window, False)
+                a = self._activate(self._norm(a, mask, f"batch_norm{i}"))
+            else:
+                norm = BatchNorm(channels, name=f"batch_norm{i}") if config.batch_norm else None
+                a, moments = self.block(*arrays, None if norm is None else norm.norm(mask), pool, window, True)
+                if norm is not None and moments is not None and mask is not None:
+                    norm.update(moments, jnp.sum(mask) * x.shape[1] * x.shape[2])
             x = jnp.concatenate([x, a], -1) if config.dense and i < 3 else a
         return x.reshape(len(x), -1)
 
@@ -147,8 +152,8 @@ class CNN3(nn.Module):
         for i, width in enumerate(self.config.hidden, start=1):
             last = i == len(self.config.hidden)
             latent = self._linear(x, width, f"fc{i}")
-            normalised = self._norm(latent, mask, f"batch_norm{3 + i}") if self.config.batch_norm else latent
-            x = nn.relu(latent if last and self.discard_last_norm else normalised)
+            normalised = self._norm(latent, mask, f"batch_norm{3 + i}")
+            x = self._activate(latent if last and self.discard_last_norm else normalised)
             x = Dropout()(x, rate) if isinstance(rate, Array) or rate else x
         return Output(self._linear(x, self.config.classes, f"fc{len(self.config.hidden) + 1}"), latent)
 
@@ -159,9 +164,16 @@ class CNN3(nn.Module):
     def _cast(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         return x.astype(jnp.bfloat16) if self.precision == "bf16" else x
 
-    def _norm(self, x: Float[Array, "batch features"], mask: Mask | None, name: str) -> Float[Array, "batch features"]:
+    def _activate(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        return {"relu": nn.relu, "gelu": partial(nn.gelu, approximate=False)}[self.config.activation](x)
+
+    def _norm(
+        self, x: Float[Array, "batch *pixels features"], mask: Mask | None, name: str
+    ) -> Float[Array, "batch *pixels features"]:
+        if not self.config.batch_norm:
+            return x
         norm = BatchNorm(x.shape[-1], name=name)
         y, moments = batch_norm(x, norm.norm(mask))
         if moments is not None and mask is not None:
-            norm.update(moments, jnp.sum(mask))
+            norm.update(moments, jnp.sum(mask) * math.prod(x.shape[1:-1]))
         return y

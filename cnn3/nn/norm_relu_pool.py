@@ -1,4 +1,4 @@
-"""Batch norm, ReLU and pooling as one function with its own gradient, for CPUs and GPUs.
+"""Batch norm, ReLU or none, and pooling as one function with its own gradient, for CPUs and GPUs.
 
 Windows have 2x2 or 3x3 pixels, and there is one for every 2x2 pixels: they start with these, in row-major order, and
 what lies outside the image counts as zero.
@@ -9,7 +9,7 @@ coordinates of each maximum, and its gradient of batch norm reads the input six 
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,14 +31,16 @@ def norm_relu_pool(
     norm: BatchNormInputs | None,
     pool: Pool,
     window: int,
+    relu: bool,
     sum_fn: SumFn,
 ) -> tuple[Float[Array, "batch rows columns cout"], Moments | None]:
     """Return the activations of a block, given the output of its convolution before `bias` is added.
 
     Also return the batch's moments if `norm` asks for them. Height and width must be even unless `pool` is "none".
     """
+    static = _Static(pool, window, least_value(relu), sum_fn)
     if norm is None:
-        return _relu_pool(pool, window, sum_fn, y, jnp.zeros_like(bias), jnp.ones_like(bias), bias), None
+        return _relu_pool(static, y, jnp.zeros_like(bias), jnp.ones_like(bias), bias), None
     scale, shift, statistics = norm
     if isinstance(statistics, Moments):
         mean, var = statistics.mean - bias, statistics.var
@@ -47,7 +49,12 @@ def norm_relu_pool(
         y_moments: Any = batch_moments(sum_fn, y, statistics)
         mean, var = y_moments
         moments = Moments(mean + bias, var)
-    return _relu_pool(pool, window, sum_fn, y, mean, scale * lax.rsqrt(var + EPSILON), shift), moments
+    return _relu_pool(static, y, mean, scale * lax.rsqrt(var + EPSILON), shift), moments
+
+
+def least_value(relu: bool) -> float:
+    """Return the least value that can come out of a block, which has a ReLU or not."""
+    return 0.0 if relu else -jnp.inf
 
 
 def sum_by_products(pixels: Float[Array, "batch pixels channels"], sample_weights: SampleWeights | None) -> Array:
@@ -123,13 +130,13 @@ def _pad(
     return lax.optimization_barrier(jnp.pad(a, ((0, 0), margins, margins, (0, 0)), mode=mode))
 
 
-def argmax_window(values: Sequence[Array]) -> tuple[Array, Int8[Array, "..."]]:
-    """Return the largest value and its index: the first at ties, as in torch; -1 if no value is above zero."""
+def argmax_window(values: Sequence[Array], least: float) -> tuple[Array, Int8[Array, "..."]]:
+    """Return the largest value and its index: the first at ties, as in torch; -1 if no value is above `least`."""
     top, index = values[0], jnp.zeros(values[0].shape, jnp.int8)
     for i, value in enumerate(values[1:], 1):
         index = jnp.where(value > top, jnp.int8(i), index)
         top = jnp.maximum(top, value)
-    return top, jnp.where(top > 0, index, jnp.int8(-1))
+    return top, jnp.where(top > least, index, jnp.int8(-1))
 
 
 def add(terms: Sequence[Array]) -> Array:
@@ -142,42 +149,48 @@ def _upsample(a: Shaped[Array, "batch rows columns channels"]) -> Shaped[Array, 
     return jnp.broadcast_to(a[:, :, None, :, None, :], (batch, rows, 2, columns, 2, channels))
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+class _Static(NamedTuple):
+    """What is fixed when `_relu_pool` is compiled."""
+
+    pool: Pool
+    window: int
+    least: float  # of all activations: 0 is ReLU
+    sum_fn: SumFn
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _relu_pool(
-    pool: Pool,
-    window: int,
-    sum_fn: SumFn,
+    static: _Static,
     y: Float[Array, "batch height width channels"],
     mean: Float[Array, " channels"],
     scale: Float[Array, " channels"],
     shift: Float[Array, " channels"],
 ) -> Float[Array, "batch rows columns channels"]:
-    """Pool max(0, (y - mean) scale + shift)."""
-    return _relu_pool_forward(pool, window, sum_fn, y, mean, scale, shift)[0]
+    """Pool max(least, (y - mean) scale + shift)."""
+    return _relu_pool_forward(static, y, mean, scale, shift)[0]
 
 
 def _relu_pool_forward(
-    pool: Pool, window: int, _: SumFn, y: Array, mean: Array, scale: Array, shift: Array
+    static: _Static, y: Array, mean: Array, scale: Array, shift: Array
 ) -> tuple[Array, tuple[Array, Array, Array, Array, Array | None]]:
+    pool, window, least, _ = static
+
     def affine(a: Array) -> Array:
         return (a - mean) * scale + shift
 
     if pool == "none":
-        return jnp.maximum(affine(y), 0), (y, mean, scale, shift, None)
+        return jnp.maximum(affine(y), least), (y, mean, scale, shift, None)
     if pool == "max":
-        top, index = argmax_window([affine(a) for a in windows(y, window, "edge")])
-        return jnp.maximum(top, 0), (y, mean, scale, shift, index)
-    activations = windows(jnp.maximum(affine(y), 0), window, "constant")
+        top, index = argmax_window([affine(a) for a in windows(y, window, "edge")], least)
+        return jnp.maximum(top, least), (y, mean, scale, shift, index)
+    activations = windows(jnp.maximum(affine(y), least), window, "constant")
     return add(activations) / window**2, (y, mean, scale, shift, None)
 
 
 def _relu_pool_backward(
-    pool: Pool,
-    window: int,
-    sum_fn: SumFn,
-    residuals: tuple[Array, Array, Array, Array, Array | None],
-    gradient: Array,
+    static: _Static, residuals: tuple[Array, Array, Array, Array, Array | None], gradient: Array
 ) -> tuple[Array, Array, Array, Array]:
+    pool, window, least, sum_fn = static
     y, mean, scale, shift, index = residuals
     if index is not None:
         active = _of_pixels(window, gradient, index).reshape(y.shape)
@@ -185,7 +198,7 @@ def _relu_pool_backward(
         weighted, centred = jnp.where(index >= 0, gradient, 0), maxima - mean
     else:
         upstream = gradient if pool == "none" else _of_pixels(window, gradient / window**2).reshape(y.shape)
-        active = jnp.where((y - mean) * scale + shift > 0, upstream, 0)
+        active = jnp.where((y - mean) * scale + shift > least, upstream, 0)
         weighted, centred = active, y - mean
     dshift = sum_pixels(sum_fn, weighted)
     return active * scale, -scale * dshift, sum_pixels(sum_fn, weighted * centred), dshift

@@ -15,7 +15,7 @@ from cnn3.config import ModelConfig
 
 
 class TorchCNN3(nn.Module):
-    """The original program's `Model` for any `ModelConfig`; images are NCHW."""
+    """The original program's `Model` for any `ModelConfig` with kernels of 3x3 pixels; images are NCHW."""
 
     def __init__(self, config: ModelConfig, discard_last_norm: bool = False) -> None:
         super().__init__()
@@ -36,23 +36,33 @@ class TorchCNN3(nn.Module):
     def _norm(self, i: int, x: torch.Tensor) -> torch.Tensor:
         return self.get_submodule(f"batch_norm{i}")(x) if self.config.batch_norm else x
 
+    def _pool(self, x: torch.Tensor) -> torch.Tensor:
+        extra = self.config.pool_window - 2
+        if self.config.pool == "average":
+            return F.avg_pool2d(F.pad(x, (0, extra) * 2), self.config.pool_window, 2)
+        return F.max_pool2d(F.pad(x, (0, extra) * 2, value=-torch.inf), self.config.pool_window, 2)
+
     def _dropout(self, x: torch.Tensor, kept: torch.Tensor | None) -> torch.Tensor:
         p = self.config.dropout
         return F.dropout(x, p, self.training) if kept is None else x * kept / (1 - p)
 
     def forward(self, x: torch.Tensor, kept: Sequence[torch.Tensor] | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Return logits and latents; `kept` are the masks of units that are not dropped, None draws them."""
-        pool = {"max": F.max_pool2d, "average": F.avg_pool2d}[self.config.pool]
+        activate = {"relu": F.relu, "gelu": F.gelu}[self.config.activation]
         for i in (1, 2, 3):
-            a = F.relu(self._norm(i, self.get_submodule(f"conv_layer{i}")(x)))
-            last = i == 3
-            a = a if self.config.dense and not last else pool(a, 2)
-            x = torch.cat([x, a], 1) if self.config.dense and not last else a
+            a = self.get_submodule(f"conv_layer{i}")(x)
+            links = self.config.dense and i < 3
+            if self.config.pool_first and not links:
+                a = self._pool(a)
+            a = activate(self._norm(i, a))
+            if not (self.config.pool_first or links):
+                a = self._pool(a)
+            x = torch.cat([x, a], 1) if links else a
         x = latent = x.flatten(1)
         count = len(self.config.hidden)
         for i in range(1, count + 1):
             latent = self.get_submodule(f"fc{i}")(x)
             normalised = self._norm(3 + i, latent)
-            x = F.relu(latent if self.discard_last_norm and i == count else normalised)
+            x = activate(latent if self.discard_last_norm and i == count else normalised)
             x = self._dropout(x, kept[i - 1] if kept else None)
         return self.get_submodule(f"fc{count + 1}")(x), latent

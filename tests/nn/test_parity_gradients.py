@@ -29,9 +29,15 @@ from tests.helpers.parity import (
 
 NARROW: dict[str, Any] = {"channels": (16, 12, 8), "hidden": (24, 128)}
 MODELS = combinations(ModelConfig(**NARROW), ModelConfig(dense=True, **NARROW))
-MODELS |= {"average_pool": ModelConfig(batch_norm=True, pool="average", **NARROW)}
+FIRST: dict[str, Any] = {"batch_norm": True, "pool_first": True, **NARROW}
+MODELS |= {
+    "average_pool": ModelConfig(batch_norm=True, pool="average", **NARROW),
+    "pool_first": ModelConfig(activation="gelu", pool_window=3, **FIRST),
+    "average_first": ModelConfig(pool="average", **FIRST),
+    "dense_first": ModelConfig(dense=True, **FIRST),
+}
 COMBINED = "batch_norm+dropout+dense"
-EXTREMES = ["baseline", COMBINED, "average_pool"]  # every case of a kernel
+EXTREMES = ["baseline", COMBINED, "average_pool", "pool_first"]  # every case of a kernel
 IMAGES = 9
 
 
