@@ -17,10 +17,11 @@ from cnn3.weights.torch_layout import from_torch, infer_config, to_torch
 
 
 @pytest.mark.parametrize("kernels", BLOCKS)
+@pytest.mark.parametrize("relu", [True, False])
 @pytest.mark.parametrize("pool", ["max", "average"])
 @pytest.mark.parametrize(("side", "window", "cin"), [(5, 3, 3), (8, 2, 3), (1, 3, 6), (3, 3, 3), (5, 3, 6), (4, 2, 6)])
 def test_a_block_and_its_gradients_are_torchs(
-    side: int, window: int, cin: int, pool: Any, kernels: str, torch: Any
+    side: int, window: int, cin: int, pool: Any, relu: bool, kernels: str, torch: Any
 ) -> None:
     """To 1e-12. Where padding is uneven, XLA's SAME adds the extra pixel after the image."""
     rng = np.random.default_rng(0)
@@ -32,8 +33,10 @@ def test_a_block_and_its_gradients_are_torchs(
     )
     before, extra = (side - 1) // 2, window - 2
     padded = torch.nn.functional.pad(images, (before, side - 1 - before) * 2)
-    y = torch.relu(torch.nn.functional.conv2d(padded, weights, shifts))
-    y = torch.nn.functional.pad(y, (extra // 2, extra - extra // 2) * 2)  # zeros: no less than a ReLU's output can be
+    y = torch.nn.functional.conv2d(padded, weights, shifts)
+    y = torch.relu(y) if relu else y
+    outside = {"max": -torch.inf, "average": 0}[pool]
+    y = torch.nn.functional.pad(y, (extra // 2, extra - extra // 2) * 2, value=outside)
     reduce = {"max": torch.nn.functional.max_pool2d, "average": torch.nn.functional.avg_pool2d}[pool]
     expected = reduce(y, window, 2)
     expected.backward(torch.from_numpy(upstream.transpose(0, 3, 1, 2)))
@@ -41,7 +44,7 @@ def test_a_block_and_its_gradients_are_torchs(
 
         def block(*arrays: jax.Array) -> jax.Array:
             images, matrix, shift = arrays
-            return BLOCKS[kernels](images, matrix, shift, None, pool, window)[0]
+            return BLOCKS[kernels](images, matrix, shift, None, pool, window, relu)[0]
 
         ours, gradients = jax.vjp(block, *map(jnp.asarray, (x, kernel, bias)))
         dx, dkernel, dbias = gradients(jnp.asarray(upstream))

@@ -195,10 +195,11 @@ def test_ties_in_the_first_layer_follow_torch(torch: Any) -> None:
         assert_close(vjp(jnp.asarray(upstream)), tuple(a.grad.numpy() for a in leaves), 1e-14)  # seen: 1e-15
 
 
+@pytest.mark.parametrize("relu", [True, False])
 @pytest.mark.parametrize("window", [2, 3])
 @pytest.mark.parametrize("sum_fn", [sum_by_products, sum_by_reduction])
-def test_norm_and_ties_after_a_convolution_follow_torch(sum_fn: SumFn, window: int, torch: Any) -> None:
-    """Normalise, rectify and pool integers of few values, so that most windows tie."""
+def test_norm_and_ties_after_a_convolution_follow_torch(sum_fn: SumFn, window: int, relu: bool, torch: Any) -> None:
+    """Normalise, rectify or not, and pool integers of few values, so that most windows tie."""
     functional = torch.nn.functional
     y = np.random.default_rng(3).integers(0, 3, (6, 8, 8, 5)).astype(float)
     scale, shift = np.array([1.0, -2.0, 0.5, 3.0, -1.0]), np.array([0.0, 1.0, -1.0, 0.5, 2.0])
@@ -206,13 +207,14 @@ def test_norm_and_ties_after_a_convolution_follow_torch(sum_fn: SumFn, window: i
 
     leaves = [torch.tensor(a, requires_grad=True) for a in (y, scale, shift)]
     normalised = functional.batch_norm(leaves[0].permute(0, 3, 1, 2), None, None, leaves[1], leaves[2], training=True)
-    rectified = functional.pad(torch.relu(normalised), (0, window - 2) * 2)
-    pooled = functional.max_pool2d(rectified, window, 2).permute(0, 2, 3, 1)
+    rectified = torch.relu(normalised) if relu else normalised
+    padded = functional.pad(rectified, (0, window - 2) * 2, value=-torch.inf)
+    pooled = functional.max_pool2d(padded, window, 2).permute(0, 2, 3, 1)
     (pooled * torch.tensor(upstream)).sum().backward()
 
     def run(y: Array, scale: Array, shift: Array) -> Array:
         norm = BatchNormInputs(scale, shift, jnp.full(6, 1 / 6))
-        return norm_relu_pool.norm_relu_pool(y, jnp.zeros(5), norm, "max", window, sum_fn)[0]
+        return norm_relu_pool.norm_relu_pool(y, jnp.zeros(5), norm, "max", window, relu, sum_fn)[0]
 
     with jax.enable_x64(True):
         values, vjp = jax.vjp(run, *map(jnp.asarray, (y, scale, shift)))
