@@ -21,8 +21,10 @@ from cnn3.config import (
     ScheduleConfig,
 )
 
+orders = st.sampled_from([{}, {"pool_first": True}, {"pool_first": True, "activation": "gelu"}])
 models = st.builds(
-    ModelConfig,
+    lambda order, **fields: ModelConfig(**order, **fields),
+    orders,
     batch_norm=st.booleans(),
     dropout=st.floats(0, 1, exclude_max=True),
     dense=st.booleans(),
@@ -198,6 +200,9 @@ def test_impossible_runs_are_refused_by_name(field: str, value: Any) -> None:
         ("kernels", (3, 3, 9)),
         ("classes", 1),
         ("batch_norm", 1),
+        ("pool_first", 1),
+        ("activation", "elu"),
+        ("activation", "gelu"),  # without pool_first
     ],
 )
 def test_impossible_models_are_refused_by_name(field: str, value: Any) -> None:

@@ -64,7 +64,7 @@ def from_torch(model: CNN3, tensors: Tensors) -> Weights:
 def infer_config(tensors: Tensors) -> ModelConfig:
     """Return the configuration of the network that has these PyTorch tensors.
 
-    Tensors do not show dropout and pooling: they are taken from the original study's best model, none and max.
+    Tensors do not show dropout, pooling and activation: they are taken from the original study's best model.
 
     Raises:
         WeightsError, ConfigError: no network has such tensors.
