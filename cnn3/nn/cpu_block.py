@@ -29,7 +29,6 @@ from cnn3.nn.norm_relu_pool import (
     norm_relu_pool,
     sum_by_products,
     sum_pixels,
-    windows,
 )
 from cnn3.nn.winograd import map_images, sum_images, winograd_conv
 
@@ -50,7 +49,7 @@ def cpu_block(
     """Compute a block; see `cnn3.nn.layers.Block`. Height and width must be even unless `pool` is "none"."""
     side, has_few_channels = len(kernel), x.shape[-1] <= MAX_PATCH_CHANNELS
     if side == 3 and has_few_channels:
-        return _patch_block(x, kernel, bias, norm, pool, window, least_value(relu))
+        return _patch_block(x, kernel, bias, norm, pool, window, relu)
     y = winograd_conv(x, kernel) if side in WINOGRAD_SIDES and not has_few_channels else matmul_conv(x, kernel)
     return norm_relu_pool(y, bias, norm, pool, window, relu, sum_by_products)
 
@@ -86,7 +85,7 @@ def _patch_block(
     norm: BatchNormInputs | None,
     pool: Pool,
     window: int,
-    least: float,
+    relu: bool,
 ) -> tuple[Float[Array, "batch rows columns cout"], Moments | None]:
     batch, height, width, _ = x.shape
     cout = kernel.shape[-1]
@@ -100,11 +99,10 @@ def _patch_block(
         mean, var = statistics
         factor = scale * lax.rsqrt(var + EPSILON)
         matrix, bias = matrix * factor, (bias - mean) * factor + shift
+    matrix = jnp.concatenate([matrix, bias[None]])
     if pool != "none" and window > 2:
-        images = patches.reshape(batch, height, width, -1)
-        outside = "edge" if pool == "max" else "constant"  # a patch of zeros, for the one too, has zero as its output
-        patches = jnp.stack([a.reshape(batch, -1, a.shape[-1]) for a in windows(images, window, outside)], 1)
-    y: Array = _patch_layer(pool, least, patches, jnp.concatenate([matrix, bias[None]]))
+        return _overlapping_layer(pool, window, relu, patches.reshape(batch, height, width, -1), matrix), moments
+    y: Array = _patch_layer(pool, least_value(relu), patches, matrix)
     stride = 1 if pool == "none" else 2
     return y.reshape(batch, height // stride, width // stride, cout), moments
 
@@ -182,3 +180,52 @@ def _patch_layer_backward(
 
 
 _patch_layer.defvjp(_patch_layer_forward, _patch_layer_backward)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _overlapping_layer(
+    pool: Pool,
+    window: int,
+    relu: bool,
+    patches: Float[Array, "batch height width patch"],
+    matrix: Float[Array, "patch cout"],
+) -> Float[Array, "batch rows columns cout"]:
+    """Pool max(least, patches @ matrix) over windows that overlap, so that each pixel is in several."""
+
+    def layer(chunk: Float[Array, "chunk height width patch"]) -> Float[Array, "chunk rows columns cout"]:
+        return _pool_pixels(pool, window, relu, chunk @ matrix)
+
+    return map_images(layer, (patches,), _images_per_chunk(patches))
+
+
+def _pool_pixels(pool: Pool, window: int, relu: bool, y: Float[Array, "chunk height width cout"]) -> Array:
+    return norm_relu_pool(y, jnp.zeros(y.shape[-1:], y.dtype), None, pool, window, relu, sum_by_products)[0]
+
+
+def _overlapping_layer_forward(
+    pool: Pool, window: int, relu: bool, patches: Array, matrix: Array
+) -> tuple[Array, tuple[Array, Array]]:
+    return _overlapping_layer(pool, window, relu, patches, matrix), (patches, matrix)
+
+
+def _overlapping_layer_backward(
+    pool: Pool, window: int, relu: bool, residuals: tuple[Array, Array], gradient: Array
+) -> tuple[Array, Array]:
+    patches, matrix = residuals
+
+    def pixel_gradient(chunk: Array, upstream: Array) -> Array:
+        _, vjp = jax.vjp(partial(_pool_pixels, pool, window, relu), chunk @ matrix)
+        return vjp(upstream)[0]
+
+    def matrix_gradient(chunk: Array, upstream: Array) -> Array:
+        return jnp.tensordot(chunk, pixel_gradient(chunk, upstream), ((0, 1, 2), (0, 1, 2)))
+
+    def patch_gradient(chunk: Array, upstream: Array) -> Array:
+        return pixel_gradient(chunk, upstream) @ matrix.T
+
+    chunk_size = _images_per_chunk(patches)  # two loops, as above
+    dmatrix = sum_images(matrix_gradient, (patches, gradient), chunk_size)
+    return map_images(patch_gradient, (patches, gradient), chunk_size), dmatrix
+
+
+_overlapping_layer.defvjp(_overlapping_layer_forward, _overlapping_layer_backward)
