@@ -17,6 +17,7 @@ from cnn3.config_fields import (
     ConfigError,
     fields_from_json,
     require,
+    require_bool,
     require_fraction,
     require_int,
     store_as_float,
@@ -82,6 +83,8 @@ class RunConfig:
         seed: seed of the split, initial weights, order, augmentation and dropout.
         label_smoothing: the share of each target that is spread over all classes (Szegedy et al. 2016). Metrics are
             those of the labels as they are.
+        hold_out: whether the validation images are held out. If not, they are trained on too, and validation accuracy,
+            by which the best epoch is chosen, is that of images that training has seen; `patience` must be None.
         ema: decay, from step to step, of an exponential moving average of the weights. If it is not 0, this average
             is what is validated, tested and saved.
     """
@@ -101,6 +104,7 @@ class RunConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     label_smoothing: float = 0.0
     ema: float = 0.0
+    hold_out: bool = True
 
     def __post_init__(self) -> None:
         """Check the fields."""
@@ -127,6 +131,9 @@ class RunConfig:
         # validation in training mode moves the statistics of the weights themselves, not those of their average
         in_training_mode = self.protocol.validate_in_training_mode
         require(self.ema == 0 or not in_training_mode, "ema", self.ema, "0 where validation is in training mode")
+        require_bool("hold_out", self.hold_out)
+        stops = "none where no images are held out (hold_out)"
+        require(self.hold_out or self.patience is None, "patience", self.patience, stops)
 
     def to_json(self) -> str:
         """Return the configuration as JSON text, one field a line."""
@@ -170,6 +177,7 @@ ADDED_FIELDS: Mapping[str, Any] = {
     "schedule": {"name": "constant", "warmup": 0.0},
     "label_smoothing": 0.0,
     "ema": 0.0,
+    "hold_out": True,
 }
 
 

@@ -21,14 +21,14 @@ from cnn3 import AugmentConfig, OptimizerConfig, RunConfig, ScheduleConfig, plot
 from cnn3.analysis.cost import count_parameters, training_flops
 from cnn3.cli import UsageError
 from experiments.support.display_names import display_title
-from experiments.support.figures import TRAINING_IMAGES
+from experiments.support.figures import TRAINING_IMAGES, VALIDATION_IMAGES
 from experiments.support.options import Options, command
 from experiments.support.publish import publish
 from experiments.support.recipes import RECIPES, FrontierOptions, Recipe
 from experiments.support.report import Report
 from experiments.support.run import metric_values
 from experiments.support.runner import run_all
-from experiments.support.tables import Row, Table, format_mean_std, format_metric, runs_table, table_notes
+from experiments.support.tables import MISSING, Row, Table, format_mean_std, format_metric, runs_table, table_notes
 
 NAME = "frontier"
 TITLE = "How far three convolutions get today"
@@ -60,6 +60,7 @@ def config(options: Options, recipe: Recipe) -> RunConfig:
         augment=AugmentConfig(rotation=0, shear=0, scale=(1, 1), cutout=recipe.cutout),
         schedule=ScheduleConfig("one_cycle"),
         label_smoothing=0.1,
+        hold_out=recipe.hold_out,
         epochs=min(recipe.epochs, options.epochs),
         patience=None,
         snapshots=(),
@@ -68,10 +69,11 @@ def config(options: Options, recipe: Recipe) -> RunConfig:
 
 def cost(options: Options, name: str, config: RunConfig) -> dict[str, float | str]:
     """Return what `summary.json` has in addition: the network's parameters, and the arithmetic of an image's step."""
+    images = TRAINING_IMAGES[options.dataset] if options.limit is None else options.limit
     return {
         "parameters": count_parameters(config),
         "training_flops_per_image": training_flops(config),
-        "images": TRAINING_IMAGES[options.dataset] if options.limit is None else options.limit,
+        "images": images + (0 if config.hold_out else VALIDATION_IMAGES[options.dataset]),
         "group": RECIPES[name].group,
     }
 
@@ -87,6 +89,7 @@ def notes(options: Options) -> list[str]:
     return [
         "PFLOP is the arithmetic of all training steps, counted as in the experiment `architecture`: forward, backward "
         "and update of every image in every epoch; evaluation is not counted. No test-time augmentation is used. "
+        "Rows without a validation accuracy trained on the validation images too. "
         "A row is trained by `python -m experiments.frontier --rows ROW`.",
         *table_notes(options),
     ]
@@ -102,7 +105,7 @@ def frontier_table(rows: Sequence[Row]) -> Table:
             f"{row.extra['parameters']:,}",
             f"{petaflops(row):.3g}",
             format_mean_std([run.summary.images_per_second for run in row.runs], 0),
-            format_metric(row.runs, "validation", "accuracy"),
+            format_metric(row.runs, "validation", "accuracy") if RECIPES[row.name].hold_out else MISSING,
             format_metric(row.runs, "test", "accuracy"),
             format_metric(row.runs, "test", "loss"),
         ]

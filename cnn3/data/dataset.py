@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from cnn3.config import SEED
@@ -15,6 +15,7 @@ from cnn3.data.splits import (
     check_classes,
     check_split,
     digest_splits,
+    join,
     make_source,
     split_indices,
     subset,
@@ -121,6 +122,10 @@ class Dataset:
         return cls(
             name, source.classes, subset(images, train[:limit]), subset(images, validation), source.test, identity
         )
+
+    def without_hold_out(self) -> "Dataset":
+        """Return the data set whose training images include those of validation; its digest is the same."""
+        return replace(self, train=join(self.train, self.validation), identity=self.digest)
 
     @cached_property
     def digest(self) -> str:

@@ -112,6 +112,11 @@ def subset(split: Split, indices: Int[np.ndarray, " subset"]) -> Split:
     return Split(split.images[indices], split.labels[indices])
 
 
+def join(first: Split, second: Split) -> Split:
+    """Return the images and labels of two splits, one after the other."""
+    return Split(np.concatenate([first.images, second.images]), np.concatenate([first.labels, second.labels]))
+
+
 def split_indices(count: int, seed: int) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " validation"]]:
     """Return the indices of training and of validation images (original study, train.py, lines 58-64).
 

@@ -40,6 +40,7 @@ def check_run(config: RunConfig, dataset: Dataset) -> None:
         raise ConfigError(f"dataset is {config.dataset!r} in the configuration, but {dataset.name!r} was given")
     if config.limit is not None and config.limit != count:
         raise ConfigError(f"limit is {config.limit} in the configuration, but {count} training images were given")
+    count = count_training_images(config, dataset)
     if config.batch_size > count:
         raise ConfigError(f"batch_size must be at most {count}, the number of training images, not {config.batch_size}")
     passes = {"training": count}
@@ -51,6 +52,11 @@ def check_run(config: RunConfig, dataset: Dataset) -> None:
                 f"batch_size {config.batch_size} leaves one image for the last batch of {images} {name} images, "
                 "and batch norm needs two; choose another"
             )
+
+
+def count_training_images(config: RunConfig, dataset: Dataset) -> int:
+    """Return the number of images that a run trains on."""
+    return len(dataset.train.labels) + (0 if config.hold_out else len(dataset.validation.labels))
 
 
 def _check_own_optimizer(config: RunConfig) -> None:
@@ -103,6 +109,8 @@ def fit(
     check_run(config, dataset)
     if optimizer is not None:
         _check_own_optimizer(config)
+    if not config.hold_out:
+        dataset = dataset.without_hold_out()
     spec = make_train_spec(config, default_block(config.precision), optimizer)
     init = None if init is None else check_init(spec.model, init)
     if folder is None:

@@ -13,7 +13,7 @@ from cnn3.config import RunConfig
 from cnn3.data.loading import load
 from cnn3.jax_settings import check_jax
 from cnn3.runs.compilation import cache_compilations
-from cnn3.runs.fit import check_run, fit
+from cnn3.runs.fit import check_run, count_training_images, fit
 from cnn3.runs.layout import BEST, WEIGHTS
 from cnn3.runs.records import RunRecord, flatten
 from cnn3.runs.result import Result
@@ -49,7 +49,7 @@ def train(options: TrainOptions) -> int:
     label = files.label or model_name(config.model)
     log = TensorBoardLog(folder, config) if files.log is not None else None
     result = fit(config, dataset, folder, label=label, on_epoch=log and log.on_epoch)
-    plots.save(draw_curves(result, label, len(dataset.train.labels)), folder / CURVES)
+    plots.save(draw_curves(result, label, count_training_images(config, dataset)), folder / CURVES)
     if log is not None:
         log.finish(result.history, folder / CURVES)
     if files.json:

@@ -12,6 +12,7 @@ from experiments.support.run import Run
 from experiments.support.tables import Row, target_accuracy
 
 TRAINING_IMAGES: Mapping[str, int] = {"cifar10": 45_000, "digits": 1_294}  # without those held out for validation
+VALIDATION_IMAGES: Mapping[str, int] = {"cifar10": 5_000, "digits": 143}
 COMPARABLE = "The original study's accuracies are made comparable: correct answers by images."
 AXES: Mapping[plots.XAxis, str] = {"epochs": "epoch", "time": "training time"}
 

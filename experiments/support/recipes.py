@@ -28,6 +28,7 @@ class Recipe(NamedTuple):
     model: ModelConfig
     epochs: int | None = None
     cutout: int = 0
+    hold_out: bool = True
 
 
 RECIPES: Mapping[str, Recipe] = {
@@ -37,6 +38,7 @@ RECIPES: Mapping[str, Recipe] = {
     "late-40": Recipe(SMALL, LATE, 40, cutout=8),
     "late-overlap-40": Recipe(SMALL, replace(LATE, pool_window=3), 40, cutout=8),
     "late-gelu-40": Recipe(f"{SMALL}, GELU", replace(LATE, **POOL_FIRST), 40, cutout=8),
+    "late-gelu-all-40": Recipe(f"{SMALL}, GELU", replace(LATE, **POOL_FIRST), 40, cutout=8, hold_out=False),
     **{f"wide-3x3-{n}": Recipe(WIDER_3X3, WIDE_3X3, n, cutout=8) for n in (30, 90)},
     "wide-3x3-overlap-30": Recipe(WIDER_3X3, replace(WIDE_3X3, pool_window=3), 30, cutout=8),
     "wide-3x3-gelu-30": Recipe(f"{WIDER_3X3}, GELU", replace(WIDE_3X3, **POOL_FIRST), 30, cutout=8),

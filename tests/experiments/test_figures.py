@@ -6,7 +6,13 @@ from cnn3 import OPTIMIZERS, VARIANTS, load
 from experiments import architecture, hyperparameters, improvements, tuned
 from experiments.support import reported
 from experiments.support.display_names import display_title
-from experiments.support.figures import COMPARABLE, TRAINING_IMAGES, original_numbers_of_row, subtitle
+from experiments.support.figures import (
+    COMPARABLE,
+    TRAINING_IMAGES,
+    VALIDATION_IMAGES,
+    original_numbers_of_row,
+    subtitle,
+)
 from experiments.support.options import Options
 from experiments.support.overview_figure import comparison_figure, measured_figure
 from experiments.support.tables import Row
@@ -42,7 +48,9 @@ def test_a_subtitle_gives_images_epochs_and_seeds(options, expected):
 
 
 def test_the_number_of_training_images_is_that_of_the_data_set():
-    assert TRAINING_IMAGES["digits"] == len(load("digits").train.labels)
+    digits = load("digits")
+    assert TRAINING_IMAGES["digits"] == len(digits.train.labels)
+    assert VALIDATION_IMAGES["digits"] == len(digits.validation.labels)
     assert f"{TRAINING_IMAGES['cifar10'] // 1000}k" in reported.REPORTED_SETTINGS["split"].printed
 
 

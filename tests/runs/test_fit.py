@@ -13,7 +13,7 @@ import pytest
 
 import cnn3
 from cnn3.config import ConfigError, OptimizerConfig
-from cnn3.data.dataset import Dataset
+from cnn3.data.dataset import Dataset, Split
 from cnn3.data.loading import load
 from cnn3.files import OutputError
 from cnn3.runs import loop
@@ -168,6 +168,19 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_is_located(digits: Dataset, 
     assert result.summary["diverged"] == {"epoch": 0, "during": "training", "step": 1}
     assert result.summary["test"] is None
     assert fit(config, digits, tmp_path).summary == result.summary
+
+
+def test_a_run_without_hold_out_trains_on_the_validation_images_too(digits: Dataset, tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, limit=None, patience=None, hold_out=False)
+    dataset = shrink(load("digits"))
+    joined = [np.concatenate(arrays) for arrays in zip(dataset.train, dataset.validation, strict=True)]
+    by_hand = dataclasses.replace(dataset, train=Split(*joined), identity=None)
+    expected = fit(dataclasses.replace(config, hold_out=True), by_hand)
+    result = fit(config, dataset, tmp_path)
+    assert timeless(result.history) == timeless(expected.history)
+    chex.assert_trees_all_equal(result.weights, expected.weights)
+    with pytest.raises(ConfigError, match="patience must be none where no images are held out"):
+        dataclasses.replace(config, patience=3)
 
 
 def test_impossible_runs_are_refused_before_anything_is_written(digits: Dataset, tmp_path: Path) -> None:
