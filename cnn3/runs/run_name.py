@@ -25,4 +25,6 @@ def model_name(model: ModelConfig) -> str:
     switches = {"batch_norm": model.batch_norm, "dropout": model.dropout > 0, "dense": model.dense}
     improvements = [name for name, used in switches.items() if used] or ["baseline"]
     widths = ["x".join(map(str, model.channels)), "x".join(map(str, model.hidden))]
-    return "_".join([*improvements, *widths, model.pool])
+    order = ["first"] if model.pool_first else []
+    activation = [model.activation] if model.activation != "relu" else []
+    return "_".join([*improvements, *widths, model.pool, *order, *activation])
