@@ -16,6 +16,7 @@ STUDY = VARIANTS["batch_norm"]
 LATE = ModelConfig(batch_norm=True, channels=(96, 192, 256), hidden=(80,))  # as many parameters, in the convolutions
 WIDE_3X3 = ModelConfig(batch_norm=True, channels=(128, 256, 512), dropout=0.1)  # of shapes that CPUs compute fast
 POOL_FIRST: dict[str, Any] = {"pool_window": 3, "pool_first": True, "activation": "gelu"}
+LATE_GELU = replace(LATE, **POOL_FIRST)
 WIDE = ModelConfig(
     batch_norm=True, channels=(256, 512, 1024), hidden=(1024,), dropout=0.2, kernels=(5, 5, 3), **POOL_FIRST
 )
@@ -37,8 +38,9 @@ RECIPES: Mapping[str, Recipe] = {
     "regularised-40": Recipe("Original network, later recipe, regularised", replace(STUDY, dropout=0.3), 40, cutout=8),
     "late-40": Recipe(SMALL, LATE, 40, cutout=8),
     "late-overlap-40": Recipe(SMALL, replace(LATE, pool_window=3), 40, cutout=8),
-    "late-gelu-40": Recipe(f"{SMALL}, GELU", replace(LATE, **POOL_FIRST), 40, cutout=8),
-    "late-gelu-all-40": Recipe(f"{SMALL}, GELU", replace(LATE, **POOL_FIRST), 40, cutout=8, hold_out=False),
+    "late-gelu-40": Recipe(f"{SMALL}, GELU", LATE_GELU, 40, cutout=8),
+    "late-gelu-cutout-40": Recipe(f"{SMALL}, GELU", LATE_GELU, 40, cutout=16),
+    "late-gelu-all-40": Recipe(f"{SMALL}, GELU", LATE_GELU, 40, cutout=8, hold_out=False),
     **{f"wide-3x3-{n}": Recipe(WIDER_3X3, WIDE_3X3, n, cutout=8) for n in (30, 90)},
     "wide-3x3-overlap-30": Recipe(WIDER_3X3, replace(WIDE_3X3, pool_window=3), 30, cutout=8),
     "wide-3x3-gelu-30": Recipe(f"{WIDER_3X3}, GELU", replace(WIDE_3X3, **POOL_FIRST), 30, cutout=8),
