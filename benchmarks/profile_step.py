@@ -83,9 +83,8 @@ def profile_block(
 
     def output(x: Array, kernel: Array, vectors: tuple[Array, Array, Array]) -> Array:
         bias, scale, shift = vectors
-        return block(
-            x, kernel, bias, BatchNormInputs(scale, shift, jnp.full(len(x), 1 / len(x))) if norm else None, pool, 2
-        )[0]
+        inputs = BatchNormInputs(scale, shift, jnp.full(len(x), 1 / len(x))) if norm else None
+        return block(x, kernel, bias, inputs, pool, 2, True)[0]
 
     upstream = jnp.ones_like(output(x, kernel, vectors))
 
