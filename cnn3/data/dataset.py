@@ -124,8 +124,8 @@ class Dataset:
         )
 
     def without_hold_out(self) -> "Dataset":
-        """Return the data set whose training images include those of validation; its digest is the same."""
-        return replace(self, train=join(self.train, self.validation), identity=self.digest)
+        """Return the data set whose training images include those of validation."""
+        return replace(self, train=join(self.train, self.validation), identity=None)
 
     @cached_property
     def digest(self) -> str:

@@ -109,12 +109,11 @@ def fit(
     check_run(config, dataset)
     if optimizer is not None:
         _check_own_optimizer(config)
-    if not config.hold_out:
-        dataset = dataset.without_hold_out()
+    images = dataset if config.hold_out else dataset.without_hold_out()
     spec = make_train_spec(config, default_block(config.precision), optimizer)
     init = None if init is None else check_init(spec.model, init)
     if folder is None:
-        return loop.train(config, spec, dataset, None, label, reporter, on_epoch, init)
+        return loop.train(config, spec, images, None, label, reporter, on_epoch, init)
     digest = None if init is None else digest_weights(init)
     path, versions = Path(folder), run_versions(config, dataset, digest)
     outcome = read_finished(config, path, reuse, dataset.digest, digest)
@@ -124,7 +123,7 @@ def fit(
             if outcome is None:
                 write_metadata(path, config, versions)
                 with open_run(path, versions) as opened:
-                    return loop.train(config, spec, dataset, opened, label, reporter, on_epoch, init)
+                    return loop.train(config, spec, images, opened, label, reporter, on_epoch, init)
     mismatches = (
         code_mismatch(outcome.versions, versions),
         settings_mismatch(outcome.versions, versions, SETTINGS + MACHINE),

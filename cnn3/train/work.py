@@ -90,7 +90,8 @@ def describe(result: Result, folder: Path, source: str, files: Files) -> Iterato
     epochs, best = summary["epochs"], summary["best_epoch"] + 1
     yield f"epochs: {epochs} of at most {config.epochs} ({endings[summary['stopped']]}), the best is epoch {best}"
     for split in ("validation", "test"):
-        yield f"{split}: loss {summary[split]['loss']:.4f}, accuracy {summary[split]['accuracy']:.4f}"
+        seen = " (of images trained on)" if split == "validation" and not config.hold_out else ""
+        yield f"{split}: loss {summary[split]['loss']:.4f}, accuracy {summary[split]['accuracy']:.4f}{seen}"
     weights = shlex.quote(str(folder / f"{BEST}{WEIGHTS}"))
     yield f"evaluate: python -m cnn3.evaluate {weights} --split validation{_data_options(config, source, files)}"
     yield f"predict: python -m cnn3.predict IMAGE... --weights {weights}"

@@ -71,6 +71,15 @@ def test_it_trains_then_reads_the_run(
     assert json.loads(capsys.readouterr().out) == record | curves
 
 
+def test_without_hold_out_validation_is_marked_as_trained_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*ARGS, "--no-hold-out", "--patience", "none", "--output", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^validation: loss \S+, accuracy \S+ \(of images trained on\)$", printed, re.MULTILINE)
+    assert re.search(r"^test: loss \S+, accuracy \d\.\d{4}$", printed, re.MULTILINE)
+
+
 def test_a_run_that_diverges_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     args = [*ARGS, *["--optimizer.name", "sgd", "--optimizer.learning-rate", "1e30", "--optimizer.weight-decay", "0"]]
     assert main([*args, "--output", str(tmp_path)]) == 1
