@@ -32,7 +32,14 @@ ONE_CYCLE_WARMUP = 0.3  # as torch.optim.lr_scheduler.OneCycleLR
 # Fields added after version 0.4, and what a configuration without them means. These are not defaults: a default may
 # change, but not what an old run did.
 ADDED_TO_PARTS: Mapping[str, Mapping[str, Any]] = {
-    "model": {"classes": 10, "kernels": (3, 3, 3), "pool_window": 2, "pool_first": False, "activation": "relu"},
+    "model": {
+        "classes": 10,
+        "kernels": (3, 3, 3),
+        "pool_window": 2,
+        "pool_first": False,
+        "activation": "relu",
+        "flip_equivariant": False,
+    },
     "optimizer": {"nesterov": False, "decay_kernels_only": False, "clip_norm": None},
     "augment": {"cutout": 0},
 }
@@ -57,6 +64,9 @@ class ModelConfig:
         classes: the number of classes, that is of logits.
         pool_first: pool the output of a convolution before it is normalised and activated, not after.
         activation: `relu`, or with `pool_first` also `gelu` (Hendrycks and Gimpel 2016).
+        flip_equivariant: apply every layer to the image and to its mirror image, and give the next layer the features
+            of both: a group convolution (Cohen and Welling 2016). The logits, a mean, are the same for both images.
+            Layers after the first have twice the inputs.
     """
 
     batch_norm: bool = False
@@ -70,6 +80,7 @@ class ModelConfig:
     pool_window: int = 2
     pool_first: bool = False
     activation: Activation = "relu"
+    flip_equivariant: bool = False
 
     def __post_init__(self) -> None:
         """Check the fields."""
@@ -91,6 +102,7 @@ class ModelConfig:
         allowed = get_args(Activation) if self.pool_first else ("relu",)
         remedy = " or ".join(allowed) + ("" if self.pool_first else ", unless pool_first is true")
         require(self.activation in allowed, "activation", self.activation, remedy)
+        require_bool("flip_equivariant", self.flip_equivariant)
         store_as_float(self, "dropout")
 
     @classmethod

@@ -34,6 +34,7 @@ models = st.builds(
     classes=st.sampled_from([2, 10, 100]),
     kernels=st.sampled_from([(3, 3, 3), (5, 4, 3)]),
     pool_window=st.sampled_from([2, 3]),
+    flip_equivariant=st.booleans(),
 )
 optimizers = st.sampled_from(
     [
@@ -201,6 +202,7 @@ def test_impossible_runs_are_refused_by_name(field: str, value: Any) -> None:
         ("classes", 1),
         ("batch_norm", 1),
         ("pool_first", 1),
+        ("flip_equivariant", 1),
         ("activation", "elu"),
         ("activation", "gelu"),  # without pool_first
     ],

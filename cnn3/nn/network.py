@@ -88,6 +88,11 @@ class Dropout(nn.Module):
         return jnp.where(jax.random.bernoulli(self.make_rng("dropout"), kept, x.shape), x / kept, 0)
 
 
+def with_mirrored(x: Float[Array, "pairs height width channels"]) -> Float[Array, "pairs height width 2*channels"]:
+    """Add to the features of each image those of its mirror image, mirrored back; mirror images are the second half."""
+    return jnp.concatenate([x, jnp.roll(x, len(x) // 2, 0)[:, :, ::-1]], -1)
+
+
 class CNN3(nn.Module):
     """The network.
 
@@ -122,9 +127,17 @@ class CNN3(nn.Module):
             rate: of dropout in training, as a number that may be traced; None is the configuration's.
         """
         if not train:
-            return self._classify(self._features(images, None), None, 0.0)
+            return self._forward(images, None, 0.0)
         mask = jnp.ones(len(images), bool) if mask is None else mask
-        return self._classify(self._features(images, mask), mask, self.config.dropout if rate is None else rate)
+        return self._forward(images, mask, self.config.dropout if rate is None else rate)
+
+    def _forward(self, images: Float[Array, "batch 32 32 3"], mask: Mask | None, rate: DropoutRate) -> Output:
+        if not self.config.flip_equivariant:
+            return self._classify(self._features(images, mask), mask, rate)
+        pairs = jnp.concatenate([images, images[:, :, ::-1]])
+        pair_mask = None if mask is None else jnp.concatenate([mask, mask])
+        output = self._classify(self._features(pairs, pair_mask), pair_mask, rate)
+        return Output(*(jnp.mean(jnp.stack(jnp.split(a, 2)), 0) for a in output))
 
     def _features(self, images: Float[Array, "batch 32 32 3"], mask: Mask | None) -> Float[Array, "batch flat"]:
         """Return the flattened output of the three convolutions."""
@@ -132,6 +145,7 @@ class CNN3(nn.Module):
         x = images
         for i, channels in enumerate(config.channels, start=1):
             side = config.kernels[i - 1]
+            x = with_mirrored(x) if config.flip_equivariant and i > 1 else x
             kernel, bias = KernelAndBias((side, side, x.shape[-1], channels), name=f"conv_layer{i}")()
             pool = "none" if config.dense and i < 3 else config.pool
             arrays, window = (self._cast(x), self._cast(kernel), bias), config.pool_window
@@ -144,6 +158,7 @@ class CNN3(nn.Module):
                 if norm is not None and moments is not None and mask is not None:
                     norm.update(moments, jnp.sum(mask) * x.shape[1] * x.shape[2])
             x = jnp.concatenate([x, a], -1) if config.dense and i < 3 else a
+        x = with_mirrored(x) if config.flip_equivariant else x
         return x.reshape(len(x), -1)
 
     def _classify(self, x: Float[Array, "batch flat"], mask: Mask | None, rate: DropoutRate) -> Output:

@@ -26,5 +26,6 @@ def model_name(model: ModelConfig) -> str:
     improvements = [name for name, used in switches.items() if used] or ["baseline"]
     widths = ["x".join(map(str, model.channels)), "x".join(map(str, model.hidden))]
     order = ["first"] if model.pool_first else []
+    group = ["flip"] if model.flip_equivariant else []
     activation = [model.activation] if model.activation != "relu" else []
-    return "_".join([*improvements, *widths, model.pool, *order, *activation])
+    return "_".join([*improvements, *widths, model.pool, *order, *activation, *group])

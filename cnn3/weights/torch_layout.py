@@ -107,7 +107,7 @@ def _check_tensors(tensors: Tensors) -> None:
 def _flat_shape(model: CNN3) -> tuple[int, int, int]:
     """Return height, width and channels of the features that the first fully connected layer takes flattened."""
     side = 16 if model.config.dense else 4
-    return side, side, model.config.channels[-1]
+    return side, side, model.config.channels[-1] * (2 if model.config.flip_equivariant else 1)
 
 
 def _torch_layout(model: CNN3, layer: str, value: np.ndarray) -> np.ndarray:

@@ -11,15 +11,16 @@ from experiments.support.options import Options
 
 ORIGINAL = "original recipe"
 SMALL, WIDER_3X3 = "Original size, wider late layers, later recipe", "Wider network of 3x3 kernels, later recipe"
+MIRRORED = "Original size, flip-equivariant, GELU"
 
 STUDY = VARIANTS["batch_norm"]
 LATE = ModelConfig(batch_norm=True, channels=(96, 192, 256), hidden=(80,))  # as many parameters, in the convolutions
 WIDE_3X3 = ModelConfig(batch_norm=True, channels=(128, 256, 512), dropout=0.1)  # of shapes that CPUs compute fast
 POOL_FIRST: dict[str, Any] = {"pool_window": 3, "pool_first": True, "activation": "gelu"}
 LATE_GELU = replace(LATE, **POOL_FIRST)
-WIDE = ModelConfig(
-    batch_norm=True, channels=(256, 512, 1024), hidden=(1024,), dropout=0.2, kernels=(5, 5, 3), **POOL_FIRST
-)
+FLIP = replace(LATE_GELU, channels=(64, 136, 180), hidden=(56,), flip_equivariant=True)  # no more parameters than LATE
+FLIP_HALF = replace(FLIP, channels=(48, 96, 128), hidden=(40,))  # as much arithmetic as LATE, and half the parameters
+WIDE = replace(FLIP, channels=(128, 256, 512), hidden=(512,), dropout=0.2, kernels=(5, 5, 3))
 
 
 class Recipe(NamedTuple):
@@ -40,11 +41,12 @@ RECIPES: Mapping[str, Recipe] = {
     "late-overlap-40": Recipe(SMALL, replace(LATE, pool_window=3), 40, cutout=8),
     "late-gelu-40": Recipe(f"{SMALL}, GELU", LATE_GELU, 40, cutout=8),
     "late-gelu-cutout-40": Recipe(f"{SMALL}, GELU", LATE_GELU, 40, cutout=16),
-    "late-gelu-all-40": Recipe(f"{SMALL}, GELU", LATE_GELU, 40, cutout=8, hold_out=False),
-    **{f"wide-3x3-{n}": Recipe(WIDER_3X3, WIDE_3X3, n, cutout=8) for n in (30, 90)},
+    "flip-half-40": Recipe(f"{MIRRORED}, half the parameters", FLIP_HALF, 40, cutout=8),
+    "flip-40": Recipe(MIRRORED, FLIP, 40, cutout=8),
+    "flip-all-40": Recipe(MIRRORED, FLIP, 40, cutout=8, hold_out=False),
+    "wide-3x3-30": Recipe(WIDER_3X3, WIDE_3X3, 30, cutout=8),
     "wide-3x3-overlap-30": Recipe(WIDER_3X3, replace(WIDE_3X3, pool_window=3), 30, cutout=8),
-    "wide-3x3-gelu-30": Recipe(f"{WIDER_3X3}, GELU", replace(WIDE_3X3, **POOL_FIRST), 30, cutout=8),
-    **{f"wide-{n}": Recipe("Wider network, later recipe", WIDE, n, cutout=8) for n in (20, 60, 120)},
+    **{f"wide-{n}": Recipe("Wider network, flip-equivariant, later recipe", WIDE, n, cutout=8) for n in (20, 60, 120)},
 }
 
 

@@ -20,12 +20,13 @@ class TorchCNN3(nn.Module):
     def __init__(self, config: ModelConfig, discard_last_norm: bool = False) -> None:
         super().__init__()
         self.config, self.discard_last_norm = config, discard_last_norm
+        orientations = 2 if config.flip_equivariant else 1
         cin = 3
         for i, channels in enumerate(config.channels, start=1):
-            self.add_module(f"conv_layer{i}", nn.Conv2d(cin, channels, 3, padding=1))
+            self.add_module(f"conv_layer{i}", nn.Conv2d(cin * (orientations if i > 1 else 1), channels, 3, padding=1))
             cin = cin + channels if config.dense else channels
         side = 16 if config.dense else 4
-        widths = (config.channels[-1] * side * side, *config.hidden, 10)
+        widths = (config.channels[-1] * side * side * orientations, *config.hidden, 10)
         for i, (inputs, outputs) in enumerate(pairwise(widths), start=1):
             self.add_module(f"fc{i}", nn.Linear(inputs, outputs))
         if config.batch_norm:
@@ -46,10 +47,17 @@ class TorchCNN3(nn.Module):
         p = self.config.dropout
         return F.dropout(x, p, self.training) if kept is None else x * kept / (1 - p)
 
+    def _with_mirrored(self, x: torch.Tensor) -> torch.Tensor:
+        images, mirrored = x.chunk(2)
+        return torch.cat([torch.cat([images, mirrored.flip(3)], 1), torch.cat([mirrored, images.flip(3)], 1)])
+
     def forward(self, x: torch.Tensor, kept: Sequence[torch.Tensor] | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Return logits and latents; `kept` are the masks of units that are not dropped, None draws them."""
         activate = {"relu": F.relu, "gelu": F.gelu}[self.config.activation]
+        flips = self.config.flip_equivariant
+        x = torch.cat([x, x.flip(3)]) if flips else x
         for i in (1, 2, 3):
+            x = self._with_mirrored(x) if flips and i > 1 else x
             a = self.get_submodule(f"conv_layer{i}")(x)
             links = self.config.dense and i < 3
             if self.config.pool_first and not links:
@@ -58,11 +66,12 @@ class TorchCNN3(nn.Module):
             if not (self.config.pool_first or links):
                 a = self._pool(a)
             x = torch.cat([x, a], 1) if links else a
-        x = latent = x.flatten(1)
+        x = latent = (self._with_mirrored(x) if flips else x).flatten(1)
         count = len(self.config.hidden)
         for i in range(1, count + 1):
             latent = self.get_submodule(f"fc{i}")(x)
             normalised = self._norm(3 + i, latent)
             x = activate(latent if self.discard_last_norm and i == count else normalised)
             x = self._dropout(x, kept[i - 1] if kept else None)
-        return self.get_submodule(f"fc{count + 1}")(x), latent
+        logits = self.get_submodule(f"fc{count + 1}")(x)
+        return (sum(logits.chunk(2)) / 2, sum(latent.chunk(2)) / 2) if flips else (logits, latent)

@@ -35,9 +35,11 @@ MODELS |= {
     "pool_first": ModelConfig(activation="gelu", pool_window=3, **FIRST),
     "average_first": ModelConfig(pool="average", **FIRST),
     "dense_first": ModelConfig(dense=True, **FIRST),
+    "flip": ModelConfig(activation="gelu", pool_window=3, flip_equivariant=True, **FIRST),
+    "dense_flip": ModelConfig(batch_norm=True, dense=True, flip_equivariant=True, **NARROW),
 }
 COMBINED = "batch_norm+dropout+dense"
-EXTREMES = ["baseline", COMBINED, "average_pool", "pool_first"]  # every case of a kernel
+EXTREMES = ["baseline", COMBINED, "average_pool", "pool_first", "flip"]  # every case of a kernel
 IMAGES = 9
 
 
