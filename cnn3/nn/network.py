@@ -137,7 +137,7 @@ class CNN3(nn.Module):
         pairs = jnp.concatenate([images, images[:, :, ::-1]])
         pair_mask = None if mask is None else jnp.concatenate([mask, mask])
         output = self._classify(self._features(pairs, pair_mask), pair_mask, rate)
-        return Output(*(jnp.mean(jnp.stack(jnp.split(a, 2)), 0) for a in output))
+        return Output(*(jnp.mean(a.reshape(2, len(images), -1), 0) for a in output))
 
     def _features(self, images: Float[Array, "batch 32 32 3"], mask: Mask | None) -> Float[Array, "batch flat"]:
         """Return the flattened output of the three convolutions."""

@@ -14,6 +14,10 @@ from torch.nn import functional as F  # noqa: N812
 from cnn3.config import ModelConfig
 
 
+def _mean_of_halves(x: torch.Tensor) -> torch.Tensor:
+    return torch.stack(x.chunk(2)).mean(0)
+
+
 class TorchCNN3(nn.Module):
     """The original program's `Model` for any `ModelConfig` with kernels of 3x3 pixels; images are NCHW."""
 
@@ -74,4 +78,4 @@ class TorchCNN3(nn.Module):
             x = activate(latent if self.discard_last_norm and i == count else normalised)
             x = self._dropout(x, kept[i - 1] if kept else None)
         logits = self.get_submodule(f"fc{count + 1}")(x)
-        return (sum(logits.chunk(2)) / 2, sum(latent.chunk(2)) / 2) if flips else (logits, latent)
+        return (logits, latent) if not flips else (_mean_of_halves(logits), _mean_of_halves(latent))
