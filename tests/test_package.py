@@ -49,7 +49,7 @@ def test_the_wheel_holds_the_packages_with_their_data_and_nothing_else(built: Pa
         "cnn3/__init__.pyi",
         "cnn3/py.typed",
         "cnn3/weights/pretrained/README.md",
-        "cnn3/weights/pretrained/one-cycle.safetensors",
+        "cnn3/weights/pretrained/flip.safetensors",
         "cnn3/weights/pretrained/tuned.safetensors",
         "experiments/support/report.html",
     } <= names

@@ -20,7 +20,7 @@ PROGRAM = "python -m cnn3.predict"
 EXAMPLES = ("docs/pictures/cat.png", "*.jpg --top 1 --weights best.safetensors")
 
 _IMAGES_ARG = tyro.conf.arg(metavar="IMAGE...", help_behavior_hint="")
-_WEIGHTS_ARG = tyro.conf.arg(metavar="tuned|one-cycle|FILE", help_behavior_hint="(default: tuned)")
+_WEIGHTS_ARG = tyro.conf.arg(metavar="tuned|flip|FILE", help_behavior_hint="(default: tuned)")
 _FROM_FILE = "(default: what the file says)"
 _DATASET_ARG = tyro.conf.arg(metavar="NAME|PATH", help_behavior_hint=_FROM_FILE)
 _PROTOCOL_ARG = tyro.conf.arg(help_behavior_hint=_FROM_FILE)
@@ -32,7 +32,7 @@ class Options:
 
     Args:
         images: image files of any size, in any common format.
-        weights: tuned or one-cycle, which come with cnn3 and are for CIFAR-10, or a safetensors file, such as
+        weights: tuned or flip, which come with cnn3 and are for CIFAR-10, or a safetensors file, such as
             best.safetensors in a run's folder.
         top: number of classes to print, the most probable first; all of them if there are fewer.
         dataset: the data set whose classes to name, for weight files that have no class names: cifar10, cifar100,

@@ -11,7 +11,7 @@ from experiments.support.options import Options
 
 ORIGINAL = "original recipe"
 SMALL, WIDER_3X3 = "Original size, wider late layers, later recipe", "Wider network of 3x3 kernels, later recipe"
-MIRRORED = "Original size, flip-equivariant, GELU"
+MIRRORED = "Original size or half of it, flip-equivariant, GELU"
 
 STUDY = VARIANTS["batch_norm"]
 LATE = ModelConfig(batch_norm=True, channels=(96, 192, 256), hidden=(80,))  # as many parameters, in the convolutions
@@ -36,12 +36,12 @@ class Recipe(NamedTuple):
 RECIPES: Mapping[str, Recipe] = {
     ORIGINAL: Recipe("Original network, original recipe", STUDY),
     **{f"one-cycle-{n}": Recipe("Original network, later recipe", STUDY, n) for n in (5, 10, 20, 40)},
-    "regularised-40": Recipe("Original network, later recipe, regularised", replace(STUDY, dropout=0.3), 40, cutout=8),
+    "regularised-40": Recipe("Original network, later recipe", replace(STUDY, dropout=0.3), 40, cutout=8),
     "late-40": Recipe(SMALL, LATE, 40, cutout=8),
     "late-overlap-40": Recipe(SMALL, replace(LATE, pool_window=3), 40, cutout=8),
     "late-gelu-40": Recipe(f"{SMALL}, GELU", LATE_GELU, 40, cutout=8),
     "late-gelu-cutout-40": Recipe(f"{SMALL}, GELU", LATE_GELU, 40, cutout=16),
-    "flip-half-40": Recipe(f"{MIRRORED}, half the parameters", FLIP_HALF, 40, cutout=8),
+    "flip-half-40": Recipe(MIRRORED, FLIP_HALF, 40, cutout=8),
     "flip-40": Recipe(MIRRORED, FLIP, 40, cutout=8),
     "flip-all-40": Recipe(MIRRORED, FLIP, 40, cutout=8, hold_out=False),
     "wide-3x3-30": Recipe(WIDER_3X3, WIDE_3X3, 30, cutout=8),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cnn3.plots.scatter import MARKERS
 from experiments.frontier import RECIPES, FrontierOptions, config, main
 from tests.helpers import fabricated
 from tests.helpers.documents import README
@@ -48,6 +49,10 @@ def test_rows_have_their_own_epochs_up_to_the_options() -> None:
 def test_an_unknown_row_is_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--rows", "one-cycle-41"]) == 2
     assert "there is no row 'one-cycle-41'; choose from 'original recipe'" in capsys.readouterr().err
+
+
+def test_each_group_of_the_figure_has_a_marker_of_its_own() -> None:
+    assert len({recipe.group for recipe in RECIPES.values()}) <= len(MARKERS)
 
 
 def test_the_figure_is_written(folder: Path) -> None:

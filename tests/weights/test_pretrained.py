@@ -13,12 +13,14 @@ from cnn3.data.dataset import CIFAR10_CLASSES
 from cnn3.data.image_files import read_image
 from cnn3.predict.__main__ import main
 from cnn3.training.augment import MEAN, STD
-from cnn3.weights.pretrained import ONE_CYCLE, PRETRAINED, TUNED
+from cnn3.weights.pretrained import FLIP, PRETRAINED, TUNED
+from experiments.support.recipes import RECIPES
 from tests.helpers.processes import ROOT
 
 PICTURES = sorted((ROOT / "docs" / "pictures").glob("*.png"))
 FOLDER = ROOT / "cnn3" / "weights" / "pretrained"
-CARDS = {TUNED: (FOLDER / "README.md").read_text(), ONE_CYCLE: (FOLDER / "one-cycle.md").read_text()}
+CARDS = {TUNED: (FOLDER / "README.md").read_text(), FLIP: (FOLDER / "flip.md").read_text()}
+CONFIGS = {TUNED: cnn3.VARIANTS["batch_norm"], FLIP: RECIPES["flip-40"].model}
 RESULTS = ROOT / "docs" / "cifar10"
 
 
@@ -44,7 +46,7 @@ def logits(images, name: str) -> Float32[np.ndarray, "n 10"]:
     return np.asarray(cnn3.predict(model, len(images), weights, images).logits)
 
 
-@pytest.mark.parametrize("options", [(), ("--weights", "tuned"), ("--weights", "one-cycle")])
+@pytest.mark.parametrize("options", [(), ("--weights", "tuned"), ("--weights", "flip")])
 def test_pictures_are_what_their_names_say(options: tuple[str, ...], capsys) -> None:
     assert main([*map(str, PICTURES), "--top", "1", *options]) == 0
     answers = re.findall(r"(\w+)\.png: (\w+) 0\.\d{4}$", capsys.readouterr().out, re.MULTILINE)
@@ -53,7 +55,7 @@ def test_pictures_are_what_their_names_say(options: tuple[str, ...], capsys) -> 
 
 
 def test_other_names_are_refused() -> None:
-    with pytest.raises(cnn3.WeightsError, match="no weights named 'best' come with cnn3, only tuned and one-cycle"):
+    with pytest.raises(cnn3.WeightsError, match="no weights named 'best' come with cnn3, only tuned and flip"):
         cnn3.pretrained("best")
 
 
@@ -61,7 +63,7 @@ def test_the_file_is_small_and_names_its_classes(name: str) -> None:
     assert PRETRAINED[name].stat().st_size < 4_000_000
     model, weights, classes = cnn3.pretrained(name)
     assert classes == CIFAR10_CLASSES
-    assert model.config == cnn3.VARIANTS["batch_norm"]
+    assert model.config == CONFIGS[name]
     assert not model.discard_last_norm
     parameters = sum(leaf.size for layer in weights.params.values() for leaf in layer.values())
     assert f"{parameters:,} parameters" in CARDS[name]
@@ -70,9 +72,9 @@ def test_the_file_is_small_and_names_its_classes(name: str) -> None:
 def test_the_cards_pytorch_gives_the_same_logits(name: str, normalized, logits, monkeypatch) -> None:
     torch = pytest.importorskip("torch", reason="the judge is PyTorch: pip install -e '.[parity]'")
     monkeypatch.chdir(FOLDER)
-    (program,) = re.findall(r"<!-- pytorch -->\n```python\n(.*?)```", CARDS[TUNED], re.DOTALL)
+    (program,) = re.findall(r"<!-- pytorch -->\n```python\n(.*?)```", CARDS[name], re.DOTALL)
     names: dict = {}
-    exec(program.replace("tuned.safetensors", f"{name}.safetensors"), names)
+    exec(program, names)
     theirs = names["logits"](torch.from_numpy(normalized)).numpy()
     np.testing.assert_allclose(logits, theirs, atol=1e-5 * np.abs(theirs).max())
 
@@ -86,16 +88,14 @@ def test_pytorch_loads_them_strictly_and_other_logits_come_of_it_without_the_las
     from tests.helpers.torch_reference import TorchCNN3
 
     for discard in (False, True):
-        module = TorchCNN3(cnn3.VARIANTS["batch_norm"], discard).eval()
+        module = TorchCNN3(CONFIGS[name], discard).eval()
         module.load_state_dict(load_file(PRETRAINED[name]), strict=True)
         with torch.no_grad():
             theirs = module(torch.from_numpy(normalized))[0].numpy()
         assert np.allclose(logits, theirs, atol=1e-5 * np.abs(theirs).max()) is not discard
 
 
-@pytest.mark.parametrize(
-    ("name", "experiment", "row_name"), [(TUNED, "tuned", "tuned"), (ONE_CYCLE, "frontier", "one-cycle-40")]
-)
+@pytest.mark.parametrize(("name", "experiment", "row_name"), [(TUNED, "tuned", "tuned"), (FLIP, "frontier", "flip-40")])
 def test_the_card_says_what_was_measured(name: str, experiment: str, row_name: str) -> None:
     card, row = CARDS[name], result(experiment, row_name)
     (seed,) = row["seeds"]

@@ -1,4 +1,4 @@
-"""The weights that come with cnn3, from two runs at full length; README.md and one-cycle.md are their model cards.
+"""The weights that come with cnn3, from two runs at full length; README.md and flip.md are their model cards.
 
 It is a package for the sake of its data files.
 """
@@ -9,18 +9,18 @@ from cnn3.kernels import default_block
 from cnn3.weights.torch_layout import WeightsError
 from cnn3.weights.weight_files import LoadedModel, load_model
 
-TUNED, ONE_CYCLE = "tuned", "one-cycle"
-PRETRAINED = {name: Path(__file__).parent / f"{name}.safetensors" for name in (TUNED, ONE_CYCLE)}
+TUNED, FLIP = "tuned", "flip"
+PRETRAINED = {name: Path(__file__).parent / f"{name}.safetensors" for name in (TUNED, FLIP)}
 
 
 def pretrained(name: str = TUNED) -> LoadedModel:
     """Return a model trained on CIFAR-10, its weights and the names of its classes.
 
-    Both are the original study's batch-norm network, each from one run at full length (protocol corrected, seed 3136).
+    Each is from one run at full length (protocol corrected, seed 3136).
 
     Args:
-        name: "tuned" is the study's tuned run (section 5), test accuracy 82.75%; "one-cycle" is trained by the later
-            recipe of the experiment `frontier`, in 40 epochs, test accuracy 85.69%.
+        name: "tuned" is the study's tuned run (section 5), test accuracy 82.75%; "flip" is a flip-equivariant network
+            of no more parameters, the row `flip-40` of the experiment `frontier`, test accuracy 88.22%.
 
     Raises:
         WeightsError: there are no such weights, or the file is missing or damaged.
