@@ -145,10 +145,10 @@ class CNN3(nn.Module):
         x = images
         for i, channels in enumerate(config.channels, start=1):
             side = config.kernels[i - 1]
-            x = with_mirrored(x) if config.flip_equivariant and i > 1 else x
-            kernel, bias = KernelAndBias((side, side, x.shape[-1], channels), name=f"conv_layer{i}")()
+            inputs = with_mirrored(x) if config.flip_equivariant and i > 1 else x
+            kernel, bias = KernelAndBias((side, side, inputs.shape[-1], channels), name=f"conv_layer{i}")()
             pool = "none" if config.dense and i < 3 else config.pool
-            arrays, window = (self._cast(x), self._cast(kernel), bias), config.pool_window
+            arrays, window = (self._cast(inputs), self._cast(kernel), bias), config.pool_window
             if config.pool_first:
                 a, _ = self.block(*arrays, None, pool, window, False)
                 a = self._activate(self._norm(a, mask, f"batch_norm{i}"))

@@ -61,8 +61,7 @@ class TorchCNN3(nn.Module):
         flips = self.config.flip_equivariant
         x = torch.cat([x, x.flip(3)]) if flips else x
         for i in (1, 2, 3):
-            x = self._with_mirrored(x) if flips and i > 1 else x
-            a = self.get_submodule(f"conv_layer{i}")(x)
+            a = self.get_submodule(f"conv_layer{i}")(self._with_mirrored(x) if flips and i > 1 else x)
             links = self.config.dense and i < 3
             if self.config.pool_first and not links:
                 a = self._pool(a)
