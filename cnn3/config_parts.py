@@ -26,7 +26,7 @@ ProtocolName = Literal["corrected", "published"]
 ScheduleName = Literal["constant", "linear", "cosine", "one_cycle"]
 
 WITHOUT_MOMENTUM = ("sgd", "rmsprop", "adam", "adamw")  # optimizers
-MOMENTUM = 0.9  # of the optimizer `momentum` (original study, section 6)
+MOMENTUM = {"momentum": 0.9, "muon": 0.95}  # of optimizers (original study, section 6; Jordan et al. 2024)
 ONE_CYCLE_WARMUP = 0.3  # as torch.optim.lr_scheduler.OneCycleLR
 
 # Fields added after version 0.4, and what a configuration without them means. These are not defaults: a default may
@@ -155,14 +155,15 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """One of the optimizers of the original study (section 6), or AdamW, and what is done to gradients before it.
+    """One of the optimizers of the original study (section 6), AdamW or Muon, and what is done to gradients before it.
 
     Args:
         name: the update rule, a key of `cnn3.training.optim.UPDATE_RULES`.
         learning_rate: step size; the largest one of a schedule.
-        momentum: None is 0.9 for `momentum`, and 0 for the others of these, which have none.
-        weight_decay: an L2 penalty, added to the gradient; for `adamw` it is decoupled from the gradient.
-        nesterov: whether `momentum` looks ahead (Nesterov 1983), as torch.optim.SGD does with nesterov=True.
+        momentum: None is 0.9 for `momentum`, 0.95 for `muon`, and 0 for the others of these, which have none.
+        weight_decay: an L2 penalty, added to the gradient; for `adamw` and `muon` it is decoupled from the gradient.
+        nesterov: whether `momentum` looks ahead (Nesterov 1983), as torch.optim.SGD does with nesterov=True; `muon`
+            always does.
         decay_kernels_only: whether weight decay spares biases and the scales of norms.
         clip_norm: gradients whose global norm is larger are scaled down to it; None clips nothing.
     """
@@ -183,7 +184,7 @@ class OptimizerConfig:
         positive = f"a number from {FLOAT32_MIN:.3g} to {FLOAT32_MAX:.3g}"
         require_number("learning_rate", self.learning_rate, positive, FLOAT32_MIN, FLOAT32_MAX)
         if self.momentum is None:
-            object.__setattr__(self, "momentum", MOMENTUM if self.name == "momentum" else 0.0)
+            object.__setattr__(self, "momentum", MOMENTUM.get(self.name, 0.0))
         require_fraction("momentum", self.momentum)
         fixed = self.name in WITHOUT_MOMENTUM
         require(self.momentum == 0 or not fixed, "momentum", self.momentum, f"0 for {self.name}")

@@ -17,7 +17,7 @@ from statistics import fmean, stdev
 
 from matplotlib.figure import Figure
 
-from cnn3 import AugmentConfig, OptimizerConfig, RunConfig, ScheduleConfig, plots
+from cnn3 import AugmentConfig, RunConfig, ScheduleConfig, plots
 from cnn3.analysis.cost import count_parameters, training_flops
 from cnn3.cli import UsageError
 from experiments.support.display_names import display_title
@@ -56,7 +56,7 @@ def config(options: Options, recipe: Recipe) -> RunConfig:
         return options.tuned(model=recipe.model)
     return options.config(
         model=recipe.model,
-        optimizer=OptimizerConfig("momentum", 0.1, nesterov=True, weight_decay=5e-4, decay_kernels_only=True),
+        optimizer=recipe.optimizer,
         augment=AugmentConfig(rotation=0, shear=0, scale=(1, 1), cutout=recipe.cutout),
         schedule=ScheduleConfig("one_cycle"),
         label_smoothing=0.1,

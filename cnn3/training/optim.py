@@ -1,14 +1,19 @@
-"""The optimizers of the original study (section 6), with the semantics of torch.optim, and AdamW."""
+"""The optimizers of the original study (section 6), with the semantics of torch.optim, AdamW and Muon."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+import jax
 import optax
 from jaxtyping import Array, Float
+from optax.contrib import MuonDimensionNumbers, scale_by_muon
 
 from cnn3.config import ConfigError, RunConfig
 from cnn3.training.augment import Bounds, bounds
+
+MUON_STEP_RMS = 0.2  # about that of Adam's steps (Liu et al. 2025, arXiv 2502.16982, section 2.2)
 
 
 class Hyperparameters(NamedTuple):
@@ -18,7 +23,7 @@ class Hyperparameters(NamedTuple):
         learning_rate: step size; of each step in an epoch if it changes.
         momentum: 0 is none.
         l2: the penalty whose gradient is added, as by `weight_decay` in torch.optim's optimizers other than AdamW.
-        decay: of the weights themselves, decoupled from the gradient, as in AdamW (Loshchilov and Hutter 2017).
+        decay: of the weights themselves, decoupled from the gradient, as in AdamW (Loshchilov and Hutter 2017) and Muon.
         dropout: the fraction of hidden units that is dropped; not the optimizer's.
         augment: how far the augmentation goes; not the optimizer's.
         clip_norm: the largest global norm of the gradients.
@@ -65,6 +70,29 @@ def adam(_: Hyperparameters) -> optax.GradientTransformation:
     return optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8)
 
 
+def muon(hyper: Hyperparameters) -> optax.GradientTransformation:
+    """Muon for kernels (Jordan et al. 2024, kellerjordan.github.io/posts/muon), and Adam for all else.
+
+    A kernel is a matrix from the inputs of a convolution's window, or of a layer, to the outputs. Its step is the
+    momentum with all singular values made about one, scaled to the size of Adam's steps, so that one learning rate and
+    one decay serve both.
+    """
+
+    def matrices(kernels: Any) -> Any:
+        return jax.tree.map(lambda k: MuonDimensionNumbers(tuple(range(k.ndim - 1)), k.ndim - 1), kernels)
+
+    def scale(step: Array) -> Array:
+        inputs, outputs = step.size // step.shape[-1], step.shape[-1]
+        return MUON_STEP_RMS * math.sqrt(max(inputs, outputs)) * step
+
+    def rules(params: Any) -> Any:
+        return {layer: {name: "muon" if name == "kernel" else "adam" for name in params[layer]} for layer in params}
+
+    orthogonalized = scale_by_muon(beta=hyper.momentum, weight_dimension_numbers=matrices)
+    scaled = optax.stateless_with_tree_map(lambda step, _: scale(step))
+    return optax.partition({"muon": optax.chain(orthogonalized, scaled), "adam": adam(hyper)}, rules)
+
+
 class UpdateRule(NamedTuple):
     """How an optimizer turns gradients into steps.
 
@@ -84,6 +112,7 @@ UPDATE_RULES: dict[str, UpdateRule] = {
     "rmsprop": UpdateRule(rmsprop),
     "adam": UpdateRule(adam),
     "adamw": UpdateRule(adam, decoupled_decay=True),
+    "muon": UpdateRule(muon, decoupled_decay=True),
 }
 
 

@@ -11,6 +11,7 @@ NAMES: Mapping[str, str] = {  # as in the middle of a sentence
     "rmsprop": "RMSprop",
     "adam": "Adam",
     "adamw": "AdamW",
+    "muon": "Muon",
     "tuned": "tuned model",
     "train": "training",
 }

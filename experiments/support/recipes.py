@@ -6,7 +6,7 @@ from typing import Annotated, Any, NamedTuple
 
 import tyro
 
-from cnn3 import VARIANTS, ModelConfig
+from cnn3 import VARIANTS, ModelConfig, OptimizerConfig
 from experiments.support.options import Options
 
 ORIGINAL = "original recipe"
@@ -22,6 +22,9 @@ FLIP = replace(LATE_GELU, channels=(64, 136, 180), hidden=(56,), flip_equivarian
 FLIP_HALF = replace(FLIP, channels=(48, 96, 128), hidden=(40,))  # as much arithmetic as LATE, and half the parameters
 WIDE = replace(FLIP, channels=(128, 256, 512), hidden=(512,), dropout=0.2, kernels=(5, 5, 3))
 
+NESTEROV = OptimizerConfig("momentum", 0.1, nesterov=True, weight_decay=5e-4, decay_kernels_only=True)
+MUON = OptimizerConfig("muon", 3e-3, weight_decay=0.5, decay_kernels_only=True)
+
 
 class Recipe(NamedTuple):
     """A row: a network and its training; no epochs are those of the original study's tuned run, recipe included."""
@@ -31,6 +34,7 @@ class Recipe(NamedTuple):
     epochs: int | None = None
     cutout: int = 0
     hold_out: bool = True
+    optimizer: OptimizerConfig = NESTEROV
 
 
 RECIPES: Mapping[str, Recipe] = {
@@ -43,6 +47,7 @@ RECIPES: Mapping[str, Recipe] = {
     "late-gelu-cutout-40": Recipe(f"{SMALL}, GELU", LATE_GELU, 40, cutout=16),
     "flip-half-40": Recipe(MIRRORED, FLIP_HALF, 40, cutout=8),
     "flip-40": Recipe(MIRRORED, FLIP, 40, cutout=8),
+    "flip-muon-20": Recipe(f"{MIRRORED}, Muon", FLIP, 20, cutout=8, optimizer=MUON),
     "flip-all-40": Recipe(MIRRORED, FLIP, 40, cutout=8, hold_out=False),
     "wide-3x3-30": Recipe(WIDER_3X3, WIDE_3X3, 30, cutout=8),
     "wide-3x3-overlap-30": Recipe(WIDER_3X3, replace(WIDE_3X3, pool_window=3), 30, cutout=8),

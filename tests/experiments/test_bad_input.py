@@ -85,6 +85,7 @@ accepted_runs = st.builds(
     optimizer=st.builds(
         OptimizerConfig, st.sampled_from(["sgd", "rmsprop", "adam", "adamw"]), rates, st.just(0), decays
     )
+    | st.builds(OptimizerConfig, st.just("muon"), rates, fractions, decays, decay_kernels_only=st.booleans())
     | st.builds(
         OptimizerConfig,
         st.just("momentum"),

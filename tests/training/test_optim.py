@@ -39,15 +39,58 @@ def test_steps_equal_torchs(config: OptimizerConfig, torch: Any) -> None:
         parameter.grad = torch.from_numpy(gradient.copy())
         reference.step()
 
+    actual = take_steps(config, {"kernel": start}, [{"kernel": gradient} for gradient in gradients])["kernel"]
+    np.testing.assert_allclose(actual, parameter.detach().numpy(), rtol=2e-13)
+
+
+def test_muons_steps_are_orthogonalized_momentum() -> None:
+    """Kernels against the formula by singular values, biases against AdamW; in float64, to 1e-10."""
+    config = OptimizerConfig("muon", 1e-2, weight_decay=0.1)
+    rng = np.random.default_rng(0)
+    shapes = {"kernel": (3, 3, 4, 8), "bias": (8,)}
+    start = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    gradients = [{name: rng.normal(size=shape) for name, shape in shapes.items()} for _ in range(5)]
+
+    actual = take_steps(config, start, gradients)
+    adamw = take_steps(OptimizerConfig("adamw", 1e-2, weight_decay=0.1), start, gradients)
+    kernel, momentum = start["kernel"].reshape(36, 8), np.zeros((36, 8))
+    for step, gradient in enumerate((g["kernel"].reshape(36, 8) for g in gradients), start=1):
+        momentum = 0.95 * momentum + 0.05 * gradient
+        ahead = 0.95 * momentum / (1 - 0.95 ** (step + 1)) + 0.05 * gradient / (1 - 0.95**step)
+        u, singular, v = np.linalg.svd(ahead, full_matrices=False)
+        singular /= np.linalg.norm(singular)
+        for _ in range(5):  # Jordan's polynomial, which brings them near one
+            singular = 3.4445 * singular - 4.7750 * singular**3 + 2.0315 * singular**5
+        assert np.all(np.abs(singular - 1) < 0.35)
+        kernel -= 1e-2 * (0.2 * np.sqrt(36) * (u * singular) @ v + 0.1 * kernel)
+    np.testing.assert_allclose(actual["kernel"].reshape(36, 8), kernel, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(actual["bias"], adamw["bias"], rtol=1e-12)
+
+
+def test_muons_first_step_equals_torchs(torch: Any) -> None:
+    """Later ones differ, since optax corrects the bias of the momentum; torch orthogonalizes in bfloat16."""
+    rng = np.random.default_rng(0)
+    start, gradient = rng.normal(size=(64, 16)), rng.normal(size=(64, 16))
+    parameter = torch.nn.Parameter(torch.from_numpy(start.copy()))
+    parameter.grad = torch.from_numpy(gradient.copy())
+    torch.optim.Muon([parameter], lr=1e-2, weight_decay=0.1, adjust_lr_fn="match_rms_adamw").step()
+
+    config = OptimizerConfig("muon", 1e-2, weight_decay=0.1)
+    step = take_steps(config, {"kernel": start}, [{"kernel": gradient}])["kernel"] - start
+    expected = parameter.detach().numpy() - start
+    assert np.linalg.norm(step - expected) <= 0.02 * np.linalg.norm(expected)
+
+
+def take_steps(config: OptimizerConfig, start: Any, gradients: list[Any]) -> Any:
+    """Return a layer's parameters after steps with these gradients, in float64."""
     with jax.enable_x64(True):
-        params: Any = {"layer": {"kernel": jax.numpy.asarray(start)}}
+        params: Any = {"layer": jax.tree.map(jax.numpy.asarray, start)}
         tx = make_optimizer(update_rule(config.name).transform, hyperparameters(RunConfig(optimizer=config)))
         state = tx.init(params)
         for gradient in gradients:
-            updates, state = tx.update({"layer": {"kernel": jax.numpy.asarray(gradient)}}, state, params)
+            updates, state = tx.update({"layer": jax.tree.map(jax.numpy.asarray, gradient)}, state, params)
             params = optax.apply_updates(params, updates)
-        actual = np.asarray(params["layer"]["kernel"])
-    np.testing.assert_allclose(actual, parameter.detach().numpy(), rtol=2e-13)
+        return jax.tree.map(np.asarray, params["layer"])
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw"])
