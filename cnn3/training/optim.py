@@ -23,7 +23,7 @@ class Hyperparameters(NamedTuple):
         learning_rate: step size; of each step in an epoch if it changes.
         momentum: 0 is none.
         l2: the penalty whose gradient is added, as by `weight_decay` in torch.optim's optimizers other than AdamW.
-        decay: of the weights themselves, decoupled from the gradient, as in AdamW (Loshchilov and Hutter 2017) and Muon.
+        decay: of the weights themselves, decoupled from the gradient (AdamW, Loshchilov and Hutter 2017; Muon).
         dropout: the fraction of hidden units that is dropped; not the optimizer's.
         augment: how far the augmentation goes; not the optimizer's.
         clip_norm: the largest global norm of the gradients.
@@ -81,7 +81,7 @@ def muon(hyper: Hyperparameters) -> optax.GradientTransformation:
     def matrices(kernels: Any) -> Any:
         return jax.tree.map(lambda k: MuonDimensionNumbers(tuple(range(k.ndim - 1)), k.ndim - 1), kernels)
 
-    def scale(step: Array) -> Array:
+    def scale(step: Any, _: Any) -> Array:
         inputs, outputs = step.size // step.shape[-1], step.shape[-1]
         return MUON_STEP_RMS * math.sqrt(max(inputs, outputs)) * step
 
@@ -89,8 +89,8 @@ def muon(hyper: Hyperparameters) -> optax.GradientTransformation:
         return {layer: {name: "muon" if name == "kernel" else "adam" for name in params[layer]} for layer in params}
 
     orthogonalized = scale_by_muon(beta=hyper.momentum, weight_dimension_numbers=matrices)
-    scaled = optax.stateless_with_tree_map(lambda step, _: scale(step))
-    return optax.partition({"muon": optax.chain(orthogonalized, scaled), "adam": adam(hyper)}, rules)
+    scaled = optax.chain(orthogonalized, optax.stateless_with_tree_map(scale))
+    return optax.partition({"muon": scaled, "adam": adam(hyper)}, rules)
 
 
 class UpdateRule(NamedTuple):

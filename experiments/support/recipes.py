@@ -47,7 +47,7 @@ RECIPES: Mapping[str, Recipe] = {
     "late-gelu-cutout-40": Recipe(f"{SMALL}, GELU", LATE_GELU, 40, cutout=16),
     "flip-half-40": Recipe(MIRRORED, FLIP_HALF, 40, cutout=8),
     "flip-40": Recipe(MIRRORED, FLIP, 40, cutout=8),
-    "flip-muon-20": Recipe(f"{MIRRORED}, Muon", FLIP, 20, cutout=8, optimizer=MUON),
+    "flip-muon-20": Recipe(MIRRORED, FLIP, 20, cutout=8, optimizer=MUON),
     "flip-all-40": Recipe(MIRRORED, FLIP, 40, cutout=8, hold_out=False),
     "wide-3x3-30": Recipe(WIDER_3X3, WIDE_3X3, 30, cutout=8),
     "wide-3x3-overlap-30": Recipe(WIDER_3X3, replace(WIDE_3X3, pool_window=3), 30, cutout=8),
