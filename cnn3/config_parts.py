@@ -39,6 +39,7 @@ ADDED_TO_PARTS: Mapping[str, Mapping[str, Any]] = {
         "pool_first": False,
         "activation": "relu",
         "flip_equivariant": False,
+        "pixel_norm": False,
     },
     "optimizer": {"nesterov": False, "decay_kernels_only": False, "clip_norm": None},
     "augment": {"cutout": 0},
@@ -67,6 +68,8 @@ class ModelConfig:
         flip_equivariant: apply every layer to the image and to its mirror image, and give the next layer the features
             of both: a group convolution (Cohen and Welling 2016). The logits, a mean, are the same for both images.
             Layers after the first have twice the inputs.
+        pixel_norm: divide the features of each pixel by their root mean square after each block (Karras et al. 2018,
+            arXiv 1710.10196, section 4.2), so that the contrast of what it shows matters less.
     """
 
     batch_norm: bool = False
@@ -81,6 +84,7 @@ class ModelConfig:
     pool_first: bool = False
     activation: Activation = "relu"
     flip_equivariant: bool = False
+    pixel_norm: bool = False
 
     def __post_init__(self) -> None:
         """Check the fields."""
@@ -103,6 +107,7 @@ class ModelConfig:
         remedy = " or ".join(allowed) + ("" if self.pool_first else ", unless pool_first is true")
         require(self.activation in allowed, "activation", self.activation, remedy)
         require_bool("flip_equivariant", self.flip_equivariant)
+        require_bool("pixel_norm", self.pixel_norm)
         store_as_float(self, "dropout")
 
     @classmethod

@@ -35,6 +35,7 @@ models = st.builds(
     kernels=st.sampled_from([(3, 3, 3), (5, 4, 3)]),
     pool_window=st.sampled_from([2, 3]),
     flip_equivariant=st.booleans(),
+    pixel_norm=st.booleans(),
 )
 optimizers = st.sampled_from(
     [
@@ -203,6 +204,7 @@ def test_impossible_runs_are_refused_by_name(field: str, value: Any) -> None:
         ("batch_norm", 1),
         ("pool_first", 1),
         ("flip_equivariant", 1),
+        ("pixel_norm", 1),
         ("activation", "elu"),
         ("activation", "gelu"),  # without pool_first
     ],

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from cnn3.config import ModelConfig, Precision
@@ -19,6 +20,7 @@ from cnn3.nn.layers import Block, xla_block
 Mask = Bool[Array, " batch"]
 DropoutRate = float | Float[Array, ""]
 
+PIXEL_NORM_EPSILON = 0.01  # added to mean squares, so that pixels where little is seen stay small
 MOMENTUM = 0.1  # weight of a new batch in the running statistics, as torch.nn.BatchNorm2d
 
 
@@ -93,6 +95,11 @@ def with_mirrored(x: Float[Array, "pairs height width channels"]) -> Float[Array
     return jnp.concatenate([x, jnp.roll(x, len(x) // 2, 0)[:, :, ::-1]], -1)
 
 
+def pixel_norm(x: Float[Array, "batch height width channels"]) -> Float[Array, "batch height width channels"]:
+    """Divide the features of each pixel by their root mean square."""
+    return x * lax.rsqrt(jnp.mean(jnp.square(x), -1, keepdims=True) + PIXEL_NORM_EPSILON)
+
+
 class CNN3(nn.Module):
     """The network.
 
@@ -145,7 +152,7 @@ class CNN3(nn.Module):
         x = images
         for i, channels in enumerate(config.channels, start=1):
             side = config.kernels[i - 1]
-            inputs = with_mirrored(x) if config.flip_equivariant and i > 1 else x
+            inputs = self._block_output(x) if i > 1 else x
             kernel, bias = KernelAndBias((side, side, inputs.shape[-1], channels), name=f"conv_layer{i}")()
             pool = "none" if config.dense and i < 3 else config.pool
             arrays, window = (self._cast(inputs), self._cast(kernel), bias), config.pool_window
@@ -158,8 +165,12 @@ class CNN3(nn.Module):
                 if norm is not None and moments is not None and mask is not None:
                     norm.update(moments, jnp.sum(mask) * x.shape[1] * x.shape[2])
             x = jnp.concatenate([x, a], -1) if config.dense and i < 3 else a
-        x = with_mirrored(x) if config.flip_equivariant else x
-        return x.reshape(len(x), -1)
+        return self._block_output(x).reshape(len(x), -1)
+
+    def _block_output(self, x: Float[Array, "batch height width channels"]) -> Float[Array, "batch height width all"]:
+        """Return what the next layer gets of a block's features."""
+        x = with_mirrored(x) if self.config.flip_equivariant else x
+        return pixel_norm(x) if self.config.pixel_norm else x
 
     def _classify(self, x: Float[Array, "batch flat"], mask: Mask | None, rate: DropoutRate) -> Output:
         """Return the logits, and the last hidden layer before its norm."""

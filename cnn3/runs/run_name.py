@@ -27,5 +27,6 @@ def model_name(model: ModelConfig) -> str:
     widths = ["x".join(map(str, model.channels)), "x".join(map(str, model.hidden))]
     order = ["first"] if model.pool_first else []
     group = ["flip"] if model.flip_equivariant else []
+    norm = ["pixelnorm"] if model.pixel_norm else []
     activation = [model.activation] if model.activation != "relu" else []
-    return "_".join([*improvements, *widths, model.pool, *order, *activation, *group])
+    return "_".join([*improvements, *widths, model.pool, *order, *activation, *group, *norm])

@@ -55,13 +55,19 @@ class TorchCNN3(nn.Module):
         images, mirrored = x.chunk(2)
         return torch.cat([torch.cat([images, mirrored.flip(3)], 1), torch.cat([mirrored, images.flip(3)], 1)])
 
+    def _block_output(self, x: torch.Tensor) -> torch.Tensor:
+        x = self._with_mirrored(x) if self.config.flip_equivariant else x
+        if not self.config.pixel_norm:
+            return x
+        return F.rms_norm(x.permute(0, 2, 3, 1), x.shape[1:2], eps=0.01).permute(0, 3, 1, 2)
+
     def forward(self, x: torch.Tensor, kept: Sequence[torch.Tensor] | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Return logits and latents; `kept` are the masks of units that are not dropped, None draws them."""
         activate = {"relu": F.relu, "gelu": F.gelu}[self.config.activation]
         flips = self.config.flip_equivariant
         x = torch.cat([x, x.flip(3)]) if flips else x
         for i in (1, 2, 3):
-            a = self.get_submodule(f"conv_layer{i}")(self._with_mirrored(x) if flips and i > 1 else x)
+            a = self.get_submodule(f"conv_layer{i}")(self._block_output(x) if i > 1 else x)
             links = self.config.dense and i < 3
             if self.config.pool_first and not links:
                 a = self._pool(a)
@@ -69,7 +75,7 @@ class TorchCNN3(nn.Module):
             if not (self.config.pool_first or links):
                 a = self._pool(a)
             x = torch.cat([x, a], 1) if links else a
-        x = latent = (self._with_mirrored(x) if flips else x).flatten(1)
+        x = latent = self._block_output(x).flatten(1)
         count = len(self.config.hidden)
         for i in range(1, count + 1):
             latent = self.get_submodule(f"fc{i}")(x)

@@ -41,9 +41,10 @@ SHAPES = VARIED | {
     "average_pool": ModelConfig(pool="average", batch_norm=True),
     "pool_first": ModelConfig(batch_norm=True, pool_first=True, activation="gelu", pool_window=3),
     "flip": ModelConfig(batch_norm=True, hidden=(32, 16), flip_equivariant=True),
+    "pixel_norm": ModelConfig(batch_norm=True, hidden=(32, 16), flip_equivariant=True, pixel_norm=True),
 }
 COMBINED = "batch_norm+dropout+dense"
-QUICKLY = [*VARIANTS, "average_pool", "pool_first", "flip", COMBINED]
+QUICKLY = [*VARIANTS, "average_pool", "pool_first", "flip", "pixel_norm", COMBINED]
 SMALL = dataclasses.replace(VARIED[COMBINED], channels=(12, 8, 4), hidden=(24, 128))
 SMALL_FLIP = dataclasses.replace(SMALL, dropout=0.0, flip_equivariant=True)
 BATCH = 16

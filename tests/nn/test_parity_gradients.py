@@ -36,10 +36,12 @@ MODELS |= {
     "average_first": ModelConfig(pool="average", **FIRST),
     "dense_first": ModelConfig(dense=True, **FIRST),
     "flip": ModelConfig(activation="gelu", pool_window=3, flip_equivariant=True, **FIRST),
+    "pixel_norm": ModelConfig(activation="gelu", pool_window=3, flip_equivariant=True, pixel_norm=True, **FIRST),
+    "dense_pixel_norm": ModelConfig(batch_norm=True, dense=True, pixel_norm=True, **NARROW),
     "dense_flip": ModelConfig(batch_norm=True, dense=True, flip_equivariant=True, **NARROW),
 }
 COMBINED = "batch_norm+dropout+dense"
-EXTREMES = ["baseline", COMBINED, "average_pool", "pool_first", "flip"]  # every case of a kernel
+EXTREMES = ["baseline", COMBINED, "average_pool", "pool_first", "flip", "pixel_norm"]  # every case of a kernel
 IMAGES = 9
 
 

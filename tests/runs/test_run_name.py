@@ -19,5 +19,7 @@ def test_folders_tell_runs_apart_in_words_and_by_digest():
     )
     assert run_name(other) == f"batch_norm_2x2x2_128_max-sgd-lr0.0001-batch128-mixed-seed3136-{other.digest()}"
     assert run_name(default) != run_name(replace(default, epochs=149))
-    first = replace(default, model=replace(TINY, pool_first=True, activation="gelu", flip_equivariant=True))
-    assert run_name(first).startswith("baseline_2x2x2_128_max_first_gelu_flip-adam-")
+    first = replace(
+        default, model=replace(TINY, pool_first=True, activation="gelu", flip_equivariant=True, pixel_norm=True)
+    )
+    assert run_name(first).startswith("baseline_2x2x2_128_max_first_gelu_flip_pixelnorm-adam-")
