@@ -48,6 +48,7 @@ RECIPES: Mapping[str, Recipe] = {
     "flip-half-40": Recipe(MIRRORED, FLIP_HALF, 40, cutout=8),
     "flip-40": Recipe(MIRRORED, FLIP, 40, cutout=8),
     "flip-muon-20": Recipe(MIRRORED, FLIP, 20, cutout=8, optimizer=MUON),
+    "flip-half-muon-16": Recipe(MIRRORED, replace(FLIP_HALF, pixel_norm=True), 16, cutout=8, optimizer=MUON),
     "flip-all-40": Recipe(MIRRORED, FLIP, 40, cutout=8, hold_out=False),
     "wide-3x3-30": Recipe(WIDER_3X3, WIDE_3X3, 30, cutout=8),
     "wide-3x3-overlap-30": Recipe(WIDER_3X3, replace(WIDE_3X3, pool_window=3), 30, cutout=8),
