@@ -42,6 +42,7 @@ optimizers = st.sampled_from(
         *OPTIMIZERS.values(),
         OptimizerConfig("momentum", 0.1, nesterov=True),
         OptimizerConfig("adamw", decay_kernels_only=True, clip_norm=1),
+        OptimizerConfig("muon", 3e-3, weight_decay=0.5),
     ]
 )
 

@@ -143,20 +143,25 @@ def test_clipped_gradients_and_the_average_enter_a_step() -> None:
     chex.assert_trees_all_close(moved.average, expected, rtol=0, atol=1e-6)  # seen: 0; the weights move by 1e-3
 
 
+@pytest.mark.parametrize(
+    "optimizer",
+    [RECIPE.optimizer, OptimizerConfig("muon", 3e-3, weight_decay=0.5)],
+    ids=lambda optimizer: optimizer.name,
+)
 def test_a_run_with_the_whole_recipe_resumes_with_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    optimizer: OptimizerConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
-    dataset = load("digits", limit=150)
-    undisturbed = fit(RECIPE, dataset)
+    dataset, config = load("digits", limit=150), dataclasses.replace(RECIPE, optimizer=optimizer)
+    undisturbed = fit(config, dataset)
 
     def interrupt(record: dict[str, Any]) -> None:
         if record["epoch"] == 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(RECIPE, dataset, tmp_path / "run", on_epoch=interrupt)
-    resumed = fit(RECIPE, dataset, tmp_path / "run")
+        fit(config, dataset, tmp_path / "run", on_epoch=interrupt)
+    resumed = fit(config, dataset, tmp_path / "run")
     for ours, theirs in zip(resumed.history, undisturbed.history, strict=True):
         assert (ours["train"], ours["validation"]) == (theirs["train"], theirs["validation"])
     assert (resumed.summary["stopped"], resumed.summary["test"]) == ("epochs", undisturbed.summary["test"])
