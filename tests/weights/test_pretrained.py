@@ -20,7 +20,7 @@ from tests.helpers.processes import ROOT
 PICTURES = sorted((ROOT / "docs" / "pictures").glob("*.png"))
 FOLDER = ROOT / "cnn3" / "weights" / "pretrained"
 CARDS = {TUNED: (FOLDER / "README.md").read_text(), FLIP: (FOLDER / "flip.md").read_text()}
-CONFIGS = {TUNED: cnn3.VARIANTS["batch_norm"], FLIP: RECIPES["flip-40"].model}
+CONFIGS = {TUNED: cnn3.VARIANTS["batch_norm"], FLIP: RECIPES["flip-muon-20"].model}
 RESULTS = ROOT / "docs" / "cifar10"
 
 
@@ -95,7 +95,7 @@ def test_pytorch_loads_them_strictly_and_other_logits_come_of_it_without_the_las
         assert np.allclose(logits, theirs, atol=1e-5 * np.abs(theirs).max()) is not discard
 
 
-@pytest.mark.parametrize(("name", "experiment", "row_name"), [(TUNED, "tuned", "tuned"), (FLIP, "frontier", "flip-40")])
+@pytest.mark.parametrize(("name", "experiment", "row_name"), [(TUNED, "tuned", "tuned"), (FLIP, "frontier", "flip-muon-20")])
 def test_the_card_says_what_was_measured(name: str, experiment: str, row_name: str) -> None:
     card, row = CARDS[name], result(experiment, row_name)
     (seed,) = row["seeds"]

@@ -20,7 +20,7 @@ def pretrained(name: str = TUNED) -> LoadedModel:
 
     Args:
         name: "tuned" is the study's tuned run (section 5), test accuracy 82.75%; "flip" is a flip-equivariant network
-            of no more parameters, the row `flip-40` of the experiment `frontier`, test accuracy 88.22%.
+            of no more parameters, the row `flip-muon-20` of the experiment `frontier`, test accuracy 88.58%.
 
     Raises:
         WeightsError: there are no such weights, or the file is missing or damaged.
