@@ -25,8 +25,10 @@ def model_name(model: ModelConfig) -> str:
     switches = {"batch_norm": model.batch_norm, "dropout": model.dropout > 0, "dense": model.dense}
     improvements = [name for name, used in switches.items() if used] or ["baseline"]
     widths = ["x".join(map(str, model.channels)), "x".join(map(str, model.hidden))]
-    order = ["first"] if model.pool_first else []
-    group = ["flip"] if model.flip_equivariant else []
-    norm = ["pixelnorm"] if model.pixel_norm else []
-    activation = [model.activation] if model.activation != "relu" else []
-    return "_".join([*improvements, *widths, model.pool, *order, *activation, *group, *norm])
+    additions = {
+        "first": model.pool_first,
+        model.activation: model.activation != "relu",
+        "flip": model.flip_equivariant,
+        "pixelnorm": model.pixel_norm,
+    }
+    return "_".join([*improvements, *widths, model.pool, *(name for name, used in additions.items() if used)])

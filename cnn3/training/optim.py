@@ -82,7 +82,8 @@ def muon(hyper: Hyperparameters) -> optax.GradientTransformation:
         return jax.tree.map(lambda k: MuonDimensionNumbers(tuple(range(k.ndim - 1)), k.ndim - 1), kernels)
 
     def scale(step: Any, _: Any) -> Array:
-        inputs, outputs = step.size // step.shape[-1], step.shape[-1]
+        outputs = step.shape[-1]
+        inputs = step.size // outputs
         return MUON_STEP_RMS * math.sqrt(max(inputs, outputs)) * step
 
     def rules(params: Any) -> Any:
