@@ -57,7 +57,7 @@ def test_steps_equal_torchs(config: OptimizerConfig, torch: Any) -> None:
 
 @pytest.mark.parametrize("shape", [(3, 3, 4, 8), (1, 1, 4, 16)])
 def test_muons_steps_are_orthogonalized_momentum(shape: tuple[int, ...]) -> None:
-    """Kernels against the formula by singular values, in float64, to 1e-10 (seen: 3.1e-11); biases equal AdamW's."""
+    """Kernels against the formula by singular values, in float64, to 1e-10 (seen: 3.1e-11), biases as AdamW's."""
     config = OptimizerConfig("muon", 1e-2, weight_decay=0.1)
     rng = np.random.default_rng(0)
     shapes, matrix = {"kernel": shape, "bias": (8,)}, (-1, shape[-1])
@@ -77,11 +77,11 @@ def test_muons_steps_are_orthogonalized_momentum(shape: tuple[int, ...]) -> None
             singular = 3.4445 * singular - 4.7750 * singular**3 + 2.0315 * singular**5
         kernel -= 1e-2 * (0.2 * np.sqrt(max(kernel.shape)) * (u * singular) @ v + 0.1 * kernel)
     np.testing.assert_allclose(actual["kernel"].reshape(matrix), kernel, rtol=0, atol=1e-10)
-    np.testing.assert_array_equal(actual["bias"], adamw["bias"])
+    np.testing.assert_allclose(actual["bias"], adamw["bias"], rtol=1e-14)
 
 
 def test_muons_first_step_equals_torchs(torch: Any) -> None:
-    """Later ones differ, since optax corrects the bias of the momentum; torch orthogonalizes in bfloat16 (seen: 1.2%)."""
+    """To 2%, seen: 1.2%, as torch computes in bfloat16. Later steps differ: optax corrects the bias of the momentum."""
     rng = np.random.default_rng(0)
     start, gradient = rng.normal(size=(64, 16)), rng.normal(size=(64, 16))
     parameter = torch.nn.Parameter(torch.from_numpy(start.copy()))
