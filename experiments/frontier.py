@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from cnn3 import AugmentConfig, RunConfig, ScheduleConfig, plots
 from cnn3.analysis.cost import count_parameters, training_flops
 from cnn3.cli import UsageError
-from experiments.support.display_names import display_title
+from experiments.support.display_names import display_title, pluralize
 from experiments.support.figures import TRAINING_IMAGES, VALIDATION_IMAGES
 from experiments.support.options import Options, command
 from experiments.support.publish import publish
@@ -123,9 +123,16 @@ def make_figures(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
             std = stdev(values) if len(values) > 1 else None
             groups[row.extra["group"]][row.name] = plots.Point(petaflops(row), fmean(values), std)
     title = f"Test accuracy and compute of training on {display_title(options.dataset)}"
-    seeds = "1 seed" if options.seeds == 1 else f"{options.seeds} seeds; bars: standard deviation"
     label = "PFLOP of training (log axis)"
-    return {"accuracy_compute.png": plots.scatter(groups, label, "Test accuracy", title, f"{seeds}.", x_scale="log")}
+    seeds = describe_seeds([len(row.runs) for row in rows])
+    return {"accuracy_compute.png": plots.scatter(groups, label, "Test accuracy", title, seeds, x_scale="log")}
+
+
+def describe_seeds(counts: Sequence[int]) -> str:
+    """Return how many seeds the points of a figure have, in a sentence; rows without a finished run of each differ."""
+    fewest, most = min(counts), max(counts)
+    seeds = pluralize(most, "seed") if fewest == most else f"{fewest} to {most} seeds"
+    return f"{seeds}; bars: standard deviation." if most > 1 else f"{seeds}."
 
 
 def main(args: Sequence[str] | None = None) -> int:

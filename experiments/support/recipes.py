@@ -49,10 +49,13 @@ RECIPES: Mapping[str, Recipe] = {
     "flip-40": Recipe(MIRRORED, FLIP, 40, cutout=8),
     "flip-muon-20": Recipe(MIRRORED, FLIP, 20, cutout=8, optimizer=MUON),
     "flip-half-muon-16": Recipe(MIRRORED, replace(FLIP_HALF, pixel_norm=True), 16, cutout=8, optimizer=MUON),
-    "flip-all-40": Recipe(MIRRORED, FLIP, 40, cutout=8, hold_out=False),
+    "flip-muon-all-20": Recipe(MIRRORED, FLIP, 20, cutout=8, optimizer=MUON, hold_out=False),
     "wide-3x3-30": Recipe(WIDER_3X3, WIDE_3X3, 30, cutout=8),
     "wide-3x3-overlap-30": Recipe(WIDER_3X3, replace(WIDE_3X3, pool_window=3), 30, cutout=8),
-    **{f"wide-{n}": Recipe("Wider network, flip-equivariant, later recipe", WIDE, n, cutout=8) for n in (20, 60, 120)},
+    **{
+        f"wide-{n}": Recipe("Wider network, flip-equivariant, GELU", WIDE, n, cutout=8, optimizer=MUON)
+        for n in (20, 60, 120)
+    },
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cnn3.plots.scatter import MARKERS
-from experiments.frontier import RECIPES, FrontierOptions, config, main
+from experiments.frontier import RECIPES, FrontierOptions, config, describe_seeds, main
 from tests.helpers import fabricated
 from tests.helpers.documents import README
 
@@ -57,3 +57,15 @@ def test_each_group_of_the_figure_has_a_marker_of_its_own() -> None:
 
 def test_the_figure_is_written(folder: Path) -> None:
     assert (folder / "accuracy_compute.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("counts", "sentence"),
+    [
+        ((1, 1), "1 seed."),
+        ((3, 3), "3 seeds; bars: standard deviation."),
+        ((1, 3, 2), "1 to 3 seeds; bars: standard deviation."),
+    ],
+)
+def test_the_figure_says_how_many_seeds_each_row_has(counts: tuple[int, ...], sentence: str) -> None:
+    assert describe_seeds(counts) == sentence
