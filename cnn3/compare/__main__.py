@@ -1,7 +1,7 @@
 """Compare runs: draw their accuracy and loss by epoch in one figure, and print their results.
 
-Runs are named by the settings in which they differ, or by their folders if that takes too many words. A run that has
-not finished is shown as far as it is.
+Runs are named by the settings in which they differ, by their folders if that takes too many words, or as --names says.
+A run that has not finished is shown as far as it is.
 """
 
 import json
@@ -17,9 +17,14 @@ from cnn3 import cli
 from cnn3.cli import UsageError
 
 PROGRAM = "python -m cnn3.compare"
-EXAMPLES = ("results/digits/runs/* --output comparison.png", "FIRST_RUN SECOND_RUN --json")
+EXAMPLES = (
+    "results/digits/runs/* --output comparison.png",
+    "FIRST_RUN SECOND_RUN --names Adam 'Adam, decayed'",
+    "FIRST_RUN SECOND_RUN --json",
+)
 
 _RUNS = tyro.conf.arg(metavar="RUN...", help_behavior_hint="")
+_NAMES = tyro.conf.arg(metavar="NAME...", help_behavior_hint="(default: what differs, or the folders)")
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,13 @@ class Options:
     Args:
         runs: folders of runs, each with its config.json.
         output: the figure.
+        names: the names of the runs in figure and table, in the order of the runs.
         json: print a JSON array with the results and settings of each run, instead of the table.
     """
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, _RUNS]
     output: Annotated[Path, tyro.conf.arg(metavar="FILE.png")] = Path("comparison.png")
+    names: Annotated[tuple[str, ...], _NAMES] = ()
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 
 
@@ -57,6 +64,12 @@ def _parse(args: Sequence[str] | None) -> Options:
         raise UsageError(f"name the folder of at least one run; see {PROGRAM} --help")
     if len({path.resolve() for path in options.runs}) < len(options.runs):
         raise UsageError("a run is named twice")
+    if options.names and len(options.names) != len(options.runs):
+        raise UsageError(
+            f"--names must have one name for each of the {len(options.runs)} runs, not {len(options.names)}"
+        )
+    if len(set(options.names)) < len(options.names):
+        raise UsageError("--names has a name twice")
     if options.output.suffix != ".png":
         raise UsageError(f"--output must end in .png, not {options.output}")
     return options
@@ -75,7 +88,7 @@ def _compare(options: Options) -> None:
 
     try:
         runs = [read_run(folder) for folder in options.runs]
-        names = name_runs(runs)
+        names = options.names or name_runs(runs)
         plots.save(draw(names, runs), options.output)
     except OutputError as error:
         raise UsageError(str(error)) from None

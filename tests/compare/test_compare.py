@@ -82,6 +82,14 @@ def test_json_has_the_results_and_the_settings(tmp_path: Path, capsys: pytest.Ca
     assert [record["optimizer.learning_rate"] for record in printed] == [1e-4, 1e-3]
 
 
+def test_runs_are_named_as_the_option_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*map(str, RATES), "--names", "slow", "very fast", "--output", str(tmp_path / "a.png")]) == 0
+    slow, fast = capsys.readouterr().out.splitlines()[1:3]
+    assert slow.startswith("slow  ")
+    assert f"{summary(RATES[0])['test']['accuracy']:.4f}" in slow
+    assert fast.startswith("very fast  ")
+
+
 def test_a_run_in_progress_is_shown_as_far_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("begun", "new"):
         (tmp_path / name).mkdir()
@@ -113,6 +121,8 @@ def test_names_are_what_differs_or_else_the_folders() -> None:
         ((), "name the folder of at least one run"),
         ((str(PUBLISHED),), "config.json is missing; name the folder of a run"),
         ((str(RATES[0]), f"{RATES[0]}/"), "a run is named twice"),
+        ((*map(str, RATES), "--names", "slow"), "--names must have one name for each of the 2 runs, not 1"),
+        ((*map(str, RATES), "--names", "slow", "slow"), "--names has a name twice"),
         ((str(RATES[0]), "--output", "a.pdf"), "--output must end in .png, not a.pdf"),
         ((str(RATES[0]), "--output", "missing/a.png"), "cannot write missing/a.png"),
     ],
