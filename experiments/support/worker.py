@@ -146,7 +146,7 @@ class _SendingHandler(logging.Handler):
 
 @contextmanager
 def _reporter(send: Send, with_steps: bool, _: str, done: int, epochs: int) -> Iterator[ProgressCallbacks]:
-    """Send messages in place of the progress display, `cnn3.runs.progress.reporter`."""
+    """Send messages in place of the progress display, `cnn3.runs.progress.progress_reporter`."""
     send(RunStarted(done, epochs))
     steps = (lambda done, steps: send(StepDone(done, steps))) if with_steps else None
     yield ProgressCallbacks(lambda record: send(EpochDone(record)), steps)
