@@ -20,7 +20,6 @@ PROGRAM = "python -m cnn3.compare"
 EXAMPLES = (
     "results/digits/runs/* --output comparison.png",
     "FIRST_RUN SECOND_RUN --names Adam 'Adam, decayed'",
-    "FIRST_RUN SECOND_RUN --json",
 )
 
 _RUNS = tyro.conf.arg(metavar="RUN...", help_behavior_hint="")

@@ -95,8 +95,11 @@ def worst(config: ModelConfig, discard: bool, dtype: Any, kernels: str, counts: 
 
 @pytest.mark.parametrize(("name", "discard"), whole_except(QUICKLY, under_protocols(SHAPES)))
 def test_forward(name: str, discard: bool) -> None:
-    """In inference and in training, logits, latents and running statistics: to 1e-5; seen: 1.1e-6 and 6.3e-6."""
-    assert worst(SHAPES[name], discard, np.float32, "plain", (None, BATCH)) <= 1e-5
+    """In inference and in training, logits, latents and running statistics: to 2e-5.
+
+    Seen: 1.1e-6 and 6.3e-6; without AVX-512, which changes the order of sums, 1.1e-5.
+    """
+    assert worst(SHAPES[name], discard, np.float32, "plain", (None, BATCH)) <= 2e-5
 
 
 @pytest.mark.parametrize("kernels", ["winograd", "fused"])
