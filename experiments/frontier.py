@@ -2,8 +2,8 @@
 
 Trains the original study's batch-norm network with its own recipe (its tuned run, a constant learning rate for up to
 150 epochs) and with a recipe of later years: SGD with Nesterov momentum, a one-cycle learning rate, label smoothing,
-decay of kernels only, crops and flips only. Then wider networks of three convolutions with the later recipe. The number
-of epochs belongs to the row; --epochs shortens rows that have more.
+decay of kernels only, crops and flips only. Then other networks of three convolutions with the later recipe, some with
+Muon in place of SGD. The number of epochs belongs to the row; --epochs shortens rows that have more.
 """
 
 if __name__ == "__main__":
@@ -38,8 +38,10 @@ def frontier(options: FrontierOptions) -> Report:
     """Train the rows and return the report.
 
     Raises:
-        UsageError: there is no such row.
+        UsageError: there is no such row, or none is named.
     """
+    if not options.rows:
+        raise UsageError("--rows: name at least one row, or leave the option out for all")
     unknown = [name for name in options.rows if name not in RECIPES]
     if unknown:
         raise UsageError(f"--rows: there is no row {unknown[0]!r}; choose from {', '.join(map(repr, RECIPES))}")

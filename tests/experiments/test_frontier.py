@@ -51,6 +51,11 @@ def test_an_unknown_row_is_refused_by_name(capsys: pytest.CaptureFixture[str]) -
     assert "there is no row 'one-cycle-41'; choose from 'original recipe'" in capsys.readouterr().err
 
 
+def test_no_row_at_all_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--rows"]) == 2
+    assert "--rows: name at least one row" in capsys.readouterr().err
+
+
 def test_each_group_of_the_figure_has_a_marker_of_its_own() -> None:
     assert len({recipe.group for recipe in RECIPES.values()}) <= len(MARKERS)
 
