@@ -12,6 +12,7 @@ import numpy as np
 
 from cnn3 import WeightsError, files
 from cnn3.files import DamagedError
+from experiments.support.finished_runs import UnfinishedError
 
 Arrays = dict[str, np.ndarray]
 
@@ -70,11 +71,14 @@ def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file of weights.
 
     Raises:
+        UnfinishedError: it is not there, as when a run was published without its weights.
         WeightsError: it cannot be read.
     """
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise WeightsError(
-            f"cannot read {path}: {error.strerror}; delete the folder {path.parent} to train the run again"
+    except FileNotFoundError:
+        raise UnfinishedError(
+            f"the run {path.parent.name} has no {path.name}; name another --runs or --output to train it again"
         ) from None
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error.strerror}") from None

@@ -11,7 +11,7 @@ MAX_LISTED = 4  # names in a sentence
 
 
 class UnfinishedError(UsageError):
-    """Rows of a table have no finished run."""
+    """Rows of a table have no finished run, or a run has not the weights that are read."""
 
 
 def only_finished(

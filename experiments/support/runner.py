@@ -17,7 +17,7 @@ from cnn3.runs.locks import BusyError
 from cnn3.runs.metadata import read_versions
 from cnn3.runs.reuse import read_finished
 from cnn3.runs.run_name import run_name
-from cnn3.runs.versions import code_mismatch, current_versions
+from cnn3.runs.versions import code_mismatch, current_versions, data_mismatch
 from cnn3.training.state import Weights, make_train_spec
 from experiments.support import worker_pool
 from experiments.support.finished_runs import only_finished
@@ -108,6 +108,9 @@ def _print_status(options: Options, runs: Mapping[RunConfig, Run | None]) -> Non
     for mismatch, count in Counter(run.version_mismatch() for run in done).items():
         if mismatch is not None:
             note(f"{count} of {len(runs)} runs were made with {mismatch}; they are used as they are")
+    other_data = sum(data_mismatch(run.versions, _digest(options, run.config)) is not None for run in done)
+    if other_data:
+        note(f"{other_data} of {len(runs)} runs were trained on other images than these; they are used as they are")
     consequence = "left out" if options.only_finished else "trained again"
     for config in (config for config, run in runs.items() if run is None):
         outcome = read_finished(config, _run_folder(options, config), "any-version")
@@ -183,9 +186,17 @@ def _load(options: Options, seed: int, pending: Mapping[RunConfig, str], prepare
 
 
 def _read(options: Options, folder: Path, config: RunConfig) -> Run | None:
-    """Return the run in a folder, None if it has to be trained; `fit` reports why."""
-    digest = dataset_digest(config.dataset, options.data_dir, seed=config.seed, limit=config.limit)
+    """Return the run in a folder, None if it has to be trained; `fit` reports why.
+
+    Where none may be trained, the images of this machine do not matter.
+    """
+    digest = None if options.only_finished else _digest(options, config)
     outcome = read_finished(config, folder, options.reuse, digest)
     if outcome is None:
         return None
     return Run(config, folder, outcome.history, RunSummary.from_dict(outcome.summary), outcome.versions)
+
+
+def _digest(options: Options, config: RunConfig) -> str | None:
+    """Return the digest of a configuration's data on this machine, None if it is unknown."""
+    return dataset_digest(config.dataset, options.data_dir, seed=config.seed, limit=config.limit)

@@ -6,9 +6,9 @@ import io
 import numpy as np
 import pytest
 
-from cnn3 import WeightsError
 from cnn3.files import DamagedError
 from experiments.support.cache import _read, cached, file_digest
+from experiments.support.finished_runs import UnfinishedError
 
 
 def test_results_are_computed_once_and_then_read(tmp_path):
@@ -71,5 +71,5 @@ def test_weights_are_identified_by_content(tmp_path):
     for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
         (tmp_path / name).write_bytes(content)
     assert file_digest(tmp_path / "a") == file_digest(tmp_path / "b") != file_digest(tmp_path / "c")
-    with pytest.raises(WeightsError, match="delete the folder"):
+    with pytest.raises(UnfinishedError, match=f"the run {tmp_path.name} has no missing; name another --runs"):
         file_digest(tmp_path / "missing")

@@ -146,6 +146,16 @@ def test_runs_of_other_data_are_refused(runs, output, monkeypatch):
         run_all(make_options(output), "trial", make_configs(make_options(output)))
 
 
+def test_runs_of_other_data_are_tabulated(runs, output, monkeypatch, capsys):
+    monkeypatch.setattr(runner, "dataset_digest", lambda *args, **kwargs: "another")
+    options = make_options(output, only_finished=True, seeds=2)
+    read = run_all(options, "trial", make_configs(options))
+    assert {name: [run.summary for run in seeds] for name, seeds in read.items()} == {
+        name: [run.summary for run in seeds] for name, seeds in runs.items()
+    }
+    assert "4 of 4 runs were trained on other images than these; they are used as they are\n" in capsys.readouterr().err
+
+
 @as_root
 def test_read_only_runs_are_tabulated_in_another_folder(runs, output, monkeypatch):
     monkeypatch.setattr(runner, "fit", None)
