@@ -61,5 +61,6 @@ def _changing_array(state: TrainState) -> jax.Array | None:
     The gradient of a class's bias is never exactly zero, and XLA does not reuse this memory during the epoch, as it
     does that of parameters.
     """
-    candidates = [leaf for leaf in jax.tree.leaves(state.opt_state) if leaf.ndim == 1]
-    return candidates[-1] if candidates else None
+    leaves, _ = jax.tree_util.tree_flatten_with_path(state.opt_state)
+    biases = [leaf for path, leaf in leaves if path and getattr(path[-1], "key", None) == "bias"]
+    return biases[-1] if biases else None

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from cnn3 import OPTIMIZERS, Dataset, RunConfig, fit, load
+from cnn3 import Dataset, OptimizerConfig, RunConfig, fit, load
 from cnn3.kernels import default_block
 from cnn3.runs import loop
 from cnn3.runs.compilation import compile_epoch
@@ -43,9 +43,9 @@ def is_progress(reported: list[tuple[int, int]]) -> bool:
 
 
 @pytest.mark.whole
-@pytest.mark.parametrize("name", ["adam", "sgd", "rmsprop"])
+@pytest.mark.parametrize("name", ["adam", "sgd", "rmsprop", "muon"])
 def test_steps_are_reported_with_every_optimizer(name: str, digits: Dataset) -> None:
-    config = dataclasses.replace(CONFIG, optimizer=OPTIMIZERS[name])
+    config = dataclasses.replace(CONFIG, optimizer=OptimizerConfig(name, 1e-3))
     spec, device = make_train_spec(config, default_block()), to_device(config, digits)
     train_epoch = compile_epoch(spec, len(digits.train.labels))
     state = init_state(spec, device.seed)
