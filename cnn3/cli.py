@@ -80,7 +80,7 @@ def parse(
         UsageError: the arguments are not valid.
         SystemExit: the arguments ask for help, which has been printed.
     """
-    program = _as_started(program)
+    program = as_started(program)
     help_text = _HelpText(sys.stdout)
     try:
         with _usage_errors(program, args), redirect_stdout(help_text):
@@ -105,7 +105,7 @@ def parse_known(options_type: type[Options], program: str, args: Sequence[str] |
         UsageError: one of these options is not valid.
     """
     given = [arg for arg in (sys.argv[1:] if args is None else args) if arg not in ("-h", "--help")]
-    with _usage_errors(_as_started(program), given):
+    with _usage_errors(as_started(program), given):
         known, _ = tyro.cli(options_type, prog=program, args=given, return_unknown_args=True)
         return known
 
@@ -162,7 +162,7 @@ def docstring(module: str) -> str:
     return ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
 
 
-def _as_started(program: str) -> str:
+def as_started(program: str) -> str:
     """Return `cnn3 NAME` for `python -m PACKAGE.NAME` if that is how the process was started."""
     return f"cnn3 {program.rsplit('.', 1)[1]}" if Path(sys.argv[0]).stem == "cnn3" else program
 

@@ -111,8 +111,8 @@ NOT_RUN = {
         "export XLA_PYTHON_CLIENT_PREALLOCATE=false",
         "wait",
         "python -m benchmarks.gpu_trace --data-dir DIR --variant batch_norm --batch-size 64 --precision fp32",
-        "pip download -d wheels 'cnn3[cuda13] @ .'",
-        "pip install --no-index --find-links wheels -e .",
+        "pip download -d wheels '.[cuda13]' hatchling editables",
+        "pip install --no-index --find-links wheels -e '.[cuda13]'",
     ],
     "needs TensorBoard, which cnn3 does not; test_tensorboard reads the logs": [
         "pip install 'cnn3[tensorboard]'",

@@ -60,7 +60,7 @@ def main(args: Sequence[str] | None = None) -> int:
 def _parse(args: Sequence[str] | None) -> Options:
     options = cli.parse(Options, PROGRAM, __doc__ or "", args, EXAMPLES)
     if not options.runs:
-        raise UsageError(f"name the folder of at least one run; see {PROGRAM} --help")
+        raise UsageError(f"name the folder of at least one run; see {cli.as_started(PROGRAM)} --help")
     if len({path.resolve() for path in options.runs}) < len(options.runs):
         raise UsageError("a run is named twice")
     if options.names and len(options.names) != len(options.runs):
@@ -69,6 +69,9 @@ def _parse(args: Sequence[str] | None) -> Options:
         )
     if len(set(options.names)) < len(options.names):
         raise UsageError("--names has a name twice")
+    for name in options.names:
+        if name.startswith("_"):
+            raise UsageError(f"--names: {name} begins with _, which keeps it out of the legend")
     if options.output.suffix != ".png":
         raise UsageError(f"--output must end in .png, not {options.output}")
     return options

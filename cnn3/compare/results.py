@@ -6,7 +6,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from cnn3 import plots
-from cnn3.runs.records import RunRecord, config_fields
+from cnn3.runs.metadata import config_fields
+from cnn3.runs.records import RunRecord
 
 MAX_NAME = 60  # letters of a name made of settings
 SHARED = ("dataset", "limit", "epochs", "batch_size", "seed")  # settings in the figure's subtitle

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from platformdirs import user_cache_path
 from safetensors import SafetensorError
 from safetensors.numpy import save
 
@@ -30,8 +31,7 @@ def files_state(paths: Mapping[str, Path]) -> str:
 
 def user_cache(folder: Path) -> Path:
     """Return the cache for a folder of data that is not to be written."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return base / "cnn3" / hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16] / CACHE_NAME
+    return user_cache_path("cnn3") / hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16] / CACHE_NAME
 
 
 def read_cache(path: Path, state: str, classes: tuple[str, ...]) -> Source | None:

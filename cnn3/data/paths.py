@@ -9,7 +9,8 @@ DATA_DIR_HINT = "name another folder with --data-dir or TFDS_DATA_DIR"
 
 def tfds_folder(data_dir: str | os.PathLike | None) -> Path:
     """Return TFDS's folder: `data_dir`, else TFDS_DATA_DIR, else ~/tensorflow_datasets."""
-    return Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets") if data_dir is None else data_dir).expanduser()
+    folder = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets") if data_dir is None else data_dir
+    return Path(os.path.expanduser(folder))  # unlike Path.expanduser, it leaves the ~ of an unknown user alone
 
 
 def records_folder(root: Path, name: str) -> Path:

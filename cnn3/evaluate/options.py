@@ -11,8 +11,8 @@ from cnn3.config import SEED, Precision, ProtocolName
 
 _RUN = tyro.conf.arg(help_behavior_hint="(default: that of the run)")
 _SEED = tyro.conf.arg(help_behavior_hint=f"(default: that of the run, else {SEED})")
-_FROM_FILE = tyro.conf.arg(help_behavior_hint="(default: what the file says)")
-_PRECISION = tyro.conf.arg(help_behavior_hint="(default: that of the run, else fp32)")
+_PROTOCOL = tyro.conf.arg(metavar="{corrected,published}", help_behavior_hint="(default: what the file says)")
+_PRECISION = tyro.conf.arg(metavar="{fp32,bf16}", help_behavior_hint="(default: that of the run, else fp32)")
 _LIMIT = tyro.conf.arg(help_behavior_hint="(default: that of the run, else all)")
 _DATA_DIR = tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: TFDS_DATA_DIR, else ~/tensorflow_datasets)")
 
@@ -41,5 +41,5 @@ class Options:
     seed: Annotated[int | None, INT_OPTION, _SEED] = None
     limit: Annotated[int | None, INT_OPTION, _LIMIT] = None
     precision: Annotated[Precision | None, _PRECISION] = None
-    protocol: Annotated[ProtocolName | None, _FROM_FILE] = None
+    protocol: Annotated[ProtocolName | None, _PROTOCOL] = None
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False

@@ -14,6 +14,7 @@ from cnn3.analysis.calibration import Reliability, calibration_error
 from cnn3.plots.style import COLORS, add_title, style_axes
 
 DIAGONAL = "0.9"
+MISTAKES_PER_ROW = 6
 MIN_IMAGES = 10  # of a bin; the accuracy of fewer says little
 
 
@@ -101,11 +102,11 @@ def reliability_diagram(bins: Reliability, title: str, subtitle: str = "") -> Fi
     return figure
 
 
-def mistake_grid(mistakes: Sequence[Mistake], title: str, subtitle: str = "", n_columns: int = 6) -> Figure:
+def mistake_grid(mistakes: Sequence[Mistake], title: str, subtitle: str = "") -> Figure:
     """Return misclassified images in rows, each with its true and its predicted class."""
-    n_rows = max(1, math.ceil(len(mistakes) / n_columns))
-    figure = Figure(figsize=(1.6 * n_columns, 2.0 * n_rows), layout="constrained")
-    panels = list(figure.subplots(n_rows, n_columns, squeeze=False).flat)
+    n_rows = max(1, math.ceil(len(mistakes) / MISTAKES_PER_ROW))
+    figure = Figure(figsize=(1.6 * MISTAKES_PER_ROW, 2.0 * n_rows), layout="constrained")
+    panels = list(figure.subplots(n_rows, MISTAKES_PER_ROW, squeeze=False).flat)
     for axes, mistake in zip(panels, mistakes, strict=False):
         axes.imshow(mistake.image, interpolation="nearest")
         heading = f"{mistake.true}, taken for\n{mistake.predicted} ({mistake.confidence:.3f})"

@@ -140,4 +140,6 @@ def _legend(figure: Figure, axes: Axes, panels: Sequence[Axes]) -> None:
     handles += [original_mark("at that epoch")] if any(marks) else []
     ncols = legend_columns([str(handle.get_label()) for handle in handles], figure.get_size_inches()[0], 4)
     style = {"fontsize": 10, "frameon": False, "handlelength": 2.8}
-    figure.legend(handles=handles, loc="outside lower center", ncols=ncols, **style)
+    legend = figure.legend(handles=handles, loc="outside lower center", ncols=ncols, **style)
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # a name may have dollar signs

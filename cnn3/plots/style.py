@@ -40,9 +40,10 @@ def add_title(figure: Figure, title: str, subtitle: str = "") -> None:
     figure.set_size_inches(width, round((height + top) * DPI) / DPI)  # whole pixels
     figure.get_layout_engine().set(rect=(0, 0, 1, height / (height + top)))  # type: ignore[union-attr]
     left, unit = 0.08 / width, 1 / (height + top)
-    figure.suptitle(title, x=left, y=1 - 0.08 * unit, ha="left", va="top", fontsize=13, weight="bold", color=INK)
+    style = {"ha": "left", "va": "top", "fontsize": 13, "weight": "bold", "color": INK}
+    figure.suptitle(title, x=left, y=1 - 0.08 * unit, parse_math=False, **style)
     style = {"ha": "left", "va": "top", "fontsize": 9.5, "color": PALE, "linespacing": 1.25}
-    figure.text(left, 1 - 0.36 * unit, "\n".join(lines), **style)
+    figure.text(left, 1 - 0.36 * unit, "\n".join(lines), parse_math=False, **style)
 
 
 def round_ticks(axis: Axis, max_ticks: int = 7) -> None:
@@ -63,11 +64,10 @@ def spread_labels(positions: Sequence[float], gap: float, low: float, high: floa
     return moved
 
 
-def style_axes(axes: Axes, x_label: str, y_label: str, title: str = "") -> None:
+def style_axes(axes: Axes, x_label: str, y_label: str) -> None:
     """Label the axes of a plot of lines or points, and draw a light grid under it."""
     axes.set_xlabel(x_label, fontsize=11)
     axes.set_ylabel(y_label, fontsize=11)
-    axes.set_title(title, fontsize=12)
     axes.tick_params(labelsize=10)
     axes.grid(color="0.9", linewidth=0.8)
     axes.set_axisbelow(True)

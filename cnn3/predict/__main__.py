@@ -23,7 +23,7 @@ _IMAGES_ARG = tyro.conf.arg(metavar="IMAGE...", help_behavior_hint="")
 _WEIGHTS_ARG = tyro.conf.arg(metavar="tuned|flip|FILE", help_behavior_hint="(default: tuned)")
 _FROM_FILE = "(default: what the file says)"
 _DATASET_ARG = tyro.conf.arg(metavar="NAME|PATH", help_behavior_hint=_FROM_FILE)
-_PROTOCOL_ARG = tyro.conf.arg(help_behavior_hint=_FROM_FILE)
+_PROTOCOL_ARG = tyro.conf.arg(metavar="{corrected,published}", help_behavior_hint=_FROM_FILE)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def parse(args: Sequence[str] | None) -> Options:
     """
     options = cli.parse(Options, PROGRAM, __doc__ or "", args, EXAMPLES)
     if not options.images:
-        raise UsageError(f"name at least one image; see {PROGRAM} --help")
+        raise UsageError(f"name at least one image; see {cli.as_started(PROGRAM)} --help")
     if options.top < 1:
         raise UsageError(f"--top must be at least 1, not {options.top}")
     return options

@@ -1,6 +1,7 @@
 """`fit`: a run from its configuration to its results, resumable."""
 
 import logging
+import math
 from pathlib import Path
 
 import optax
@@ -20,7 +21,7 @@ from cnn3.runs.result import EpochHook, Result, load_run_weights
 from cnn3.runs.reuse import Reuse, read_finished, reuse_or_clear
 from cnn3.runs.versions import MACHINE, SETTINGS, code_mismatch, run_versions, settings_mismatch
 from cnn3.training.optim import UPDATE_RULES
-from cnn3.training.schedule import is_constant
+from cnn3.training.schedule import is_constant, warmup_steps
 from cnn3.training.state import Weights, make_train_spec
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,9 @@ def check_run(config: RunConfig, dataset: Dataset) -> None:
     count = count_training_images(config, dataset)
     if config.batch_size > count:
         raise ConfigError(f"batch_size must be at most {count}, the number of training images, not {config.batch_size}")
+    steps = config.epochs * math.ceil(count / config.batch_size)
+    if config.schedule.name != "constant" and warmup_steps(config.schedule, steps) >= steps:
+        raise ConfigError(f"schedule.warmup must leave one of the {steps} steps, unlike {config.schedule.warmup}")
     passes = {"training": count}
     if config.protocol.validate_in_training_mode:
         passes["validation"] = len(dataset.validation.labels)
@@ -101,7 +105,7 @@ def fit(
     Raises:
         ConfigError: there is no such optimizer, the data set does not fit the configuration, or JAX is set as cnn3
             cannot use it.
-        WeightsError: `init` does not fit the network.
+        WeightsError: `init` does not fit the network, or a finished run has no weights any more.
         OutputError: the folder cannot be read or written, or holds another run, one of other data or from other
             initial weights, or one that was started by other code or with other versions or settings.
         BusyError: another process trains the run, and `wait` is false.

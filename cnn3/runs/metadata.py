@@ -91,12 +91,18 @@ def _recorded_digests(path: Path, name: str) -> set[str]:
 
 def _differences(saved: RunConfig, current: RunConfig) -> str:
     """Describe the fields in which two configurations differ."""
-    pairs = zip(_fields(saved).items(), _fields(current).values(), strict=True)
+    pairs = zip(config_fields(saved).items(), config_fields(current).values(), strict=True)
     return ", ".join(f"{name} {old!r}, not {new!r}" for (name, old), new in pairs if old != new)
 
 
-def _fields(config: RunConfig) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for name, value in dataclasses.asdict(config).items():
-        fields |= {f"{name}.{part}": v for part, v in value.items()} if isinstance(value, dict) else {name: value}
-    return fields
+def config_fields(config: RunConfig) -> dict[str, Any]:
+    """Return the fields of a configuration, those of its parts as `optimizer.name`."""
+    return join_names(dataclasses.asdict(config), ".")
+
+
+def join_names(values: dict[str, Any], joint: str) -> dict[str, Any]:
+    """Return a dictionary with the items of the dictionaries in it as its own."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= {f"{name}{joint}{part}": v for part, v in value.items()} if isinstance(value, dict) else {name: value}
+    return flat

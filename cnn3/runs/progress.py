@@ -89,7 +89,7 @@ def progress_display(console: Console | None = None, total: int | None = None) -
     if not (console.is_terminal or console.is_jupyter):
         yield ProgressDisplay(partial(_lines, console), lambda: None, False)
         return
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn()
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(None), MofNCompleteColumn()
     columns = *columns, TimeElapsedColumn(), TextColumn("{task.fields[text]}")
     progress = (
         NotebookProgress(*columns[1:])
@@ -147,7 +147,7 @@ def _bars(progress: Progress, stays: bool, label: str, done: int, epochs: int) -
     if not stays:
         progress.remove_task(run)
         line = " ".join(filter(None, (f"{label}: {done}/{epochs}", numbers)))
-        progress.console.print(line, soft_wrap=True, highlight=False)
+        progress.console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 @contextmanager
@@ -155,7 +155,7 @@ def _lines(console: Console, label: str, done: int, epochs: int) -> Iterator[Pro
     """Print a line at the start and after each epoch."""
 
     def log(text: str) -> None:
-        console.print(f"{label}: {text}", soft_wrap=True, highlight=False)
+        console.print(f"{label}: {text}", soft_wrap=True, markup=False, highlight=False)
 
     def on_epoch(record: dict[str, Any]) -> None:
         left = time_left(record["seconds"], epochs - record["epoch"] - 1)

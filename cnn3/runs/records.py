@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ from cnn3.config import ConfigError, RunConfig
 from cnn3.files import DamagedError, OutputError
 from cnn3.runs.folder import read_history
 from cnn3.runs.layout import CONFIG, HISTORY, SUMS
+from cnn3.runs.metadata import config_fields, join_names
 from cnn3.runs.result import History, summarize
 from cnn3.runs.reuse import read_outcome
 
@@ -81,12 +81,7 @@ def read_epochs(folder: str | Path) -> list[dict[str, Any]]:
     Raises:
         OutputError: it holds no run, or a damaged one, or cannot be read.
     """
-    return [_join(record, "_") for record in read_run(folder).history]
-
-
-def config_fields(config: RunConfig) -> dict[str, Any]:
-    """Return the fields of a configuration, those of its parts as `optimizer.name`."""
-    return _join(asdict(config), ".")
+    return [join_names(record, "_") for record in read_run(folder).history]
 
 
 def flatten(run: RunRecord) -> dict[str, Any]:
@@ -115,11 +110,3 @@ def _find_runs(root: Path) -> Iterator[RunRecord]:
                 yield read_run(path.parent)
             except OutputError as error:
                 log.warning("%s", error)
-
-
-def _join(values: dict[str, Any], joint: str) -> dict[str, Any]:
-    """Return a dictionary with the items of the dictionaries in it as its own."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= {f"{name}{joint}{part}": v for part, v in value.items()} if isinstance(value, dict) else {name: value}
-    return flat

@@ -84,12 +84,12 @@ def load_run_weights(config: RunConfig, model: CNN3, path: Path, history: Histor
 def summarize(
     config: RunConfig, history: History, test: Metrics | None, divergence: Divergence | None
 ) -> dict[str, Any]:
-    """Return the summary of a run that has ended, as in `Result`.
+    """Return the summary of a run, as in `Result`; of one that has not finished, what is known so far.
 
     Args:
         config: of the run.
         history: of its epochs.
-        test: metrics of the best epoch's weights; None if no epoch ended.
+        test: metrics of the best epoch's weights; None if they have not been measured.
         divergence: where the run diverged, if it did.
     """
     best = best_epoch(validation_accuracies(history)) if history else None

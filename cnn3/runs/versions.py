@@ -18,7 +18,8 @@ Versions = Mapping[str, str]
 
 CODE, DATA = "code", "data"
 INIT = "init"  # a digest of the weights that a run started from; missing if its seed drew them
-SETTINGS = ("jax", "jaxlib", "platform", "kernels", "matmul_precision")
+PACKAGES = ("jax", "jaxlib", "flax", "optax")  # they compute and draw a run's numbers
+SETTINGS = (*PACKAGES, "platform", "kernels", "matmul_precision")
 MACHINE = ("device", "cores")  # the last bits depend on these too, but a run may move to another machine
 
 
@@ -33,8 +34,7 @@ def current_versions(config: RunConfig) -> Versions:
     cpu = device.platform == "cpu"
     return {
         "cnn3": version("cnn3"),
-        "jax": version("jax"),
-        "jaxlib": version("jaxlib"),
+        **{name: version(name) for name in PACKAGES},
         CODE: code_fingerprint(),
         "platform": device.platform,
         "kernels": default_kernels(config.precision),

@@ -39,7 +39,7 @@ class StartingPoint:
     Args:
         config: a configuration in JSON, such as config.json in a run's folder.
         variant: the network of one of the original study's variants.
-        optimizer: an optimizer with the settings of the original study's section 6, such as a learning rate of 0.0001.
+        optimizer: one of the original study's section 6 or AdamW, with a learning rate of 0.0001.
         protocol: corrected repeats none of the original program's defects, published all of them.
     """
 

@@ -29,6 +29,11 @@ def is_constant(schedule: ScheduleConfig) -> bool:
     return schedule.name == "constant" and schedule.warmup == 0
 
 
+def warmup_steps(schedule: ScheduleConfig, steps: int) -> int:
+    """Return in how many of a run's steps the learning rate rises."""
+    return round((schedule.warmup or 0.0) * steps)
+
+
 def learning_rates(
     optimizer: OptimizerConfig, schedule: ScheduleConfig, epoch: int, epochs: int, steps: int
 ) -> Float32[np.ndarray, " steps"]:
@@ -42,8 +47,7 @@ def learning_rates(
         steps: the number of steps of an epoch.
     """
     total = epochs * steps
-    warmup = round((schedule.warmup or 0.0) * total)
-    rates = SCHEDULES[schedule.name](optimizer.learning_rate, total, warmup)
+    rates = SCHEDULES[schedule.name](optimizer.learning_rate, total, warmup_steps(schedule, total))
     return np.asarray(jax.vmap(rates)(jnp.arange(epoch * steps, (epoch + 1) * steps)), np.float32)
 
 

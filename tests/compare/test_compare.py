@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnn3 import plots
 from cnn3.compare.__main__ import main
 from cnn3.compare.results import draw, name_runs
 from cnn3.config import RunConfig
@@ -74,6 +75,11 @@ def test_the_figure_has_each_runs_curve() -> None:
         assert np.asarray(lines[name]).tolist() == [epoch["validation"]["accuracy"] for epoch in record.history]
 
 
+def test_a_name_is_no_formula(tmp_path: Path) -> None:
+    run = read_run(RATES[0])
+    plots.save(draw([r"$\x$", "b"], [run, run]), tmp_path / "a.png")  # matplotlib knows no such formula
+
+
 def test_json_has_the_results_and_the_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*map(str, RATES), "--json", "--output", str(tmp_path / "a.png")]) == 0
     printed = json.loads(capsys.readouterr().out)
@@ -123,6 +129,7 @@ def test_names_are_what_differs_or_else_the_folders() -> None:
         ((str(RATES[0]), f"{RATES[0]}/"), "a run is named twice"),
         ((*map(str, RATES), "--names", "slow"), "--names must have one name for each of the 2 runs, not 1"),
         ((*map(str, RATES), "--names", "slow", "slow"), "--names has a name twice"),
+        ((*map(str, RATES), "--names", "slow", "_a"), "--names: _a begins with _, which keeps it out of the legend"),
         ((str(RATES[0]), "--output", "a.pdf"), "--output must end in .png, not a.pdf"),
         ((str(RATES[0]), "--output", "missing/a.png"), "cannot write missing/a.png"),
     ],

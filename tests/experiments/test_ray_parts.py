@@ -144,7 +144,7 @@ def test_a_node_with_other_versions_is_described(monkeypatch: pytest.MonkeyPatch
     required = ray_node.node_versions()
     assert required == {
         "code": versions.code_fingerprint(),
-        **{name: version(name) for name in ("cnn3", "jax", "jaxlib")},
+        **{name: version(name) for name in ("cnn3", "jax", "jaxlib", "flax", "optax")},
     }
     assert ray_node.describe_mismatch(required) is None
     monkeypatch.setattr(ray_node, "version", lambda name: "9.9" if name == "jax" else version(name))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import cnn3
-from cnn3.config import ConfigError, OptimizerConfig
+from cnn3.config import ConfigError, OptimizerConfig, ScheduleConfig
 from cnn3.data.dataset import Dataset, Split
 from cnn3.data.loading import load
 from cnn3.files import OutputError
@@ -189,6 +189,7 @@ def test_impossible_runs_are_refused_before_anything_is_written(digits: Dataset,
         "leaves one image for the last batch": {"batch_size": 149},
         "limit is 100": {"limit": 100},
         "dataset is 'cifar10'": {"dataset": "cifar10"},
+        "schedule.warmup must leave one of the .* steps, unlike 0.99": {"schedule": ScheduleConfig("cosine", 0.99)},
     }
     for message, change in cases.items():
         with pytest.raises(ConfigError, match=message):

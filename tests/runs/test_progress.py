@@ -43,6 +43,15 @@ def test_a_log_file_gets_a_line_an_epoch_and_no_steps():
     assert epochs[0].endswith("500 images/s, at most 0:00:02 left")
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_label_is_shown_as_it_is(terminal: bool):
+    console = screen(terminal)
+    label = "muon [wide] [/x]"
+    with progress_display(console, total=1) as display, display.show_run(label, 0, 3):
+        pass
+    assert f"{label}: " in written(console)
+
+
 def test_progress_is_not_among_the_results(capsys: pytest.CaptureFixture[str]):
     with progress_reporter("plain", 0, 1) as report:
         report.on_epoch(history([0.25])[0])
