@@ -15,24 +15,19 @@ if __name__ == "__main__":
 
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
-from importlib.metadata import version
-from statistics import fmean, median, stdev
+from statistics import median
 from typing import Literal
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from cnn3 import plots
-from cnn3.analysis.cost import count_parameters, training_flops
-from cnn3.config import SEED
 from experiments.support import figures, reported
-from experiments.support.cache import cached
+from experiments.support.cost import accuracy_point, network_cost
 from experiments.support.display_names import display_name, display_title
 from experiments.support.options import Options
 from experiments.support.publish import Experiment
 from experiments.support.report import Report
-from experiments.support.run import Run, metric_values
+from experiments.support.run import Run
 from experiments.support.runner import run_all
 from experiments.support.study import BASELINE, GROUPS, MODELS, Group
 from experiments.support.tables import (
@@ -56,7 +51,8 @@ def architecture(options: Options) -> Report:
     configs = {name: options.config(model=model) for name, model in MODELS.items()}
     runs = run_all(options, NAME, configs)
     printed = reported_for(options, reported.IMPROVEMENTS)
-    rows = [Row(name, runs[name], printed.get(name), cost(options, runs[name])) for name in configs]
+    costs = {name: network_cost(options.folder(NAME), config) for name, config in configs.items()}
+    rows = [Row(name, runs[name], printed.get(name), costs[name]) for name in configs]
     groups = rows_by_group(rows)
     tables = {GROUPS[key].heading: group_table(GROUPS[key], members) for key, members in groups.items()}
     tables["Runs"] = runs_table(rows, "network")
@@ -68,22 +64,6 @@ def rows_by_group(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Return the rows of each choice, the baseline first."""
     by_name = {row.name: row for row in rows}
     return {key: [by_name[name] for name in (BASELINE, *group.alternatives)] for key, group in GROUPS.items()}
-
-
-def cost(options: Options, runs: Sequence[Run]) -> dict[str, float]:
-    """Return the cost of a network for `summary.json`: its parameters and the operations of training on an image.
-
-    It is cached, since XLA's count takes a second or two.
-    """
-    config = runs[0].config
-    measures = {"parameters": count_parameters, "training_flops_per_image": training_flops}
-    key = {"config": asdict(replace(config, seed=SEED)), "cnn3": version("cnn3"), "jax": version("jax")}
-
-    def compute() -> dict[str, np.ndarray]:
-        return {name: np.array(measure(config)) for name, measure in measures.items()}
-
-    values = cached(options.folder(NAME) / "cache", "cost", key, compute)
-    return {name: values[name].item() for name in measures}
 
 
 def notes(options: Options) -> list[str]:
@@ -166,14 +146,9 @@ def make_figures(options: Options, groups: Mapping[str, Sequence[Row]]) -> dict[
 
 
 def _points(rows: Sequence[Row], measure: str, unit: float) -> dict[str, plots.Point]:
-    """Return the mean test accuracy of rows, and its standard deviation over several runs, at their cost."""
-    points = {}
-    for row in rows:
-        values = metric_values(row.runs, "test", "accuracy")
-        if values:
-            std = stdev(values) if len(values) > 1 else None
-            points[display_title(row.name)] = plots.Point(row.extra[measure] / unit, fmean(values), std)
-    return points
+    """Return the test accuracy of rows at their cost; rows without any are left out."""
+    points = {display_title(row.name): accuracy_point(row.runs, row.extra[measure] / unit) for row in rows}
+    return {name: point for name, point in points.items() if point is not None}
 
 
 EXPERIMENT = Experiment(NAME, TITLE, __doc__ or "", architecture)

@@ -209,6 +209,7 @@ def notes(runs: Mapping[str, Sequence[Run]], measured: Measured, source: str) ->
         )
     else:
         trained = "No model has been trained on such images yet."
+    seeds = "have one seed and " if len(runs[TUNED]) == 1 else ""
     explains = "may explain" if mode_change > 0 else "does not explain"
     return [
         "Dense block. The original study does not say at which learning rate it trained the dense block; 0.001, its "
@@ -220,9 +221,9 @@ def notes(runs: Mapping[str, Sequence[Run]], measured: Measured, source: str) ->
         f"images is {format_points(jpeg_change)} that on images as they are. {trained}",
         "Validation in training mode, as in the original program. The validation accuracy of the same weights is "
         f"{format_points(mode_change)} that in inference mode, which {explains} why the original study's is higher.",
-        "Seeds and early stopping. All runs at full length have one seed and end when validation accuracy has not "
-        "risen for ten epochs, which is partly a matter of luck. How much of a difference this explains can only be "
-        "measured with several seeds at full length.",
+        f"Seeds and early stopping. All runs at full length {seeds}end when validation accuracy has not risen for ten "
+        "epochs, which is partly a matter of luck. How much of a difference this explains can only be measured with "
+        "several seeds at full length.",
     ]
 
 

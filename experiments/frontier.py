@@ -13,20 +13,19 @@ if __name__ == "__main__":
 
 
 from collections.abc import Sequence
-from statistics import fmean, stdev
+from statistics import fmean
 
 from matplotlib.figure import Figure
 
 from cnn3 import AugmentConfig, RunConfig, ScheduleConfig, plots
-from cnn3.analysis.cost import count_parameters, training_flops
 from cnn3.cli import UsageError
+from experiments.support.cost import accuracy_point, network_cost
 from experiments.support.display_names import display_title, pluralize
 from experiments.support.figures import TRAINING_IMAGES, VALIDATION_IMAGES
 from experiments.support.options import Options, command
 from experiments.support.publish import publish
 from experiments.support.recipes import RECIPES, FrontierOptions, Recipe
 from experiments.support.report import Report
-from experiments.support.run import metric_values
 from experiments.support.runner import run_all
 from experiments.support.tables import MISSING, Row, Table, format_mean_std, format_metric, runs_table, table_notes
 
@@ -73,8 +72,7 @@ def cost(options: Options, name: str, config: RunConfig) -> dict[str, float | st
     """Return what `summary.json` has in addition: the network's parameters, and the arithmetic of an image's step."""
     images = TRAINING_IMAGES[options.dataset] if options.limit is None else options.limit
     return {
-        "parameters": count_parameters(config),
-        "training_flops_per_image": training_flops(config),
+        **network_cost(options.folder(NAME), config),
         "images": images + (0 if config.hold_out else VALIDATION_IMAGES[options.dataset]),
         "group": RECIPES[name].group,
     }
@@ -120,10 +118,9 @@ def make_figures(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
     """Return test accuracy by the compute of training, a colour for each network and recipe."""
     groups: dict[str, dict[str, plots.Point]] = {row.extra["group"]: {} for row in rows}
     for row in rows:
-        values = metric_values(row.runs, "test", "accuracy")
-        if values:
-            std = stdev(values) if len(values) > 1 else None
-            groups[row.extra["group"]][row.name] = plots.Point(petaflops(row), fmean(values), std)
+        point = accuracy_point(row.runs, petaflops(row))
+        if point is not None:
+            groups[row.extra["group"]][row.name] = point
     title = f"Test accuracy and compute of training on {display_title(options.dataset)}"
     label = "PFLOP of training (log axis)"
     seeds = describe_seeds([len(row.runs) for row in rows])

@@ -76,7 +76,8 @@ def reproduce(options: Reproduction) -> list[Path]:
     Tables are printed after each experiment, JSON at the end: an array of the summaries.
 
     Raises:
-        UsageError: there are too few images for the largest batch.
+        UsageError: there are too few images for the largest batch or no epochs in the sweeps, or no folder for the
+            report in Markdown.
     """
     _check(options)
     paths: list[Path] = []
@@ -114,7 +115,11 @@ def unfinished(experiment: Experiment, error: UnfinishedError) -> Report:
 
 
 def _check(options: Reproduction) -> None:
-    """Check before the first run that no limit is too small for the sweeps."""
+    """Check before the first run what only the sweeps and the report use."""
+    if options.sweep_epochs is not None and options.sweep_epochs < 1:
+        raise UsageError(f"sweep-epochs must be at least 1, not {options.sweep_epochs}")
+    if options.markdown is not None and not options.markdown.parent.is_dir():
+        raise UsageError(f"markdown: there is no folder {options.markdown.parent}; make it first")
     largest = max(BATCH_SIZES)
     for name, limit in {"limit": options.limit, "sweep-limit": options.sweep_limit}.items():
         if limit is not None and limit < largest:

@@ -39,4 +39,6 @@ class Reproduction(Options):
             options = replace(options, protocol="corrected")  # the audit runs both protocols
         if experiment not in SWEEPS:
             return options
-        return replace(options, epochs=self.sweep_epochs or self.epochs, limit=self.sweep_limit or self.limit)
+        epochs = self.epochs if self.sweep_epochs is None else self.sweep_epochs
+        limit = self.limit if self.sweep_limit is None else self.sweep_limit
+        return replace(options, epochs=epochs, limit=limit)

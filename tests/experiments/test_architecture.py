@@ -7,9 +7,8 @@ from unittest.mock import patch
 import pytest
 
 from cnn3 import VARIANTS, ModelConfig, RunConfig
-from experiments import architecture as experiment
 from experiments.architecture import BASELINE, GROUPS, MODELS, epoch_seconds, group_table, main, make_figures
-from experiments.support import reported
+from experiments.support import cost, reported
 from experiments.support.display_names import display_name
 from experiments.support.options import Options
 from experiments.support.stated_claims import STATEMENTS
@@ -24,7 +23,7 @@ COST = {"parameters": 967754, "training_flops_per_image": 4.73e8}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    with patch.object(experiment, "training_flops", lambda _: 1e9):  # it takes seconds
+    with patch.object(cost, "training_flops", lambda _: 1e9):  # it takes seconds
         return fabricated.experiment(main, tmp_path_factory.mktemp("results"), "--epochs", "12")
 
 
@@ -126,7 +125,7 @@ def test_accuracy_is_plotted_against_cost():
 def test_cifar10_is_compared_with_the_statements_of_the_original_study(monkeypatch, tmp_path):
     runs = {name: row(name, 0.8).runs for name in MODELS}
     monkeypatch.setattr("experiments.architecture.run_all", lambda *_: runs)
-    monkeypatch.setattr("experiments.architecture.cost", lambda *_: COST)
+    monkeypatch.setattr("experiments.architecture.network_cost", lambda *_: COST)
     monkeypatch.setattr("experiments.support.publish.describe_source", lambda *_: "")
     assert main(["--output", str(tmp_path)]) == 0
     cells = fabricated.cells(tmp_path / "cifar10" / "architecture")

@@ -9,12 +9,14 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
+from unittest.mock import patch
 
 import pytest
 
 from cnn3 import ConfigError, DataError, OutputError, WeightsError, cli
 from cnn3.cli import UsageError
 from experiments import frontier, improvements
+from experiments.support import cost
 from experiments.support.options import Options, command
 from tests.helpers import fabricated
 from tests.helpers.processes import ROOT, python
@@ -51,7 +53,8 @@ def test_paths_are_printed_and_signal_handlers_restored(capsys):
 def test_json_is_the_summary_and_all_that_is_printed(
     experiment: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = fabricated.experiment(experiment.main, tmp_path, "--json", "--epochs", "2", "--seeds", "2")
+    with patch.object(cost, "training_flops", lambda _: 1e9):  # it takes seconds
+        folder = fabricated.experiment(experiment.main, tmp_path, "--json", "--epochs", "2", "--seeds", "2")
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads((folder / "summary.json").read_text())
     assert len(printed["rows"]) > 1

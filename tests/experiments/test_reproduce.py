@@ -13,9 +13,9 @@ from PIL import Image
 
 from cnn3 import Dataset, RunConfig, load, plots
 from cnn3.data.dataset import CIFAR10_CLASSES
-from experiments import architecture, differences, reproduce, setup
+from experiments import differences, reproduce, setup
 from experiments.reproduce import EXPERIMENTS, TITLES, Reproduction, main
-from experiments.support import publish, reported, runner
+from experiments.support import cost, publish, reported, runner
 from experiments.support.options import Options
 from experiments.support.report import Report
 from experiments.support.run import Run
@@ -92,7 +92,7 @@ def fabricated_results() -> Iterator[None]:
             stack.enter_context(
                 patch.object(module, "describe_source", lambda *_: "Its images passed through JPEG once.")
             )
-        stack.enter_context(patch.object(architecture, "training_flops", lambda config: 1e9))  # it takes seconds
+        stack.enter_context(patch.object(cost, "training_flops", lambda config: 1e9))  # it takes seconds
         stack.enter_context(patch.object(reproduce, "EXPERIMENTS", tuple(experiments)))
         yield
 
@@ -238,6 +238,19 @@ def test_only_the_sweeps_are_shortened(tmp_path):
     for name in ("hyperparameters", "optimizers", "architecture"):
         assert options.options_for(name) == Options(output=tmp_path, epochs=3, limit=15_000, protocol="published")
     assert options.options_for("audit") == Options(output=tmp_path, epochs=3, limit=15_000)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--sweep-epochs", "0"], "sweep-epochs must be at least 1, not 0"),
+        (["--markdown", "missing/report.md"], "markdown: there is no folder missing; make it first"),
+    ],
+)
+def test_what_the_sweeps_and_the_report_need_is_checked_before_the_first_run(args, message, tmp_path, capsys):
+    assert main(["--output", str(tmp_path), *args]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("option", ["limit", "sweep-limit"])
