@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from types import ModuleType
 
 # Processes share the cores: in each, one thread of OpenMP's (PyTorch, scikit-learn) has no others to wait for.
@@ -13,12 +14,15 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import jax
 import pytest
 from hypothesis import settings
+from jax._src.lru_cache import LRUCache
 from jaxtyping import install_import_hook
 
 # Shapes and types are checked in all of cnn3's folders. Its configurations check themselves. An int is a float.
 FOLDERS = ("analysis", "compare", "data", "evaluate", "nn", "plots", "predict", "runs", "train", "training", "weights")
 CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 install_import_hook([f"cnn3.{folder}" for folder in FOLDERS], CHECKER)
+
+from cnn3.data import digits  # noqa: E402
 
 if jax.__version_info__ < (0, 11, 1):
     # As cnn3 has its own programs compiled (`COMPILER_OPTIONS`): the tests' own take half as long so.
@@ -42,6 +46,12 @@ CACHE = {
 for name, value in CACHE.items():
     os.environ[name.upper()] = str(value)  # of the processes that workers and tests start
     jax.config.update(name, value)
+
+
+# Within the bound all is kept, so the cache need not be searched for the oldest programs before each new one.
+LRUCache._evict_if_needed = lambda *_, **__: None
+
+digits.read = cache(digits.read)  # reading them takes as long as training on a few hundred
 
 
 @pytest.fixture(scope="module")

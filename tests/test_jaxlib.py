@@ -51,7 +51,7 @@ def test_an_epoch_is_its_steps(name: str) -> None:
     epochs counts, which a wrong program has alike.
     """
     config = RunConfig(MODELS[name], OptimizerConfig("momentum", 0.01, 0.9, 1e-4), batch_size=32)
-    assert min(epoch_error(config, epoch) for epoch in EPOCHS) <= 0.01
+    assert any(epoch_error(config, epoch) <= 0.01 for epoch in EPOCHS)
 
 
 def epoch_error(config: RunConfig, epoch: int) -> float:

@@ -11,8 +11,6 @@ from PIL import Image
 import cnn3
 from cnn3.data.image_files import ImageError, read_image
 
-DIGITS = tuple("0123456789")
-
 
 @pytest.fixture(scope="module")
 def digits() -> cnn3.Dataset:

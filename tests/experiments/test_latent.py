@@ -48,13 +48,6 @@ def digits() -> cnn3.Dataset:
     return cnn3.load("digits")
 
 
-def clusters(distance: float, count: int = 60, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """Return points around the corners of a simplex of this size, in random order, and their classes."""
-    rng = np.random.default_rng(0)
-    labels = rng.permutation(np.arange(count) % classes)
-    return (rng.normal(size=(count, 8)) + distance * np.eye(8)[labels]).astype(np.float32), labels
-
-
 def history(epochs: int, best: int) -> list[dict]:
     records = []
     for i in range(epochs):
@@ -188,7 +181,7 @@ def test_the_published_protocol_uses_training_mode_for_all_but_the_best_weights(
         assert ("in training mode" in text) == (protocol == "published")
 
 
-def test_seeds_are_averaged_by_snapshot(tmp_path):
+def test_seeds_are_averaged_by_snapshot():
     seed_1 = {
         Snapshot("initial", 0): latent.Separability(0.1, 0.2, 0.0),
         Snapshot("best", 3): latent.Separability(0.7, 0.8, 0.3),

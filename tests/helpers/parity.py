@@ -18,10 +18,9 @@ from cnn3.nn.network import CNN3, Dropout
 from cnn3.training.metrics import batch_metrics
 from cnn3.training.state import Weights
 from cnn3.weights.torch_layout import from_torch
+from tests.helpers.tiny import QUICK
 from tests.helpers.torch_reference import TorchCNN3, torch
 
-# Two floating-point programs of one formula are compared, so little optimisation proves the same in less time.
-QUICK = {"xla_backend_optimization_level": 0}
 DROPOUT = jax.random.key(0)
 
 

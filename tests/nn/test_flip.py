@@ -1,6 +1,7 @@
 """Flip-equivariant networks: the same logits for mirror images, and group convolutions by their definition."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -13,13 +14,15 @@ from cnn3.nn.layers import BLOCKS
 from cnn3.nn.network import CNN3
 from cnn3.training.state import Weights, init_weights
 from tests.helpers.parity import digits
+from tests.helpers.tiny import QUICK
 
 FLIP = ModelConfig(batch_norm=True, channels=(6, 4, 8), hidden=(16,), flip_equivariant=True)
 
 
-def logits(model: CNN3, weights: Weights, images: Any, train: bool = False) -> np.ndarray:
-    output, _ = model.apply(weights._asdict(), jnp.asarray(images), train=train, mutable=["batch_stats"])
-    return np.asarray(output.logits)
+@partial(jax.jit, static_argnums=(0, 3), compiler_options=QUICK)
+def logits(model: CNN3, weights: Weights, images: Any, train: bool = False) -> jax.Array:
+    output, _ = model.apply(weights._asdict(), images, train=train, mutable=["batch_stats"])
+    return output.logits
 
 
 @pytest.mark.parametrize("train", [False, True])

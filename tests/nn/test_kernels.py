@@ -16,6 +16,7 @@ from cnn3.nn import cpu_block, norm_relu_pool, winograd
 from cnn3.nn.batch_norm import BatchNormInputs, Moments, batch_moments
 from cnn3.nn.norm_relu_pool import Pool, SumFn, sum_by_products, sum_by_reduction
 from cnn3.nn.winograd import minimal_filter, winograd_conv
+from tests.helpers.tiny import QUICK
 
 POOLS: tuple[Pool, ...] = ("max", "average", "none")
 NORMS = ("none", "batch", "partial", "running")
@@ -66,12 +67,17 @@ def values_and_gradients(function: Callable, arguments: tuple[Array, ...]) -> tu
     leaves, structure = jax.tree.flatten(shapes)
     upstream = structure.unflatten([jnp.asarray(normal(9 + i, *a.shape), a.dtype) for i, a in enumerate(leaves)])
 
-    def run(arguments: tuple[Array, ...], upstream: tuple) -> tuple:
+    return pull_back(function, arguments, upstream)
+
+
+def pull_back(function: Callable, arguments: tuple[Array, ...], upstream: Any) -> tuple:
+    """Return the values of `function`, and the gradients of its arguments, given that of its values."""
+
+    def run(arguments: tuple[Array, ...], upstream: Any) -> tuple:
         values, vjp = jax.vjp(function, *arguments)
         return values, vjp(upstream)
 
-    # Little optimisation, since compiling takes most of the time of these tests.
-    return jax.jit(run, compiler_options={"xla_backend_optimization_level": 0})(arguments, upstream)
+    return jax.jit(run, compiler_options=QUICK)(arguments, upstream)
 
 
 def assert_close(actual: object, expected: object, tolerance: float) -> None:
@@ -190,9 +196,10 @@ def test_ties_in_the_first_layer_follow_torch(torch: Any) -> None:
 
     with jax.enable_x64(True):
         arguments = tuple(map(jnp.asarray, (x, kernel, bias)))
-        values, vjp = jax.vjp(lambda x, kernel, bias: fast_block(x, kernel, bias, None, "max")[0], *arguments)
+        run = partial(fast_block, norm=None, pool="max")
+        values, gradients = pull_back(lambda *arrays: run(*arrays)[0], arguments, upstream)
         assert_close(values, pooled.detach().numpy(), 1e-14)  # seen: 1e-15
-        assert_close(vjp(jnp.asarray(upstream)), tuple(a.grad.numpy() for a in leaves), 1e-14)  # seen: 1e-15
+        assert_close(gradients, tuple(a.grad.numpy() for a in leaves), 1e-14)  # seen: 1e-15
 
 
 @pytest.mark.parametrize("relu", [True, False])
@@ -217,9 +224,9 @@ def test_norm_and_ties_after_a_convolution_follow_torch(sum_fn: SumFn, window: i
         return norm_relu_pool.norm_relu_pool(y, jnp.zeros(5), norm, "max", window, relu, sum_fn)[0]
 
     with jax.enable_x64(True):
-        values, vjp = jax.vjp(run, *map(jnp.asarray, (y, scale, shift)))
+        values, gradients = pull_back(run, tuple(map(jnp.asarray, (y, scale, shift))), upstream)
         assert_close(values, pooled.detach().numpy(), 1e-14)  # seen: 1e-15
-        assert_close(vjp(jnp.asarray(upstream)), tuple(a.grad.numpy() for a in leaves), 1e-14)  # seen: 1e-15
+        assert_close(gradients, tuple(a.grad.numpy() for a in leaves), 1e-14)  # seen: 1e-15
 
 
 def test_the_gradient_of_the_images_is_computed_only_if_needed() -> None:

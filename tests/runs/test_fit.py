@@ -171,12 +171,11 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_is_located(digits: Dataset, 
 
 
 def test_a_run_without_hold_out_trains_on_the_validation_images_too(digits: Dataset, tmp_path: Path) -> None:
-    config = dataclasses.replace(CONFIG, limit=None, patience=None, hold_out=False)
-    dataset = shrink(load("digits"))
-    joined = [np.concatenate(arrays) for arrays in zip(dataset.train, dataset.validation, strict=True)]
-    by_hand = dataclasses.replace(dataset, train=Split(*joined), identity=None)
-    expected = fit(dataclasses.replace(config, hold_out=True), by_hand)
-    result = fit(config, dataset, tmp_path)
+    config = dataclasses.replace(CONFIG, patience=None, hold_out=False)
+    joined = [np.concatenate(arrays) for arrays in zip(digits.train, digits.validation, strict=True)]
+    by_hand = dataclasses.replace(digits, train=Split(*joined), identity=None)
+    expected = fit(dataclasses.replace(config, hold_out=True, limit=None), by_hand)
+    result = fit(config, digits, tmp_path)
     assert timeless(result.history) == timeless(expected.history)
     chex.assert_trees_all_equal(result.weights, expected.weights)
     with pytest.raises(ConfigError, match="patience must be none where no images are held out"):

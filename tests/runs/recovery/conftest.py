@@ -1,9 +1,11 @@
 """A finished run, and one that was interrupted."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jax
 import pytest
 
 from cnn3 import Dataset, fit, load
@@ -20,28 +22,38 @@ def checkpoint_after_each_epoch() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def digits() -> Dataset:
     return shrink(load("digits", limit=CONFIG.limit))
 
 
-@pytest.fixture(scope="module")
-def finished(digits: Dataset, quick_to_compile: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="package")
+def finished(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a run that finished undisturbed."""
     folder = tmp_path_factory.mktemp("finished") / "run"
-    fit(CONFIG, digits, folder)
+    with quickly_compiled():
+        fit(CONFIG, digits, folder)
     return folder
 
 
-@pytest.fixture(scope="module")
-def interrupted(digits: Dataset, quick_to_compile: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="package")
+def interrupted(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a run that was interrupted in its third epoch."""
     folder = tmp_path_factory.mktemp("interrupted") / "run"
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, quickly_compiled():
         patch.setattr(loop, "_run_epoch", raise_at(loop._run_epoch, 2))
         with pytest.raises(KeyboardInterrupt):
             fit(CONFIG, digits, folder)
     return folder
+
+
+@contextmanager
+def quickly_compiled() -> Iterator[None]:
+    """Do as `quick_to_compile`, which is a module's."""
+    before = jax.config.values["jax_disable_most_optimizations"]
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 def raise_at(run_epoch: Callable, epoch: int) -> Callable:
