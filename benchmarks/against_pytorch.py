@@ -21,6 +21,7 @@ from typing import Any
 import tyro
 from scipy.stats import ttest_ind
 
+from benchmarks.job import VariantName
 from benchmarks.pytorch_program import load_program, train_epochs
 from cnn3 import PROTOCOLS, VARIANTS, RunConfig, files, fit, load
 from cnn3.config import SEED
@@ -47,7 +48,7 @@ class Options:
 
     data_dir: Path
     pytorch: Path
-    variants: tuple[str, ...] = ("baseline", "batch_norm")
+    variants: tuple[VariantName, ...] = ("baseline", "batch_norm")
     epochs: int = 3
     seeds: int = 3
     limit: int | None = None

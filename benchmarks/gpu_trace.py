@@ -15,6 +15,7 @@ import tyro
 from jax.profiler import ProfileData
 
 from benchmarks.cnn3_program import compile_program
+from benchmarks.job import VariantName
 from cnn3 import VARIANTS, Dataset, RunConfig, load
 from cnn3.config import Precision
 
@@ -59,7 +60,11 @@ def trace(config: RunConfig, dataset: Dataset) -> list[str]:
 
 
 def main(
-    data_dir: Path, variant: str = "batch_norm", batch_size: int = 64, precision: Precision = "fp32", images: int = 2560
+    data_dir: Path,
+    variant: VariantName = "batch_norm",
+    batch_size: int = 64,
+    precision: Precision = "fp32",
+    images: int = 2560,
 ) -> None:
     """Trace one epoch of CIFAR-10's first images, and print its table."""
     config = RunConfig(VARIANTS[variant], batch_size=batch_size, precision=precision)

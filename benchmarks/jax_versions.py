@@ -17,9 +17,8 @@ from pathlib import Path
 
 import tyro
 
-from benchmarks.job import Job
+from benchmarks.job import VARIANT_NAMES, Job, VariantName
 from benchmarks.workers import Worker
-from cnn3 import VARIANTS
 
 PHASES = ("train", "evaluate")
 NO_CACHE = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
@@ -41,7 +40,7 @@ class Options:
 
     data_dir: Path
     pythons: tuple[Path, ...]
-    variants: tuple[str, ...] = tuple(VARIANTS)
+    variants: tuple[VariantName, ...] = VARIANT_NAMES
     batch_size: int = 128
     images: int = 1024
     rounds: int = 5

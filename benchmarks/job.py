@@ -1,12 +1,16 @@
 """A worker's job, and the program that it makes ready for timing."""
 
 import resource
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from cnn3 import Split, load
 from cnn3.config import Precision
+
+VariantName = Literal["baseline", "batch_norm", "dropout", "dense"]
+VARIANT_NAMES: tuple[VariantName, ...] = get_args(VariantName)
 
 Work = Mapping[str, Callable[[], float]]  # by phase, runs it once and returns images per second
 
@@ -55,7 +59,8 @@ class Ready(NamedTuple):
 
 def process_memory() -> int:
     """Return the peak memory of this process so far, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak  # elsewhere it is in KiB
 
 
 def splits(job: Job) -> tuple[Split, Split]:

@@ -15,7 +15,7 @@ from typing import Literal
 
 import tyro
 
-from benchmarks.job import Job
+from benchmarks.job import Job, VariantName
 from benchmarks.workers import Worker
 from experiments.support.placement import inherit_placement, placements
 
@@ -38,7 +38,7 @@ class Options:
 
     data_dir: str = ""
     dataset: Literal["cifar10", "digits"] = "cifar10"
-    variant: Literal["baseline", "batch_norm", "dropout", "dense"] = "batch_norm"
+    variant: VariantName = "batch_norm"
     batch_size: int = 64
     images: int = 1024
     jobs: int = 2

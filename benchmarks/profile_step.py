@@ -17,6 +17,7 @@ import tyro
 from jax import lax
 from jaxtyping import Array
 
+from benchmarks.job import VariantName
 from cnn3 import VARIANTS, RunConfig, default_block
 from cnn3.nn.batch_norm import BatchNormInputs
 from cnn3.nn.layers import Block
@@ -39,7 +40,7 @@ class Options:
         batch_size: images per step.
     """
 
-    variant: str = "batch_norm"
+    variant: VariantName = "batch_norm"
     batch_size: int = 128
 
 

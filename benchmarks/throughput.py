@@ -27,7 +27,7 @@ import tyro
 from matplotlib.figure import Figure
 
 from benchmarks import gpu_throughput
-from benchmarks.job import Job
+from benchmarks.job import VARIANT_NAMES, Job, VariantName
 from benchmarks.peak import peak_flops
 from benchmarks.workers import Worker
 from cnn3 import VARIANTS, RunConfig, files, plots
@@ -58,7 +58,7 @@ class Options:
 
     data_dir: Path
     pytorch: Path
-    variants: tuple[str, ...] = tuple(VARIANTS)
+    variants: tuple[VariantName, ...] = VARIANT_NAMES
     batch_sizes: tuple[int, ...] = (64, 128, 256)
     rounds: int = 5
     images: int | None = None
