@@ -110,6 +110,7 @@ NOT_RUN = {
         "pip install -e '.[cuda12]'",
         "export XLA_PYTHON_CLIENT_PREALLOCATE=false",
         "wait",
+        "python -m benchmarks.gpu_trace --data-dir DIR",
         "python -m benchmarks.gpu_trace --data-dir DIR --variant batch_norm --batch-size 64 --precision fp32",
         "pip download -d wheels '.[cuda13]' hatchling editables",
         "pip install --no-index --find-links wheels -e '.[cuda13]'",

@@ -69,9 +69,6 @@ def _parse(args: Sequence[str] | None) -> Options:
         )
     if len(set(options.names)) < len(options.names):
         raise UsageError("--names has a name twice")
-    for name in options.names:
-        if name.startswith("_"):
-            raise UsageError(f"--names: {name} begins with _, which keeps it out of the legend")
     if options.output.suffix != ".png":
         raise UsageError(f"--output must end in .png, not {options.output}")
     return options
@@ -91,6 +88,9 @@ def _compare(options: Options) -> None:
     try:
         runs = [read_run(folder) for folder in options.runs]
         names = options.names or name_runs(runs)
+        for name in names:
+            if name.startswith("_"):
+                raise UsageError(f"{name} begins with _, which keeps it out of the legend; name it with --names")
         plots.save(draw(names, runs), options.output)
     except OutputError as error:
         raise UsageError(str(error)) from None

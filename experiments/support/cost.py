@@ -22,7 +22,8 @@ def network_cost(folder: Path, config: RunConfig) -> dict[str, float]:
     They are cached in a folder, since XLA's count takes a second or two.
     """
     measures = {"parameters": count_parameters, "training_flops_per_image": training_flops}
-    key = {"config": asdict(replace(config, seed=SEED)), "code": code_fingerprint(), "jax": version("jax")}
+    versions = {"code": code_fingerprint(), "cnn3": version("cnn3"), "jax": version("jax")}
+    key = {"config": asdict(replace(config, seed=SEED)), **versions}
 
     def compute() -> dict[str, np.ndarray]:
         return {name: np.array(measure(config)) for name, measure in measures.items()}

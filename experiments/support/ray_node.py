@@ -11,15 +11,15 @@ from filelock import FileLock, Timeout
 
 from cnn3.runs.fingerprint import code_fingerprint
 from cnn3.runs.machine import cores
-from cnn3.runs.versions import PACKAGES
 
+PACKAGES = ("cnn3", "jax", "jaxlib", "flax", "optax")
 CODE = "code"
 
 
 def node_versions() -> dict[str, str]:
     """Return the versions of a machine that change a run's numbers: those of packages, and the code's fingerprint."""
     versions = {CODE: code_fingerprint()}
-    for name in ("cnn3", *PACKAGES):
+    for name in PACKAGES:
         with suppress(PackageNotFoundError):
             versions[name] = version(name)
     return versions

@@ -129,7 +129,7 @@ def test_names_are_what_differs_or_else_the_folders() -> None:
         ((str(RATES[0]), f"{RATES[0]}/"), "a run is named twice"),
         ((*map(str, RATES), "--names", "slow"), "--names must have one name for each of the 2 runs, not 1"),
         ((*map(str, RATES), "--names", "slow", "slow"), "--names has a name twice"),
-        ((*map(str, RATES), "--names", "slow", "_a"), "--names: _a begins with _, which keeps it out of the legend"),
+        ((*map(str, RATES), "--names", "slow", "_a"), "_a begins with _, which keeps it out of the legend"),
         ((str(RATES[0]), "--output", "a.pdf"), "--output must end in .png, not a.pdf"),
         ((str(RATES[0]), "--output", "missing/a.png"), "cannot write missing/a.png"),
     ],
