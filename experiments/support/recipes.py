@@ -12,6 +12,7 @@ from experiments.support.options import Options
 ORIGINAL = "original recipe"
 SMALL, WIDER_3X3 = "Original size, wider late layers, later recipe", "Wider network of 3x3 kernels, later recipe"
 MIRRORED = "Original size or half of it, flip-equivariant, GELU"
+LARGER_MIRRORED = "Larger network, flip-equivariant, GELU"
 
 STUDY = VARIANTS["batch_norm"]
 LATE = ModelConfig(batch_norm=True, channels=(96, 192, 256), hidden=(80,))  # as many parameters, in the convolutions
@@ -20,6 +21,8 @@ POOL_FIRST: dict[str, Any] = {"pool_window": 3, "pool_first": True, "activation"
 LATE_GELU = replace(LATE, **POOL_FIRST)
 FLIP = replace(LATE_GELU, channels=(64, 136, 180), hidden=(56,), flip_equivariant=True)  # no more parameters than LATE
 FLIP_HALF = replace(FLIP, channels=(48, 96, 128), hidden=(40,))  # as much arithmetic as LATE, and half the parameters
+FLIP_DROPOUT = replace(FLIP, hidden=(256,), dropout=0.25)  # twice the parameters, hardly more arithmetic
+FLIP_HALF_DROPOUT = replace(FLIP_HALF, hidden=(128,), dropout=0.2)
 WIDE = replace(FLIP, channels=(128, 256, 512), hidden=(512,), dropout=0.2, kernels=(5, 5, 3))
 
 NESTEROV = OptimizerConfig("momentum", 0.1, nesterov=True, weight_decay=5e-4, decay_kernels_only=True)
@@ -49,13 +52,12 @@ RECIPES: Mapping[str, Recipe] = {
     "flip-40": Recipe(MIRRORED, FLIP, 40, cutout=8),
     "flip-muon-20": Recipe(MIRRORED, FLIP, 20, cutout=8, optimizer=MUON),
     "flip-half-muon-16": Recipe(MIRRORED, replace(FLIP_HALF, pixel_norm=True), 16, cutout=8, optimizer=MUON),
+    "flip-half-dropout-16": Recipe(MIRRORED, FLIP_HALF_DROPOUT, 16, cutout=8, optimizer=MUON),
+    "flip-dropout-16": Recipe(LARGER_MIRRORED, FLIP_DROPOUT, 16, cutout=8, optimizer=MUON),
     "flip-muon-all-20": Recipe(MIRRORED, FLIP, 20, cutout=8, optimizer=MUON, hold_out=False),
     "wide-3x3-30": Recipe(WIDER_3X3, WIDE_3X3, 30, cutout=8),
     "wide-3x3-overlap-30": Recipe(WIDER_3X3, replace(WIDE_3X3, pool_window=3), 30, cutout=8),
-    **{
-        f"wide-{n}": Recipe("Wider network, flip-equivariant, GELU", WIDE, n, cutout=8, optimizer=MUON)
-        for n in (20, 60, 120)
-    },
+    **{f"wide-{n}": Recipe(LARGER_MIRRORED, WIDE, n, cutout=8, optimizer=MUON) for n in (20, 60, 120)},
 }
 
 
