@@ -13,7 +13,7 @@ def read() -> Source:
     from PIL import Image
     from sklearn.datasets import load_digits
 
-    values, labels = load_digits(return_X_y=True)
+    values, labels = map(np.asarray, load_digits(return_X_y=True))  # its types allow data frames
     small = np.rint(values.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     grey = np.stack([np.asarray(Image.fromarray(image).resize((32, 32), Image.Resampling.BILINEAR)) for image in small])
     images = np.repeat(grey[..., None], 3, axis=-1)
