@@ -46,7 +46,9 @@ def check_run(config: RunConfig, dataset: Dataset) -> None:
         raise ConfigError(f"batch_size must be at most {count}, the number of training images, not {config.batch_size}")
     steps = config.epochs * math.ceil(count / config.batch_size)
     if config.schedule.name != "constant" and warmup_steps(config.schedule, steps) >= steps:
-        raise ConfigError(f"schedule.warmup must leave one of the {steps} steps, unlike {config.schedule.warmup}")
+        raise ConfigError(
+            f"schedule.warmup must leave at least one of the {steps} steps, which {config.schedule.warmup} does not"
+        )
     passes = {"training": count}
     if config.protocol.validate_in_training_mode:
         passes["validation"] = len(dataset.validation.labels)

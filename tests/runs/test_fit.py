@@ -188,7 +188,9 @@ def test_impossible_runs_are_refused_before_anything_is_written(digits: Dataset,
         "leaves one image for the last batch": {"batch_size": 149},
         "limit is 100": {"limit": 100},
         "dataset is 'cifar10'": {"dataset": "cifar10"},
-        "schedule.warmup must leave one of the .* steps, unlike 0.99": {"schedule": ScheduleConfig("cosine", 0.99)},
+        "schedule.warmup must leave at least one of the .* steps, which 0.99 does not": {
+            "schedule": ScheduleConfig("cosine", 0.99)
+        },
     }
     for message, change in cases.items():
         with pytest.raises(ConfigError, match=message):
