@@ -23,6 +23,7 @@ CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 install_import_hook([f"cnn3.{folder}" for folder in FOLDERS], CHECKER)
 
 from cnn3.data import digits  # noqa: E402
+from tests.helpers.compiling import quickly_compiled  # noqa: E402
 
 if jax.__version_info__ < (0, 11, 1):
     # As cnn3 has its own programs compiled (`COMPILER_OPTIONS`): the tests' own take half as long so.
@@ -51,15 +52,14 @@ for name, value in CACHE.items():
 # Within the bound all is kept, so the cache need not be searched for the oldest programs before each new one.
 LRUCache._evict_if_needed = lambda *_, **__: None
 
-digits.read = cache(digits.read)  # reading them takes as long as training on a few hundred
+digits.read = cache(digits.read)  # many tests read them, and enlarging them takes a while
 
 
 @pytest.fixture(scope="module")
 def quick_to_compile() -> Iterator[None]:
     """Leave most optimizations out, where compiling takes longest."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    with quickly_compiled():
+        yield
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from cnn3.nn.layers import xla_block
 from cnn3.training.optim import hyperparameters
 from cnn3.training.state import init_state, make_train_spec, random_key
 from cnn3.training.step import train_epoch, train_step
+from tests.helpers.compiling import QUICK
 
 MODELS = {
     "batch_norm": replace(VARIANTS["batch_norm"], channels=(64, 32, 32), hidden=(64, 128)),
@@ -62,7 +63,7 @@ def epoch_error(config: RunConfig, epoch: int) -> float:
     state = jax.tree.map(jnp.copy, start)
     order_key, steps_key = jax.random.split(jax.random.fold_in(random_key(SEED), epoch))
     order = jax.random.permutation(order_key, len(train.labels))
-    step = jax.jit(train_step, static_argnums=0, compiler_options={"xla_backend_optimization_level": 0})
+    step = jax.jit(train_step, static_argnums=0, compiler_options=QUICK)
     for number in range(4):
         batch = order[number * 32 : number * 32 + 32]
         mask = jnp.arange(32) < len(batch)

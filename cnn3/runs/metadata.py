@@ -97,10 +97,10 @@ def _differences(saved: RunConfig, current: RunConfig) -> str:
 
 def config_fields(config: RunConfig) -> dict[str, Any]:
     """Return the fields of a configuration, those of its parts as `optimizer.name`."""
-    return join_names(dataclasses.asdict(config), ".")
+    return unnested(dataclasses.asdict(config), ".")
 
 
-def join_names(values: dict[str, Any], joint: str) -> dict[str, Any]:
+def unnested(values: dict[str, Any], joint: str) -> dict[str, Any]:
     """Return a dictionary with the items of the dictionaries in it as its own."""
     flat: dict[str, Any] = {}
     for name, value in values.items():

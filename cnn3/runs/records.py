@@ -10,7 +10,7 @@ from cnn3.config import ConfigError, RunConfig
 from cnn3.files import DamagedError, OutputError
 from cnn3.runs.folder import read_history
 from cnn3.runs.layout import CONFIG, HISTORY, SUMS
-from cnn3.runs.metadata import config_fields, join_names
+from cnn3.runs.metadata import config_fields, unnested
 from cnn3.runs.result import History, summarize
 from cnn3.runs.reuse import read_outcome
 
@@ -81,7 +81,7 @@ def read_epochs(folder: str | Path) -> list[dict[str, Any]]:
     Raises:
         OutputError: it holds no run, or a damaged one, or cannot be read.
     """
-    return [join_names(record, "_") for record in read_run(folder).history]
+    return [unnested(record, "_") for record in read_run(folder).history]
 
 
 def flatten(run: RunRecord) -> dict[str, Any]:

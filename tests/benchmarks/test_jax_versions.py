@@ -1,6 +1,8 @@
 """The table of speeds by version of JAX."""
 
 from benchmarks.jax_versions import table
+from benchmarks.job import VARIANT_NAMES
+from cnn3 import VARIANTS
 
 
 def test_ratios_are_to_the_first_version():
@@ -10,3 +12,7 @@ def test_ratios_are_to_the_first_version():
         "| dense | jax 1 | 4.0 | 1000 | 1.00 | 3000 | 1.00 |",
         "| dense | jax 2 | 8.0 | 500 | 0.50 | 3300 | 1.10 |",
     ]
+
+
+def test_the_options_know_all_variants() -> None:
+    assert tuple(VARIANTS) == VARIANT_NAMES

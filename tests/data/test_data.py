@@ -1,5 +1,6 @@
 """`load`: its arguments, the report's split, and the digits."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.datasets import load_digits
 
 from cnn3.data.dataset import DataError
 from cnn3.data.loading import load
+from cnn3.data.paths import tfds_folder
 from cnn3.data.splits import split_indices
 from tests.helpers.original_split import original_split
 
@@ -80,3 +82,7 @@ def test_the_test_set_does_not_depend_on_the_seed(seed: int) -> None:
     default, other = load("digits"), load("digits", seed=seed)
     np.testing.assert_array_equal(default.test.images, other.test.images)
     np.testing.assert_array_equal(default.test.labels, other.test.labels)
+
+
+def test_the_folder_of_an_unknown_user_is_a_path() -> None:
+    assert tfds_folder("~nosuchuser/data") == Path("~nosuchuser/data")

@@ -18,7 +18,7 @@ from cnn3.nn.network import CNN3, Dropout
 from cnn3.training.metrics import batch_metrics
 from cnn3.training.state import Weights
 from cnn3.weights.torch_layout import from_torch
-from tests.helpers.tiny import QUICK
+from tests.helpers.compiling import QUICK
 from tests.helpers.torch_reference import TorchCNN3, torch
 
 DROPOUT = jax.random.key(0)

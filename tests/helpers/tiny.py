@@ -8,9 +8,6 @@ from cnn3.config import ModelConfig, RunConfig
 from cnn3.nn.network import CNN3
 from cnn3.training.state import Weights, weight_shapes
 
-# Where two floating-point programs of one formula are compared, little optimisation proves the same in less time.
-QUICK = {"xla_backend_optimization_level": 0}
-
 TINY = ModelConfig(batch_norm=True, channels=(4, 4, 4), hidden=(16, 128))
 
 # Tests that need any run with all parts share this one, so that it is compiled once.

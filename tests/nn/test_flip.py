@@ -13,8 +13,8 @@ from cnn3.config import ModelConfig
 from cnn3.nn.layers import BLOCKS
 from cnn3.nn.network import CNN3
 from cnn3.training.state import Weights, init_weights
+from tests.helpers.compiling import QUICK
 from tests.helpers.parity import digits
-from tests.helpers.tiny import QUICK
 
 FLIP = ModelConfig(batch_norm=True, channels=(6, 4, 8), hidden=(16,), flip_equivariant=True)
 

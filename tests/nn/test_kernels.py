@@ -16,7 +16,7 @@ from cnn3.nn import cpu_block, norm_relu_pool, winograd
 from cnn3.nn.batch_norm import BatchNormInputs, Moments, batch_moments
 from cnn3.nn.norm_relu_pool import Pool, SumFn, sum_by_products, sum_by_reduction
 from cnn3.nn.winograd import minimal_filter, winograd_conv
-from tests.helpers.tiny import QUICK
+from tests.helpers.compiling import QUICK
 
 POOLS: tuple[Pool, ...] = ("max", "average", "none")
 NORMS = ("none", "batch", "partial", "running")

@@ -14,7 +14,7 @@ from cnn3.nn.layers import BLOCKS
 from cnn3.nn.network import CNN3
 from cnn3.training.state import init_weights
 from cnn3.weights.torch_layout import from_torch, infer_config, to_torch
-from tests.helpers.tiny import QUICK
+from tests.helpers.compiling import QUICK
 
 
 @pytest.mark.parametrize("kernels", BLOCKS)

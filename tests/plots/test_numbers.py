@@ -1,6 +1,7 @@
 """Figures of single numbers: on a grid, against a cost, compared with other numbers."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -210,3 +211,10 @@ def test_the_legend_of_a_scatter_plot_fits_the_figure(length):
     FigureCanvasAgg(figure).draw()
     box = figure.legends[0].get_window_extent()
     assert 0 <= box.x0 < box.x1 <= figure.bbox.x1
+
+
+def test_a_figure_without_measurements_is_drawn(tmp_path: Path) -> None:
+    rows = {"a": plots.Interval(None, None, 0.5), "b": plots.Interval(0.4, (0.3, 0.5), None)}
+    figure = plots.dot_interval({"x": rows, "y": {}}, "x", "t")
+    plots.save(figure, tmp_path / "a.png")
+    assert (tmp_path / "a.png").exists()

@@ -1,15 +1,14 @@
 """A finished run, and one that was interrupted."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import jax
 import pytest
 
 from cnn3 import Dataset, fit, load
 from cnn3.runs import loop
+from tests.helpers.compiling import quickly_compiled
 from tests.helpers.tiny_experiment import shrink
 from tests.runs.recovery.run import CONFIG
 
@@ -45,15 +44,6 @@ def interrupted(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Pa
         with pytest.raises(KeyboardInterrupt):
             fit(CONFIG, digits, folder)
     return folder
-
-
-@contextmanager
-def quickly_compiled() -> Iterator[None]:
-    """Do as `quick_to_compile`, which is a module's."""
-    before = jax.config.values["jax_disable_most_optimizations"]
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
 
 
 def raise_at(run_epoch: Callable, epoch: int) -> Callable:
