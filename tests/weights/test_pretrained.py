@@ -105,6 +105,9 @@ def test_pytorch_loads_them_strictly_and_other_logits_come_of_it_without_the_las
 def test_the_card_says_what_was_measured(name: str, experiment: str, row_name: str) -> None:
     card, row = CARDS[name], result(experiment, row_name)
     (seed,) = (seed for seed in row["seeds"] if seed["seed"] == SEED)
+    for other in row["seeds"]:
+        if other is not seed:
+            assert f"seed {other['seed']} reaches {100 * other['test']['accuracy']:.2f}%" in card
     table = dict(re.findall(r"^\| (train|validation|test)\b[^|]*\| (.*) \|$", card, re.MULTILINE))
     assert table == {split: f"{seed[split]['accuracy']:.4f} | {seed[split]['loss']:.4f}" for split in table}
     assert set(table) == {"train", "validation", "test"}
