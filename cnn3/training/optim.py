@@ -12,6 +12,7 @@ from optax.contrib import MuonDimensionNumbers, scale_by_muon
 
 from cnn3.config import ConfigError, RunConfig
 from cnn3.training.augment import Bounds, bounds
+from cnn3.training.newton_schulz import orthogonalize
 
 MUON_STEP_RMS = 0.2  # about that of Adam's steps (Liu et al. 2025, arXiv 2502.16982, section 2.2)
 
@@ -81,17 +82,17 @@ def muon(hyper: Hyperparameters) -> optax.GradientTransformation:
     def matrices(kernels: Any) -> Any:
         return jax.tree.map(lambda k: MuonDimensionNumbers(tuple(range(k.ndim - 1)), k.ndim - 1), kernels)
 
-    def scale(step: Any, _: Any) -> Array:
-        outputs = step.shape[-1]
-        inputs = step.size // outputs
-        return MUON_STEP_RMS * math.sqrt(max(inputs, outputs)) * step
+    def orthogonal(momentum: Any, _: Any) -> Array:
+        matrix = momentum.reshape(-1, momentum.shape[-1])
+        return MUON_STEP_RMS * math.sqrt(max(matrix.shape)) * orthogonalize(matrix).reshape(momentum.shape)
 
     def rules(params: Any) -> Any:
         return {layer: {name: "muon" if name == "kernel" else "adam" for name in params[layer]} for layer in params}
 
-    orthogonalized = scale_by_muon(beta=hyper.momentum, weight_dimension_numbers=matrices)
-    scaled = optax.chain(orthogonalized, optax.stateless_with_tree_map(scale))
-    return optax.partition({"muon": scaled, "adam": adam(hyper)}, rules)
+    # Without steps of its own it returns the momentum, divided by its norm.
+    momentum = scale_by_muon(ns_steps=0, beta=hyper.momentum, weight_dimension_numbers=matrices)
+    orthogonalized = optax.chain(momentum, optax.stateless_with_tree_map(orthogonal))
+    return optax.partition({"muon": orthogonalized, "adam": adam(hyper)}, rules)
 
 
 class UpdateRule(NamedTuple):
