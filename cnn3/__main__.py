@@ -83,7 +83,7 @@ def overview() -> str:
         "--version": "the version of cnn3",
     }
     parts = {
-        "experiments, which rebuild parts of the original study": studies,
+        "experiments, which rebuild the original study and go beyond it": studies,
         "other commands": own,
         "options": options,
         "exit status": cli.EXIT_STATUS,

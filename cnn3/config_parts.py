@@ -54,7 +54,7 @@ class ModelConfig:
 
     Args:
         batch_norm: normalise after each convolution and after each hidden fully connected layer.
-        dropout: probability of dropping a hidden unit, after each hidden ReLU.
+        dropout: probability of dropping a hidden unit, after the activation of each hidden layer.
         dense: feed each convolution all earlier feature maps and pool only after the third.
         channels: output channels of the three convolutions.
         hidden: widths of the hidden fully connected layers; the last one is the latent, in the original study of width

@@ -1,4 +1,4 @@
-"""The whole study in one command: every experiment, and one report of them all.
+"""The whole study in one command: every experiment but frontier, and one report of them all.
 
 Runs each experiment in turn, as its own command does. A run that several need is trained once, finished runs are
 reused, and interrupted ones resumed. The result is `report.html`, one file that opens anywhere, and the same in

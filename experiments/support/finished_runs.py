@@ -46,4 +46,4 @@ def shorten(names: Sequence[str]) -> str:
 def describe_missing_seeds(seeds: int, rows: Mapping[str, Sequence[object]]) -> list[str]:
     """Return a sentence that names the rows with fewer finished runs than seeds, or nothing."""
     incomplete = [f"{name} ({len(runs)} of {seeds})" for name, runs in rows.items() if len(runs) < seeds]
-    return [f"Some seeds have no finished run here: {shorten(incomplete)}."] if incomplete else []
+    return [f"Rows with fewer finished runs than seeds: {shorten(incomplete)}."] if incomplete else []

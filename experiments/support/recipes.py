@@ -68,7 +68,7 @@ class FrontierOptions(Options):
     """The command line of `experiments.frontier`.
 
     Args:
-        rows: names of the rows to train, by default all; the wider networks are for GPUs.
+        rows: names of the rows to train, by default all; wide-20, wide-60 and wide-120 are for GPUs.
     """
 
     rows: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ROW...", help_behavior_hint="(default: all)")] = tuple(

@@ -21,10 +21,10 @@ MARGINS: Mapping[str, float] = {  # two results that differ by no more count as 
 SEED_STD: Mapping[str, float] = {"accuracy": 0.01, "loss": 0.03}  # assumed for runs at full length; see `SOURCE`
 SOURCE = (
     "With fewer than three seeds, the standard deviation between seeds is assumed to be 1 point of accuracy (0.03 nats "
-    "of loss), since it has not been measured for runs at full length. The only seeds compared so far were trained for "
-    "three epochs (docs/pytorch.md). They differ by 0.4 points with batch norm and by 4 without, where accuracy still "
-    "rises steeply. Together with the sampling error of 10,000 test or 5,000 validation images, two single runs must "
-    "differ by about 3 points before anything is concluded from it."
+    "of loss), since it has not been measured for the study's runs at full length. Seeds of its networks have only "
+    "been compared after three epochs (docs/pytorch.md). They differ by 0.4 points with batch norm and by 4 without, "
+    "where accuracy still rises steeply. Together with the sampling error of 10,000 test or 5,000 validation images, "
+    "two single runs must differ by about 3 points before anything is concluded from it."
 )
 LOSS_STD = 1.0  # nats, of the cross entropy over images; 1.05 was measured with the tuned model on the test images
 EPOCHS_FACTOR = 1.5  # assumed: the factor by which the numbers of epochs of two single runs must differ

@@ -43,6 +43,6 @@ def test_missing_rows_and_seeds_are_named():
         only_finished(jobs, {configs["a"]: 1, configs["b"]: None})
     assert shorten(list("abcdef")) == "a; b; c; d; and 2 more"
     assert describe_missing_seeds(3, {"a": [1, 2, 3], "b": [1]}) == [
-        "Some seeds have no finished run here: b (1 of 3)."
+        "Rows with fewer finished runs than seeds: b (1 of 3)."
     ]
     assert describe_missing_seeds(1, {"a": [1]}) == []
