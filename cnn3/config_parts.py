@@ -208,8 +208,8 @@ class ScheduleConfig:
     """How the learning rate changes from step to step; see `cnn3.training.schedule`.
 
     Args:
-        name: `constant`, `linear` or `cosine` (down to zero at the last step), or `one_cycle` (Smith 2018: up from a
-            25th, then down to almost zero, along half cosines, as torch.optim.lr_scheduler.OneCycleLR).
+        name: `constant`, `linear` or `cosine` (down to zero, reached after the last step), or `one_cycle` (Smith 2018:
+            up from a 25th, then down to almost zero, along half cosines, as torch.optim.lr_scheduler.OneCycleLR).
         warmup: the fraction of all steps in which it rises, from zero on a straight line but for `one_cycle`. None is
             0.3 for `one_cycle` and 0 for the others.
     """

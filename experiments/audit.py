@@ -69,10 +69,13 @@ def audit(options: Options) -> Report:
 
 
 def differences(runs: Sequence[Run], reference: Sequence[Run], split: str, metric: str) -> list[float | None]:
-    """Return a metric minus that of the run without defects, for each seed; accuracies in percentage points."""
+    """Return a metric minus that of the run without defects, for each seed; accuracies in percentage points.
+
+    It is None where one of the two runs is missing or lacks the metric.
+    """
     scale = 100 if metric == "accuracy" else 1
-    pairs = zip(runs, reference, strict=True)
-    values = [(run.summary.metric(split, metric), other.summary.metric(split, metric)) for run, other in pairs]
+    others = {other.config.seed: other.summary.metric(split, metric) for other in reference}
+    values = [(run.summary.metric(split, metric), others.get(run.config.seed)) for run in runs]
     return [None if a is None or b is None else scale * (a - b) for a, b in values]
 
 

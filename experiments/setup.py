@@ -57,9 +57,10 @@ AUGMENTED = 6  # images with their augmentations
 def setup(options: Options) -> Report:
     """Return the report on the data, the network and the settings."""
     dataset = load(options.dataset, options.data_dir)
+    used = load(options.dataset, options.data_dir, limit=options.limit)
     tables = {
         "Layers of the baseline": layers_table(),
-        "Settings": settings_table(options, settings(options, dataset)),
+        "Settings": settings_table(options, settings(options, dataset, len(used.train.labels))),
         "Protocols": protocols_table(options),
     }
     notes = ["Weights have PyTorch's layout. Angles and scales are drawn uniformly within their bounds for each image."]
@@ -79,12 +80,12 @@ def layers_table() -> Table:
     return Table(["layer", "weights", "biases", "parameters"], lines, 1)
 
 
-def settings(options: Options, dataset: Dataset) -> Mapping[str, str]:
-    """Return the settings in use, by the keys of `reported.REPORTED_SETTINGS`."""
+def settings(options: Options, dataset: Dataset, trained: int) -> Mapping[str, str]:
+    """Return the settings in use, by the keys of `reported.REPORTED_SETTINGS`; `trained` images are trained on."""
     run, tuned, model = options.config(), options.tuned(), ModelConfig()
     dense, hidden = VARIANTS["dense"], model.hidden
     sizes = [len(split.labels) for split in (dataset.train, dataset.validation, dataset.test)]
-    used_sizes = [options.limit or sizes[0], *sizes[1:]]
+    used_sizes = [trained, *sizes[1:]]
     train_labels = np.concatenate([dataset.train.labels, dataset.validation.labels])
     return {
         "images": f"{sum(sizes):,}",

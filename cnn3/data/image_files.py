@@ -48,6 +48,8 @@ def _decode(path: str | Path) -> Image.Image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=FORMATS) as image:
                 image.load()
+                if image.format == "PPM" and image.mode == "I":  # so Pillow decodes 16 bits of grey
+                    return Image.fromarray(np.asarray(image).astype(np.uint16))
                 return ImageOps.exif_transpose(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError(f"{path} has more than {Image.MAX_IMAGE_PIXELS} pixels; make it smaller first") from None

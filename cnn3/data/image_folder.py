@@ -74,11 +74,11 @@ def _walk(folder: Path) -> list[Path]:
     def fail(error: OSError) -> None:
         raise error
 
+    paths = [Path(parent, name) for parent, _, names in sorted(os.walk(folder, onerror=fail)) for name in sorted(names)]
     return [
-        Path(parent, name)
-        for parent, _, names in sorted(os.walk(folder, onerror=fail))
-        for name in sorted(names)
-        if _is_visible(name) and name.lower().endswith(ENDINGS)
+        path
+        for path in paths
+        if path.name.lower().endswith(ENDINGS) and all(map(_is_visible, path.relative_to(folder).parts))
     ]
 
 

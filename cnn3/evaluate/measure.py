@@ -9,11 +9,13 @@ from cnn3.config import PROTOCOLS, SEED, ConfigError, Protocol, RunConfig
 from cnn3.data.dataset import Dataset
 from cnn3.data.loading import dataset_name, load
 from cnn3.evaluate.options import Options
-from cnn3.files import DamagedError, read_shared
+from cnn3.files import DamagedError, list_names, read_shared
 from cnn3.jax_settings import check_jax
 from cnn3.kernels import default_block
 from cnn3.runs.compilation import cache_compilations
-from cnn3.runs.layout import CONFIG
+from cnn3.runs.layout import CONFIG, VERSIONS
+from cnn3.runs.metadata import read_versions
+from cnn3.runs.versions import data_mismatch
 from cnn3.training.evaluate import EVALUATION_BATCH, evaluate
 from cnn3.training.metrics import compute_metrics
 from cnn3.weights.torch_layout import WeightsError
@@ -59,14 +61,32 @@ def _load_dataset(options: Options, run: RunConfig | None, classes: int) -> Data
         options.limit if options.limit is not None else run.limit if run and run.dataset == dataset_name(name) else None
     )
     dataset = load(name, options.data_dir, seed=seed, limit=limit)
+    if run and options.split != "test" and options.dataset is options.seed is options.limit is None:
+        _check_split(options, dataset)
     if classes != len(dataset.classes):
         remedy = "name another --dataset"
         raise UsageError(f"{options.weights} has {classes} classes, {name} has {len(dataset.classes)}; {remedy}")
     return dataset
 
 
+def _check_split(options: Options, dataset: Dataset) -> None:
+    """Make sure that images are split as in the run, which may have been given a data set of another seed or limit.
+
+    Raises:
+        UsageError: they are not.
+    """
+    mismatch = data_mismatch(read_versions(options.weights.parent), dataset.digest)
+    if mismatch is not None:
+        raise UsageError(
+            f"the run of {options.weights} had another data set or split ({mismatch}); for --split {options.split} "
+            "name its --seed, and its --limit if it had one"
+        )
+
+
 def run_config(weights: Path) -> RunConfig | None:
     """Return the configuration of the run in whose folder weights lie, or None if they lie in none.
+
+    Other programs' weights may have a `config.json` of their own beside them.
 
     Raises:
         ConfigError: the file that should hold it is damaged.
@@ -77,4 +97,6 @@ def run_config(weights: Path) -> RunConfig | None:
     except DamagedError:
         return None
     except ConfigError as error:
+        if VERSIONS not in list_names(weights.parent):
+            return None
         raise ConfigError(f"{weights.parent / CONFIG} is damaged: {error}") from None

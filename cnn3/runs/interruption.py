@@ -13,7 +13,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def interruptible() -> Iterator[None]:
     """Let SIGINT and SIGTERM end the process at once, though a compiled epoch keeps the main thread busy for minutes.
 
-    Nothing is lost: files are written whole or not at all, and a run resumes after its last epoch. Outside the main
+    Files are written whole or not at all, and a run resumes after its last checkpoint. Outside the main
     thread this does nothing, since only the main thread may handle signals; nor on Windows, whose pipes may block.
     """
     if threading.current_thread() is not threading.main_thread() or os.name == "nt":

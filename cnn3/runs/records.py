@@ -10,9 +10,10 @@ from cnn3.config import ConfigError, RunConfig
 from cnn3.files import DamagedError, OutputError
 from cnn3.runs.folder import read_history
 from cnn3.runs.layout import CONFIG, HISTORY, SUMS
-from cnn3.runs.metadata import config_fields, unnested
+from cnn3.runs.metadata import config_fields, read_versions, unnested
 from cnn3.runs.result import History, summarize
 from cnn3.runs.reuse import read_outcome
+from cnn3.runs.versions import CODE
 
 METRICS = ("loss", "accuracy")
 
@@ -60,8 +61,9 @@ def read_runs(folder: str | Path) -> list[dict[str, Any]]:
 
     A record has the run's `folder`, whether it has `finished`, `trained_epochs`, `best_epoch` (both as in
     `cnn3.Result.summary`), `train_loss`, `train_accuracy`, the same of validation and test, `images_per_second` and
-    `stopped`; then the fields of its configuration under their names, those of its parts as `optimizer.name`. What is
-    not known is None. Folders that hold no intact run are left out with a warning.
+    `stopped`; the version of `cnn3` and the fingerprint of its `code` that made it; then the fields of its
+    configuration under their names, those of its parts as `optimizer.name`. What is not known is None. Folders that
+    hold no intact run are left out with a warning.
 
     Raises:
         OutputError: there is no such folder.
@@ -86,7 +88,7 @@ def read_epochs(folder: str | Path) -> list[dict[str, Any]]:
 
 def flatten(run: RunRecord) -> dict[str, Any]:
     """Return a run as a flat record, as in `read_runs`."""
-    summary = run.summary
+    summary, versions = run.summary, read_versions(run.folder)
     return {
         "folder": str(run.folder),
         "finished": run.finished,
@@ -99,12 +101,16 @@ def flatten(run: RunRecord) -> dict[str, Any]:
         },
         "images_per_second": summary["images_per_second"],
         "stopped": summary["stopped"],
+        "cnn3": versions.get("cnn3"),
+        CODE: versions.get(CODE),
         **config_fields(run.config),
     }
 
 
 def _find_runs(root: Path) -> Iterator[RunRecord]:
     for path in sorted(root.rglob(CONFIG)):
+        if path.parent.name.startswith("."):  # a copy that was not completed
+            continue
         if {SUMS, HISTORY} & set(files.list_names(path.parent)):
             try:
                 yield read_run(path.parent)

@@ -26,7 +26,7 @@ from jaxtyping import Array, Bool, Float, Int, Int32, PRNGKeyArray, UInt8
 from cnn3.config import AugmentConfig
 
 IMAGE_SIZE = 32  # pixels along a side of an image
-MEAN = (0.485, 0.456, 0.406)  # ImageNet's, as the report has it
+MEAN = (0.485, 0.456, 0.406)  # ImageNet's, as the original study has it
 STD = (0.229, 0.224, 0.225)
 
 
@@ -79,7 +79,10 @@ def transform(images: UInt8[Array, "batch 32 32 3"], params: TransformParams) ->
 def augment(key: PRNGKeyArray, images: UInt8[Array, "batch 32 32 3"], bounds: Bounds) -> UInt8[Array, "batch 32 32 3"]:
     """Transform each image at random."""
     transformed = transform(images, sample_params(key, len(images), bounds))
-    return transformed if bounds.cutout is None else cutout(jax.random.fold_in(key, 0), transformed, bounds.cutout)
+    if bounds.cutout is None:
+        return transformed
+    unused = len(TransformParams._fields)  # `sample_params` draws by those before it
+    return cutout(jax.random.fold_in(key, unused), transformed, bounds.cutout)
 
 
 def cutout(

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from matplotlib.figure import Figure
 
 from cnn3 import plots
-from cnn3.config import SEED
 from experiments.support.display_names import display_title
 from experiments.support.options import Options
 from experiments.support.run import Run
@@ -27,12 +26,10 @@ def subtitle(options: Options) -> str:
         epochs = f"at most {options.epochs} epochs (early stopping with patience {patience})"
     else:
         epochs = "1 epoch" if options.epochs == 1 else f"{options.epochs} epochs"
-    seeds = (
-        f"1 seed ({SEED})" if options.seeds == 1 else f"{options.seeds} seeds ({SEED} to {SEED + options.seeds - 1})"
-    )
     settings = {"published protocol": options.protocol == "published", "bfloat16": options.precision == "bf16"}
     changed = "".join(f", {name}" for name, used in settings.items() if used)
-    return f"Trained on {images:,} images of {display_title(options.dataset)} for {epochs}, {seeds}{changed}."
+    trained = f"Trained on {images:,} images of {display_title(options.dataset)}"
+    return f"{trained} for {epochs}, {options.describe_seeds()}{changed}."
 
 
 def curves_of_rows(options: Options, rows: Sequence[Row], original: OriginalNumbers | None = None) -> dict[str, Figure]:

@@ -121,13 +121,16 @@ class Options:
         """Whether runs are trained in other processes than this one."""
         return self.jobs != 1 or self.engine == "ray"
 
+    def describe_seeds(self) -> str:
+        """Return how many seeds the runs have, and which."""
+        return f"1 seed ({SEED})" if self.seeds == 1 else f"{self.seeds} seeds ({SEED} to {SEED + self.seeds - 1})"
+
     def describe(self) -> str:
         """Return how the runs of a table were made, in a sentence."""
         images = "all training images" if self.limit is None else f"the first {self.limit} training images"
         epochs = "1 epoch" if self.epochs == 1 else f"at most {self.epochs} epochs"
-        seeds = f"1 seed ({SEED})" if self.seeds == 1 else f"{self.seeds} seeds ({SEED} to {SEED + self.seeds - 1})"
         how = f"protocol {self.protocol}" + (", in bfloat16" if self.precision == "bf16" else "")
-        return f"Data set {self.dataset}, {images}; {epochs}; {seeds}; {how}."
+        return f"Data set {self.dataset}, {images}; {epochs}; {self.describe_seeds()}; {how}."
 
 
 OptionsT = TypeVar("OptionsT", bound=Options)

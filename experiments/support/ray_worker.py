@@ -105,7 +105,7 @@ def _train_away(task: Task, archive: Archive, put: Put) -> None:
         error = train_run(task.job._replace(folder=folder), partial(_read, task), send, sender)
         if error is None:
             put(RunFiles(pack_finished(folder)))
-        send(RunEnded(error))
+    send(RunEnded(error))  # after which Ray may end the process
 
 
 def _send(folder: Path, local: Path, put: Put, message: Message) -> None:

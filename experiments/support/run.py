@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from cnn3 import RunConfig
-from cnn3.runs.result import Divergence
+from cnn3.runs.result import Divergence, validation_accuracies
 from cnn3.runs.versions import Versions, code_mismatch, current_versions, settings_mismatch
 from cnn3.training.metrics import Metrics
 
@@ -82,7 +82,7 @@ class Run(NamedTuple):
 
     def validation_accuracies(self) -> list[float]:
         """Return the validation accuracy of each epoch."""
-        return [record["validation"]["accuracy"] for record in self.history]
+        return validation_accuracies(self.history)
 
     def epochs_to(self, accuracy: float) -> int | None:
         """Return the number of epochs until validation accuracy first reaches a value, None if it never does."""

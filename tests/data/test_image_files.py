@@ -74,6 +74,7 @@ MODES = {
     "16 bits, dark": (flat("I;16", 257 * 40), (40, 40, 40)),
     "16 bits, bright": (flat("I;16", 65535), (255, 255, 255)),
     "16 bits, TIFF": (flat("I;16", 257 * 99, format="tiff"), (99, 99, 99)),
+    "16 bits, PGM": (flat("I;16", 257 * 99, format="ppm"), (99, 99, 99)),
     "CMYK": (flat("CMYK", (0, 0, 0, 0), format="tiff"), (255, 255, 255)),
 }
 

@@ -133,6 +133,8 @@ def pictures(tmp_path: Path) -> Path:
         (folder / part / ".hidden").mkdir()
         (folder / part / "cat" / "notes.txt").write_text("no picture")
         (folder / part / "cat" / "._0.png").write_text("what macOS leaves")
+        (folder / part / "cat" / ".ipynb_checkpoints").mkdir()
+        (folder / part / "cat" / ".ipynb_checkpoints" / "0-checkpoint.png").write_text("what Jupyter leaves")
     return folder
 
 
@@ -211,7 +213,7 @@ def remove_a_class(folder: Path) -> None:
 
 
 def empty_a_class(folder: Path) -> None:
-    for path in (folder / "train" / "cat").rglob("*.*"):
+    for path in (folder / "train" / "cat").rglob("[!.]*.*"):
         path.unlink()
 
 

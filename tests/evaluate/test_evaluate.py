@@ -68,9 +68,17 @@ def test_a_run_in_the_folder_says_which_images(
         n, loss, accuracy = expected(weights, getattr(load("digits", seed=11, limit=140), split))
         assert (measured["n"], measured["accuracy"]) == (n, accuracy)
         assert measured["loss"] == pytest.approx(loss, rel=1e-5)
+    digest = load("digits", seed=12, limit=140).digest
+    (saved.parent / "versions.json").write_text(json.dumps({"data": digest}))
+    assert main([str(saved), "--split", "test"]) == 0
+    assert main([str(saved), "--split", "validation", "--seed", "12"]) == 0
+    assert main([str(saved), "--split", "validation"]) == 2
+    assert f"had another data set or split (data {digest}, not" in capsys.readouterr().err
     (saved.parent / "config.json").write_text("{}")
     assert main([str(saved)]) == 2
     assert "config.json is damaged" in capsys.readouterr().err
+    (saved.parent / "versions.json").unlink()  # as beside other programs' weights
+    assert main([str(saved), "--dataset", "digits"]) == 0
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,16 @@ def test_every_defect_is_tried_alone_and_all_together():
 
 def test_differences_pair_the_seeds():
     tuned = Options(dataset="digits").tuned
-    reference = [fabricated.run(tuned(), [0.5, best]) for best in (0.6, 0.8)]
-    defect = [fabricated.run(tuned(protocol=Protocol(True)), [0.5, best]) for best in (0.7, 0.75)]
+    reference = [fabricated.run(tuned(seed=seed), [0.5, best]) for seed, best in enumerate((0.6, 0.8))]
+    defect = [
+        fabricated.run(tuned(protocol=Protocol(True), seed=seed), [0.5, best]) for seed, best in enumerate((0.7, 0.75))
+    ]
     assert differences(defect, reference, "validation", "accuracy") == pytest.approx([10, -5])  # points
     assert differences(defect, reference, "test", "loss") == pytest.approx([-0.1, 0.05])
     diverged = fabricated.run(tuned(), [])
     assert differences([diverged, defect[1]], reference, "test", "loss") == [None, pytest.approx(0.05)]
+    assert differences(defect[1:], reference, "test", "loss") == [pytest.approx(0.05)]
+    assert differences(defect, reference[:1], "test", "loss") == [pytest.approx(-0.1), None]
 
 
 def test_the_table_holds_the_differences_of_the_summary(tmp_path):

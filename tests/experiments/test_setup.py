@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnn3 import CNN3, VARIANTS, load
+from cnn3 import CNN3, VARIANTS, DataError, load
 from cnn3.nn.layers import xla_block
 from cnn3.training.state import weight_shapes
 from experiments.setup import PROTOCOL_DEFECTS, count_per_class, layers_table, protocols_table, settings, setup
@@ -39,7 +39,7 @@ def test_layers_are_those_of_figure_2():
 
 
 def test_settings_are_those_of_the_original_study(digits):
-    used = settings(Options(dataset="digits"), digits)
+    used = settings(Options(dataset="digits"), digits, 1294)
     assert set(used) == set(REPORTED_SETTINGS)
     as_printed = ("size", "held_out", "padding", "crop", "convolutions", "kernel", "pooling", "features", "widths")
     as_printed += ("batch_size", "learning_rate", "weight_decay", "patience", "dropout", "batch_sizes", "selected")
@@ -51,7 +51,12 @@ def test_settings_are_those_of_the_original_study(digits):
     assert used["scale"] == "0.8 to 1.2"
     assert used["learning_rates"] == "0.01, 0.001, 0.0001"
     assert used["split"] == "1,294, 143, 360"
-    assert settings(Options(dataset="digits", limit=256), digits)["split"] == "256, 143, 360"
+
+
+def test_a_limit_is_checked(quick_to_compile):
+    assert setup(Options(dataset="digits", limit=256)).tables["Settings"].rows
+    with pytest.raises(DataError, match="limit 1295 is out of range: digits has 1294"):
+        setup(Options(dataset="digits", limit=1295))
 
 
 def test_kernel_and_pooling_are_those_of_the_network(quick_to_compile):

@@ -52,6 +52,8 @@ def test_each_run_is_a_flat_record() -> None:
         assert (record["trained_epochs"], record["best_epoch"]) == (summary["epochs"], summary["best_epoch"])
         assert record["test_accuracy"] == summary["test"]["accuracy"]
         assert record["validation_loss"] == summary["validation"]["loss"]
+        versions = json.loads((folder / "versions.json").read_text())
+        assert (record["cnn3"], record["code"]) == (versions["cnn3"], versions.get("code"))
         assert (record["epochs"], record["optimizer.name"]) == (config["epochs"], config["optimizer"]["name"])
         assert record["model.channels"] == tuple(config["model"]["channels"])
 
@@ -82,6 +84,7 @@ def test_a_run_that_has_not_finished_is_read_as_far_as_it_is(tmp_path: Path) -> 
 def test_a_damaged_run_is_named_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("a", "b"):
         shutil.copytree(BASELINE, tmp_path / name)
+    shutil.copytree(BASELINE, tmp_path / ".c.copy")  # interrupted
     (tmp_path / "configurations").mkdir()
     shutil.copy(BASELINE / "config.json", tmp_path / "configurations")  # no run
     history = tmp_path / "a" / "history.jsonl"
