@@ -57,24 +57,18 @@ def cpu_block(
 def _patches(x: Float[Array, "batch height width cin"], stride: int) -> Float[Array, "batch positions pixels patch"]:
     """Return each pixel's 3x3 neighbourhood, followed by a one.
 
-    With stride 2, the positions are the four of a 2x2 window; with stride 1 there is a single position.
+    With stride 2, the positions are the four of a 2x2 window; with stride 1 there is a single position. Rows of three
+    pixels are joined first: to join nine pixels at once takes up to twelve times as long.
     """
     batch, height, width, cin = x.shape
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     ones = jnp.ones((batch, height // stride, width // stride, 1), x.dtype)
-    parts = [
-        jnp.concatenate(
-            [
-                padded[:, i + a : i + a + height : stride, j + b : j + b + width : stride]
-                for a in range(3)
-                for b in range(3)
-            ]
-            + [ones],
-            3,
-        ).reshape(batch, -1, 9 * cin + 1)
-        for i in range(stride)
-        for j in range(stride)
-    ]
+
+    def at(i: int, j: int) -> Array:
+        rows = jnp.concatenate([padded[:, :, j + b : j + b + width : stride] for b in range(3)], 3)
+        return jnp.concatenate([*(rows[:, i + a : i + a + height : stride] for a in range(3)), ones], 3)
+
+    parts = [at(i, j).reshape(batch, -1, 9 * cin + 1) for i in range(stride) for j in range(stride)]
     return jnp.stack(parts, 1)
 
 

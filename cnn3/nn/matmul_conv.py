@@ -25,11 +25,15 @@ def matmul_conv(
 def _patches(
     before: int, side: int, x: Float[Array, "batch height width cin"]
 ) -> Float[Array, "batch height width patch"]:
-    """Return the `side` x `side` pixels that start `before` pixels above and to the left of each pixel."""
+    """Return the `side` x `side` pixels that start `before` pixels above and to the left of each pixel.
+
+    Rows are joined first, which is faster than to join all pixels at once.
+    """
     _, height, width, _ = x.shape
     padding = (before, side - 1 - before)
     padded = jnp.pad(x, ((0, 0), padding, padding, (0, 0)))
-    return jnp.concatenate([padded[:, i : i + height, j : j + width] for i in range(side) for j in range(side)], 3)
+    rows = jnp.concatenate([padded[:, :, j : j + width] for j in range(side)], 3)
+    return jnp.concatenate([rows[:, i : i + height] for i in range(side)], 3)
 
 
 def _images_per_chunk(x: Float[Array, "batch height width cin"], side: int) -> int:
