@@ -1,17 +1,19 @@
 """Train a run in a task of Ray, and send its messages and files to the driver."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from queue import Empty, Queue
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import gettempdir, mkdtemp
 from threading import Thread
 from typing import Any, NamedTuple
 
 import jax
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from cnn3 import ConfigError, DataError, Dataset
 from cnn3.data.loading import dataset_name, read_source
@@ -22,6 +24,7 @@ from experiments.support.worker import Job, LogMessage, Message, RunEnded, RunEr
 
 CHECKPOINT_SECONDS = 60.0  # the minimum time between two checkpoints that are sent
 BATCH_SECONDS = 0.25  # messages that come within so long are sent together
+LOCK = ".lock"  # in each temporary folder
 
 
 class RunFiles(NamedTuple):
@@ -97,8 +100,8 @@ def _train(task: Task, queue: Queue) -> None:
 
 def _train_away(task: Task, archive: Archive, put: Put) -> None:
     """Train a run in a temporary folder of this node, and send its files."""
-    with TemporaryDirectory(prefix="cnn3-") as scratch:
-        folder = Path(scratch) / task.job.folder.name
+    with scratch_folder() as scratch:
+        folder = scratch / task.job.folder.name
         unpack(archive, folder)
         send = partial(_send, task.job.folder, folder, put)
         sender = CheckpointSender(folder, task.job.config.epochs, put)
@@ -106,6 +109,27 @@ def _train_away(task: Task, archive: Archive, put: Put) -> None:
         if error is None:
             put(RunFiles(pack_finished(folder)))
     send(RunEnded(error))  # after which Ray may end the process
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Make a temporary folder, and remove those of tasks that were killed: only living ones hold a folder's lock."""
+    folders = Path(gettempdir(), f"cnn3-ray-{os.getuid()}")
+    folders.mkdir(mode=0o700, exist_ok=True)
+    guard = FileLock(f"{folders}.lock")  # a folder that is being made or removed is there, but not locked
+    with guard:
+        for folder in folders.iterdir():
+            with suppress(Timeout), FileLock(folder / LOCK, timeout=0):
+                shutil.rmtree(folder)
+        scratch = Path(mkdtemp(dir=folders))
+        lock = FileLock(scratch / LOCK)
+        lock.acquire()
+    try:
+        yield scratch
+    finally:
+        with guard:
+            shutil.rmtree(scratch)
+            lock.release()
 
 
 def _send(folder: Path, local: Path, put: Put, message: Message) -> None:

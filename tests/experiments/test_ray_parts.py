@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from importlib.metadata import version
 from itertools import pairwise
@@ -69,6 +70,19 @@ def test_messages_name_the_drivers_folder(finished: Path, tmp_path: Path, monkey
     assert isinstance(ended, RunEnded)
     assert isinstance(ended.error, OutputError)
     assert str(ended.error).startswith(f"{folder} holds another run (epochs 9, not 3)")
+
+
+def test_temporary_folders_of_killed_runs_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # read the variable again
+    folders = tmp_path / f"cnn3-ray-{os.getuid()}"
+    program = "from experiments.support import ray_worker\nimport os\nwith ray_worker.scratch_folder(): os._exit(0)"
+    with ray_worker.scratch_folder() as living:
+        subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+        assert len(list(folders.iterdir())) == 2
+        with ray_worker.scratch_folder() as new:
+            assert set(folders.iterdir()) == {living, new}
+    assert list(folders.iterdir()) == []
 
 
 def test_an_unexpected_error_is_raised_where_ray_sees_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
