@@ -132,7 +132,7 @@ def notes(options: Options, space: LatentSpace) -> list[str]:
         f"components). The evolution shows the first {TRACKED_IMAGES} test images at most; each map starts from the "
         "previous one, without early exaggeration."
     )
-    first = [] if options.seeds == 1 else ["Figures are of the first seed."]
+    first = [] if options.seeds == 1 else ["Maps are of the first seed, the curves of separability of all."]
     return [*table_notes(options), mode, separability, maps, *first, *missing_snapshots(space)]
 
 

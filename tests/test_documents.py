@@ -57,7 +57,7 @@ NOT_RUN = {
         "pip install --no-deps -e .",
         "pip install twine check-wheel-contents",
         "pytest",
-        "pytest -m whole",
+        "pytest -n 0 -m ray",
         "pip install -e '.[ray]'",
         "ruff check .",
         "ruff format --check .",
@@ -68,7 +68,7 @@ NOT_RUN = {
         "check-wheel-contents dist/*.whl",
     ],
     "installs only what the commands above do": ["pip install -e ."],
-    "takes too long for .ci/run": ["pytest -m faults", "pytest -n 0 -m ray"],
+    "takes too long for .ci/run, which runs a part of the second": ["pytest -m faults", "pytest -m whole"],
     "test_improvements does, with few images": ["python -m experiments.improvements --dataset digits --epochs 9"],
     "trains at full length; its own test runs it on few images": [
         "python -m experiments.frontier --rows one-cycle-40",

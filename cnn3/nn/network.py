@@ -108,7 +108,7 @@ class CNN3(nn.Module):
         discard_last_norm: compute the norm after the last hidden layer and throw its output away, as the original
             program does.
         block: the function that computes convolution, norm, ReLU and pooling.
-        precision: of what is multiplied; sums, norms and what they remember are float32.
+        precision: of what is multiplied, and of what convolutions return; norms and what they remember are float32.
     """
 
     config: ModelConfig

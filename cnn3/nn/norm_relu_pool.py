@@ -1,7 +1,7 @@
 """Batch norm, ReLU or none, and pooling as one function with its own gradient, for CPUs and GPUs.
 
-Windows have 2x2 or 3x3 pixels, and there is one for every 2x2 pixels: they start with these, in row-major order, and
-what lies outside the image counts as zero.
+Windows have 2x2 or 3x3 pixels, and there is one for every 2x2 pixels: they start with these, in row-major order. What
+lies outside the image counts as zero in means, and not at all in maxima.
 
 The gradient needs to know only which pixel of each window is the largest. XLA's gradient of max-pooling would write the
 coordinates of each maximum, and its gradient of batch norm reads the input six times.

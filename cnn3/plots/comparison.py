@@ -1,5 +1,6 @@
 """Curves of several configurations in one figure."""
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Literal
@@ -36,6 +37,7 @@ HEADINGS: Mapping[SplitName, str] = {
 # A curve shows through the gaps of the next one, or next to it, so that curves that coincide do not hide each other.
 LINES: tuple[LineStyleType, ...] = ("-", (0, (5, 1)), (0, (12, 0.5)), (0, (3, 2)), (0, (1, 1.5)))
 WIDTHS = (2.0, 2.0, 2.8, 2.0, 1.5)
+LEGEND_ROWS, LEGEND_ROW = 3, 0.21  # rows that fit below the panels, and the inches that each further one takes
 KEPT_LABEL = "kept epoch (highest validation accuracy)"
 
 
@@ -138,7 +140,9 @@ def _legend(figure: Figure, axes: Axes, panels: Sequence[Axes]) -> None:
     marks = [line.get_marker() == "D" for line in reported]
     handles += [original_line()] if not all(marks) else []
     handles += [original_mark("at that epoch")] if any(marks) else []
-    ncols = legend_columns([str(handle.get_label()) for handle in handles], figure.get_size_inches()[0], 4)
+    width, height = figure.get_size_inches()
+    ncols = legend_columns([str(handle.get_label()) for handle in handles], width, 4)
+    figure.set_size_inches(width, height + LEGEND_ROW * max(0, math.ceil(len(handles) / ncols) - LEGEND_ROWS))
     style = {"fontsize": 10, "frameon": False, "handlelength": 2.8}
     legend = figure.legend(handles=handles, loc="outside lower center", ncols=ncols, **style)
     for text in legend.get_texts():

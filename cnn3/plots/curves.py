@@ -139,7 +139,7 @@ def _legend(figure: Figure, reported: ReportedNumbers) -> None:
     numbers = reported.values()
     handles += [original_line()] if any(number.epoch is None for number in numbers) else []
     handles += [
-        original_mark(f"about {number.value:g} at epoch {number.epoch}")
+        original_mark(f"about {number.value:.3g} at epoch {number.epoch}")
         for number in numbers
         if number.epoch is not None
     ]

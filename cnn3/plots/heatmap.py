@@ -18,6 +18,7 @@ COLORMAP = colormaps["cividis"]  # designed to look the same to colour-blind rea
 DIVERGING = colormaps["RdBu"]  # blue is higher
 BEST = COLORS[1]
 MIN_RANGE = 2.0  # percentage points; the least that the colours of differences span, so that small ones look small
+MIN_WIDTH = 6.6  # inches, for the title
 DARK = 0.18  # relative luminance below which white text has more contrast than black
 
 Grid = Float[np.ndarray, "rows columns"]
@@ -49,15 +50,13 @@ def heatmap(
     grids = list(panels.values())
     has_difference = text.difference is not None and len(grids) == 2
     n_panels = len(grids) + has_difference
-    figure = Figure(figsize=(1.3 + 3.9 * n_panels, 3.9), layout="constrained")
+    figure = Figure(figsize=(max(MIN_WIDTH, 1.3 + 3.9 * n_panels), 3.9), layout="constrained")
     axes = list(figure.subplots(1, n_panels, squeeze=False)[0])
     scale, clipped = _scale(grids)
     grid_axes = axes[: len(grids)]
     for panel, (name, grid) in zip(grid_axes, panels.items(), strict=True):
         _draw(panel, grid, rows, columns, COLORMAP, scale, name, "{:.4f}")
         _frame_highest(panel, grid)
-    for panel in axes[1:]:
-        panel.set_ylabel("")
     label = f"{text.numbers}\n(below {scale.vmin:.3f}: one colour)" if clipped else text.numbers
     bar = figure.colorbar(grid_axes[0].images[0], ax=grid_axes, shrink=0.9, extend="min" if clipped else "neither")
     bar.set_label(label, fontsize=10)
@@ -68,6 +67,8 @@ def heatmap(
         image = _draw(axes[-1], points, rows, columns, DIVERGING, scale, str(text.difference), "{:+.1f}")
         bar = figure.colorbar(image, ax=axes[-1], shrink=0.9)
         bar.set_label("Percentage points", fontsize=10)
+    for panel in axes[1:]:
+        panel.set_ylabel("")
     framed = Patch(fill=False, edgecolor=BEST, linewidth=3, label=text.frame)
     figure.legend(handles=[framed], loc="outside lower center", fontsize=10, frameon=False)
     add_title(figure, title, subtitle)

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from cnn3.plots.style import COLORS, INK, ORIGINAL, add_title, round_ticks, style_axes
 
 MEASURED, REPORTED = COLORS[0], COLORS[1]
+UNCOMPARED = "0.6"
 ROW_HEIGHT = 0.3  # inches
 
 
@@ -35,7 +36,7 @@ def dot_interval(groups: Mapping[str, Mapping[str, Interval]], label: str, title
     """Return a panel for each group and a row for each name: the measured mean, its interval, and the reported number.
 
     The difference in percentage points is written at the right. The mark of a reported number is filled if it lies
-    within the interval, and hollow if it does not or if there is no interval.
+    within the interval, hollow if it does not or if there is no interval, and grey if there is no mean.
     """
     counts = [len(rows) for rows in groups.values()]
     figure = Figure(figsize=(8.0, ROW_HEIGHT * sum(counts) + 0.55 * len(groups) + 0.9), layout="constrained")
@@ -66,7 +67,8 @@ def _panel(axes: Axes, rows: Sequence[Interval]) -> None:
             axes.plot(row.interval, [height, height], color=MEASURED, linewidth=4, alpha=0.35, zorder=2)
         if row.reported is not None:
             fill = REPORTED if row.within else "white"
-            style = {"markersize": 6.5, "markeredgecolor": REPORTED, "markerfacecolor": fill, "markeredgewidth": 1.5}
+            edge = UNCOMPARED if row.mean is None else REPORTED
+            style = {"markersize": 6.5, "markeredgecolor": edge, "markerfacecolor": fill, "markeredgewidth": 1.5}
             axes.plot([row.reported], [height], "D", zorder=3, label="_reported", **style)
         if row.mean is not None:
             axes.plot(
@@ -89,14 +91,20 @@ def _handles(rows: Sequence[Interval]) -> list[Line2D]:
         handles.append(Line2D([], [], marker="o", color=MEASURED, label="here", **dot))
     if any(row.interval for row in rows):
         handles.append(Line2D([], [], color=MEASURED, linewidth=4, alpha=0.35, label="confidence interval of the mean"))
-    edge = {"marker": "D", "markeredgecolor": REPORTED, "markeredgewidth": 1.5, **dot}
-    reported = [row for row in rows if row.reported is not None]
-    if any(row.within for row in reported):
-        handles.append(Line2D([], [], markerfacecolor=REPORTED, label=f"{ORIGINAL}, within the interval", **edge))
-    if any(row.interval and not row.within for row in reported):
-        handles.append(Line2D([], [], markerfacecolor="white", label=f"{ORIGINAL}, outside the interval", **edge))
-    elif any(not row.within for row in reported):
-        handles.append(Line2D([], [], markerfacecolor="white", label=f"{ORIGINAL} (one seed: no interval)", **edge))
+    edge = {"marker": "D", "markeredgewidth": 1.5, **dot}
+    compared = [row for row in rows if row.points is not None]
+    if any(row.within for row in compared):
+        style = {"markerfacecolor": REPORTED, "markeredgecolor": REPORTED, **edge}
+        handles.append(Line2D([], [], label=f"{ORIGINAL}, within the interval", **style))
+    hollow = {bool(row.interval) for row in compared if not row.within}
+    if hollow:
+        style = {"markerfacecolor": "white", "markeredgecolor": REPORTED, **edge}
+        outside = ", outside the interval" + (" or without one" if False in hollow else "")
+        where = outside if True in hollow else " (one seed: no interval)"
+        handles.append(Line2D([], [], label=f"{ORIGINAL}{where}", **style))
+    if any(row.mean is None and row.reported is not None for row in rows):
+        style = {"markerfacecolor": "white", "markeredgecolor": UNCOMPARED, **edge}
+        handles.append(Line2D([], [], label=f"{ORIGINAL}, not compared", **style))
     if any(row.points is not None for row in rows):
         handles.append(Line2D([], [], linestyle="none", label="at the right: here minus original study, in points"))
     return handles

@@ -24,7 +24,7 @@ from cnn3.training.state import Weights
 from cnn3.weights.torch_layout import Tensors, WeightsError, from_torch, infer_config, to_torch
 
 METADATA_KEY = "cnn3"  # of the description in a file's metadata
-TORCH_SAVE_MAGIC = (b"PK\x03\x04", b"\x80")  # a zip archive; before PyTorch 1.6 a pickle
+TORCH_SAVE_MAGIC = (b"PK\x03\x04", b"\x80\x02")  # a zip archive; before PyTorch 1.6 a pickle of protocol 2
 
 
 class Description(NamedTuple):
@@ -88,7 +88,7 @@ def save_weights(path: str | Path, model: CNN3, weights: Weights, classes: Seque
     """
     if classes is not None and len(classes) != model.config.classes:
         raise WeightsError(f"{path} is not written: {len(classes)} classes for {model.config.classes} logits")
-    tensors = {name: np.ascontiguousarray(value) for name, value in to_torch(model, weights).items()}
+    tensors = {name: np.asarray(value, order="C") for name, value in to_torch(model, weights).items()}
     description = Description(model.config, model.discard_last_norm, None if classes is None else tuple(classes))
     files.write(
         Path(path), _sort_metadata(save(tensors, metadata={"format": "pt", METADATA_KEY: description.to_json()}))

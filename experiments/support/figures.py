@@ -105,9 +105,8 @@ def original_numbers_of_row(row: Row) -> plots.ReportedNumbers:
 
 def comparable_sentence(options: Options, original: Iterable[plots.ReportedNumbers]) -> str:
     """Return the sentence for a subtitle that the original accuracies are made comparable, empty if none are."""
-    accuracies = (number for numbers in original for (_, metric), number in numbers.items() if metric == "accuracy")
-    rescaled = options.protocol == "corrected" and any(number.epoch is None for number in accuracies)
-    return f" {COMPARABLE}" if rescaled else ""
+    has_accuracies = any(metric == "accuracy" for numbers in original for _, metric in numbers)
+    return f" {COMPARABLE}" if options.protocol == "corrected" and has_accuracies else ""
 
 
 def _has_curves(runs: Sequence[Run]) -> bool:

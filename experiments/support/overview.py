@@ -11,6 +11,7 @@ from experiments.support.options import Options
 from experiments.support.overview_figure import comparison_figure, measured_figure
 from experiments.support.report import Report, distinct_runs
 from experiments.support.reported import CITATION, comparable_note
+from experiments.support.reproduction import SWEEPS
 from experiments.support.run import Run
 from experiments.support.uncertainty import EPOCHS_FACTOR, LEVEL, MARGINS, SOURCE
 from experiments.support.verdict_tables import counts_table, failing, headline, numbers_table, statements_table
@@ -44,7 +45,7 @@ def overview(main: Options, sweeps: Options, reports: Mapping[str, Report], sett
     path = files.make_folder(main.folder(FOLDER)) / PICTURE
     if main.dataset == "cifar10":
         return _answer(main, sweeps, reports, settings, path)
-    return _measured(main, reports, settings, path)
+    return _measured(main, sweeps, reports, settings, path)
 
 
 def _answer(
@@ -66,8 +67,14 @@ def _answer(
     return Section(NAME, TITLE, paragraphs, tables, [Picture(path, picture.get_suptitle())], notes)
 
 
-def _measured(main: Options, reports: Mapping[str, Report], settings: Sequence[str], path: Path) -> Section:
-    picture = measured_figure(main, [row for report in reports.values() for row in report.rows])
+def _measured(
+    main: Options, sweeps: Options, reports: Mapping[str, Report], settings: Sequence[str], path: Path
+) -> Section:
+    rows, sweep_rows = (
+        [row for name, report in reports.items() if (name in SWEEPS) == swept for row in report.rows]
+        for swept in (False, True)
+    )
+    picture = measured_figure(main, sweeps, rows, sweep_rows)
     plots.save(picture, path)
     data = display_name(main.dataset)
     paragraphs = [

@@ -25,7 +25,7 @@ IN_GRID = {"batch_norm": GRID[setting_name(0.001, 128)]}  # the run of figure 6 
 def comparison_figure(
     main: Options, sweeps: Options, rows: Mapping[str, Sequence[Row]], verdicts: Sequence[Verdict]
 ) -> Figure:
-    """Return our test accuracies and grid of figure 15 next to the original study's, made comparable.
+    """Return our test accuracies and grid of figure 15 next to the original study's, made comparable if need be.
 
     Args:
         main: how the improvements and the tuned run were trained.
@@ -35,31 +35,41 @@ def comparison_figure(
     """
     judged = {verdict.claim.id for verdict in verdicts if verdict.outcome is not None}
     groups: dict[str, dict[str, plots.Interval]] = {TESTS: {}, SETTINGS: {}}
+    as_printed = main.protocol == "published"
     for claim in NUMBERS:
         rule = claim.rule
         if not isinstance(rule, Printed) or rule.metric != "accuracy" or claim.where == "section 8":
             continue
         values = sample(rows[claim.experiment], rule) if claim.id in judged else []
-        measured = plots.Interval(fmean(values) if values else None, interval(values), rule.target)
+        target = rule.printed if as_printed else rule.target
+        measured = plots.Interval(fmean(values) if values else None, interval(values), target)
         if rule.split == "test":
             groups[TESTS][display_title(rule.row)] = measured
         elif rule.split == "validation" and rule.row in GRID | IN_GRID:
             groups[SETTINGS][(GRID | IN_GRID)[rule.row]] = measured
     groups[SETTINGS] = {name: groups[SETTINGS][name] for name in GRID.values()}
     title = f"Accuracy here and in the original study, on {display_title(main.dataset)}"
-    return plots.dot_interval(groups, "Accuracy", title, f"{_subtitle(main, sweeps)} {COMPARABLE}")
+    text = _subtitle(main, sweeps)
+    return plots.dot_interval(groups, "Accuracy", title, text if as_printed else f"{text} {COMPARABLE}")
 
 
-def measured_figure(options: Options, rows: Sequence[Row]) -> Figure:
-    """Return the test accuracies of all rows, for a data set that the original study does not have."""
-    samples = {row.name: metric_values(row.runs, "test", "accuracy") for row in rows}
-    intervals = {
-        display_title(name): plots.Interval(fmean(values), interval(values), None)
-        for name, values in samples.items()
-        if values
-    }
-    title = f"Test accuracy on {display_title(options.dataset)}"
-    return plots.dot_interval({TESTS: intervals}, "Accuracy", title, subtitle(options))
+def measured_figure(main: Options, sweeps: Options, rows: Sequence[Row], sweep_rows: Sequence[Row]) -> Figure:
+    """Return the test accuracies of all rows, for a data set that the original study does not have.
+
+    Rows of the sweeps are left out if there are others of the same name.
+    """
+    above = _intervals(rows)
+    below = {name: measured for name, measured in _intervals(sweep_rows).items() if name not in above}
+    groups = {TESTS: above, f"{TESTS} in the sweeps": below}
+    title = f"Test accuracy on {display_title(main.dataset)}"
+    drawn = {heading: group for heading, group in groups.items() if group}
+    return plots.dot_interval(drawn or {TESTS: {}}, "Accuracy", title, _subtitle(main, sweeps))
+
+
+def _intervals(rows: Sequence[Row]) -> dict[str, plots.Interval]:
+    """Return the mean test accuracy of each row that has one, by its title."""
+    samples = {display_title(row.name): metric_values(row.runs, "test", "accuracy") for row in rows}
+    return {name: plots.Interval(fmean(values), interval(values), None) for name, values in samples.items() if values}
 
 
 def _subtitle(main: Options, sweeps: Options) -> str:

@@ -90,12 +90,12 @@ def test_figures_show_original_numbers_on_cifar10_only(runs):
     figures = make_figures(CIFAR10, rows)
     axes = figures["comparison_epochs.png"].axes[0]
     drawn = lines(axes)
-    assert drawn["_original study SGD"] == ([150], [0.63])  # section 6.1
-    assert drawn["_original study SGD with momentum"] == ([120], [0.8])  # section 6.2
+    assert drawn["_original study SGD"] == ([150], [pytest.approx(0.63 * 5056 / 5000)])  # section 6.1
+    assert drawn["_original study SGD with momentum"] == ([120], [pytest.approx(0.8 * 5056 / 5000)])  # section 6.2
     assert drawn["_original study Adam"][1] == pytest.approx([0.8440] * 2, abs=5e-5)  # figure 15, 0.8346 of 5,056
     for name in ("SGD", "SGD with momentum", "Adam"):
         assert colors(axes)[f"_original study {name}"] == colors(axes)[name]
-    assert legend(figures["curves_sgd.png"])[-1] == "original study: about 0.63 at epoch 150"
+    assert legend(figures["curves_sgd.png"])[-1] == "original study: about 0.637 at epoch 150"
     on_digits = make_figures(Options(dataset="digits"), [row._replace(reported=None) for row in rows])
     assert not any("original study" in label for figure in on_digits.values() for label in legend(figure))
 

@@ -185,8 +185,9 @@ def test_means_are_compared_with_reported_numbers():
         "here",
         "confidence interval of the mean",
         "original study, within the interval",
-        "original study, outside the interval",
+        "original study, outside the interval or without one",
     ]
+    assert legend(figure)[4] == "original study, not compared"  # "nothing"
     assert is_round(below.get_xticks())
     single = plots.dot_interval({"Validation": groups["Validation"]}, "", "")
     assert legend(single)[:2] == ["here", "original study (one seed: no interval)"]

@@ -5,6 +5,7 @@ import json
 import logging
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import chex
@@ -99,12 +100,16 @@ def test_checkpoints_are_at_least_ten_seconds_apart(
     """The first is written after the first epoch, so a kill loses at most epochs of the last ten seconds."""
     saved: list[int] = []
     monkeypatch.setattr(RunFolder, "save", lambda self, state, history, kept: saved.append(len(history)))
-    fit(CONFIG, digits, tmp_path / "quick")
-    assert saved == [1, 3]  # the first, and the one that ends the run
-    saved.clear()
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
-    fit(CONFIG, digits, tmp_path / "slow")
-    assert saved == [1, 2, 3]
+    now = 0.0
+
+    def pass_time(seconds: float) -> float:
+        nonlocal now
+        now += seconds
+        return now
+
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: pass_time(0.001)))
+    fit(dataclasses.replace(CONFIG, epochs=9, patience=None), digits, tmp_path, on_epoch=lambda _: pass_time(4))
+    assert saved == [1, 4, 7, 9]  # the last one ends the run
 
 
 def test_the_history_grows_with_each_epoch(digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,12 +157,15 @@ def test_early_stopping_and_kept_weights_are_those_of_the_original_study(
 
 def test_the_test_set_is_measured_with_the_best_weights(digits: Dataset, monkeypatch: Any) -> None:
     fake_accuracies(monkeypatch, [0.1, 0.9, 0.2, 0.3])
-    result = fit(CONFIG, digits)
+    result = fit(dataclasses.replace(CONFIG, snapshots=(1, 2)), digits)
+    best, last = (result.weights[name].params["fc1"]["kernel"] for name in ("best", "epoch2"))
+    chex.assert_trees_all_equal(result.weights["best"], result.weights["epoch1"])
+    assert not np.array_equal(best, last)
     model = make_train_spec(CONFIG, cnn3.default_block()).model
     output = cnn3.predict(model, 64, result.weights["best"], digits.test.images)
     accuracy = np.mean(np.argmax(output.logits, -1) == digits.test.labels)
     assert result.summary["test"]["accuracy"] == pytest.approx(accuracy)
-    assert set(result.weights) == {"initial", "epoch2", "best"}
+    assert set(result.weights) == {"initial", "epoch1", "epoch2", "best"}
 
 
 @pytest.mark.parametrize("rate", [1e30])
