@@ -43,26 +43,12 @@ def _parse_int(text: str) -> int:
         raise ValueError(f"{text!r} is not an integer") from None
 
 
-def _parse_float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a number") from None
-
-
-# Annotations of an option that is an integer, of one that is a number, and of one that is an integer or "auto".
+# Annotations of an option that is an integer, and of one that is an integer or "auto".
 INT_OPTION = tyro.constructors.PrimitiveConstructorSpec[int | None](
     nargs=1,
     metavar="N",
     instance_from_str=lambda args: _parse_int(args[0]),
     is_instance=lambda value: value is None or isinstance(value, int),
-    str_from_instance=lambda value: [str(value)],
-)
-FLOAT_OPTION = tyro.constructors.PrimitiveConstructorSpec[float | None](
-    nargs=1,
-    metavar="X",
-    instance_from_str=lambda args: _parse_float(args[0]),
-    is_instance=lambda value: value is None or isinstance(value, float),
     str_from_instance=lambda value: [str(value)],
 )
 INT_OR_AUTO_OPTION = tyro.constructors.PrimitiveConstructorSpec[int | Literal["auto"]](

@@ -61,7 +61,7 @@ def _load_dataset(options: Options, run: RunConfig | None, classes: int) -> Data
         options.limit if options.limit is not None else run.limit if run and run.dataset == dataset_name(name) else None
     )
     dataset = load(name, options.data_dir, seed=seed, limit=limit)
-    if run and options.split != "test" and options.dataset is options.seed is options.limit is None:
+    if run and options.split != "test" and (options.dataset, options.seed, options.limit) == (None, None, None):
         _check_split(options, dataset)
     if classes != len(dataset.classes):
         remedy = "name another --dataset"

@@ -10,9 +10,10 @@ import tyro
 
 import cnn3
 from cnn3 import OPTIMIZERS, PROTOCOLS, VARIANTS, RunConfig, cli
-from cnn3.cli import FLOAT_OPTION, INT_OPTION, INT_OR_AUTO_OPTION, UsageError
+from cnn3.cli import INT_OPTION, INT_OR_AUTO_OPTION, UsageError
 from cnn3.config import SEED, Precision, ProtocolName
 from cnn3.runs.interruption import interruptible
+from cnn3.train.primitives import PRIMITIVES
 
 MAX_SEEDS = MAX_JOBS = 1000
 CPUS_PER_RUN = 1  # several runs with a core each are faster than one run with several
@@ -81,7 +82,7 @@ class Options:
     engine: Engine = "processes"
     address: Annotated[str | None, _ADDRESS] = None
     cpus_per_run: Annotated[int | None, INT_OPTION, _CPUS] = None
-    gpus_per_run: Annotated[float | None, FLOAT_OPTION, _GPUS] = None
+    gpus_per_run: Annotated[float | None, PRIMITIVES[float], _GPUS] = None
     shared: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     verbose: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False

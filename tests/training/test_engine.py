@@ -186,7 +186,7 @@ def test_published_validation_moves_the_running_statistics_as_torch_does(digits:
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 def test_published_validation_follows_torch_over_batches(dropout: float, digits: Split, torch: Any) -> None:
-    """150 images, in batches of 64 and a last one of 22: statistics to 1e-5 (seen: 2.5e-7); with dropout it differs."""
+    """150 images, in batches of 64 and a last one of 22: statistics to 2e-6 (seen: 2.5e-7); with dropout it differs."""
     config = dataclasses.replace(SMALL, dropout=dropout)
     reference = parity.reference(config, discard=True, dtype=np.float32)
     model, weights = parity.cnn3_copy(reference, default_block())
@@ -206,7 +206,7 @@ def test_published_validation_follows_torch_over_batches(dropout: float, digits:
         assert abs(float(sums.batch_means) - sum(losses)) > 0.01
         return
     _, expected = parity.cnn3_copy(reference, default_block())
-    chex.assert_trees_all_close(moved.batch_stats, expected.batch_stats, rtol=0, atol=1e-5)
+    chex.assert_trees_all_close(moved.batch_stats, expected.batch_stats, rtol=0, atol=2e-6)
     np.testing.assert_allclose(sums.batch_means, sum(losses), rtol=1e-5)
     assert int(sums.correct) == correct
 
