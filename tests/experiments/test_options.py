@@ -114,7 +114,10 @@ def test_a_command_line_that_cannot_be_understood(args, message, columns, encodi
         ("--shared", "shared is for --engine ray"),
         ("--engine ray --jobs 2", "jobs is for --engine processes; with --engine ray, --cpus-per-run decides"),
         ("--engine ray --cpus-per-run 0", "cpus-per-run must be at least 1, not 0"),
-        ("--engine ray --gpus-per-run x", "--gpus-per-run: 'x' is not a number; see python -m experiments.trial --help"),
+        (
+            "--engine ray --gpus-per-run x",
+            "--gpus-per-run: 'x' is not a number; see python -m experiments.trial --help",
+        ),
         ("--engine ray --gpus-per-run 1.5", "gpus-per-run must be from 0 to 1, not 1.5"),
         (
             "--engine ray --address ray://head:10001",
