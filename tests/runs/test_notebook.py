@@ -1,7 +1,6 @@
 """Training in a real notebook's kernel: one output whose bar moves, and an interrupted cell after which it goes on."""
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,21 +34,20 @@ def kernel(tmp_path: Path) -> Iterator[tuple[Any, Any]]:
 
 def run(client: Any, code: str, on_output: Any = lambda outputs: None) -> tuple[str, list[tuple[str, str]]]:
     """Run a cell, and return its status and its outputs: the kind of each, and its text."""
-    request, outputs = client.execute(code), list[tuple[str, str]]()
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    while time.monotonic() < deadline:
-        message = client.get_iopub_msg(timeout=TIMEOUT_SECONDS)
+    outputs = list[tuple[str, str]]()
+
+    def collect(message: dict[str, Any]) -> None:
         content = message["content"]
-        if message["parent_header"].get("msg_id") != request:
-            continue
-        if message["msg_type"] == "status" and content["execution_state"] == "idle":
-            return client.get_shell_msg(timeout=TIMEOUT_SECONDS)["content"]["status"], outputs
         if message["msg_type"] in ("display_data", "update_display_data"):
             outputs.append((message["msg_type"], content["data"]["text/plain"]))
         elif message["msg_type"] in ("stream", "error"):
             outputs.append((message["msg_type"], content.get("text") or content["ename"]))
+        else:
+            return
         on_output(outputs)
-    raise TimeoutError(f"the cell has not ended: {outputs}")
+
+    reply = client.execute_interactive(code, allow_stdin=False, timeout=TIMEOUT_SECONDS, output_hook=collect)
+    return reply["content"]["status"], outputs
 
 
 def test_an_interrupted_cell_leaves_a_kernel_that_trains_on(kernel: tuple[Any, Any]) -> None:
