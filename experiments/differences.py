@@ -164,12 +164,10 @@ def _accuracy_at(runs: Sequence[Run], split: str, epoch: int) -> str:
     )
 
 
-def late_accuracy(runs: Sequence[Run]) -> float:
-    """Return the mean validation accuracy over the last epochs of short runs, or the same epochs of longer runs."""
+def late_accuracy(runs: Sequence[Run], last: int) -> float:
+    """Return the mean validation accuracy over the last epochs up to epoch `last`, where short runs end."""
     accuracies = [run.validation_accuracies() for run in runs]
-    return fmean(
-        value for values in accuracies for value in values[SHORT_EPOCHS - AVERAGED_EPOCHS : SHORT_EPOCHS] or values
-    )
+    return fmean(value for values in accuracies for value in values[max(0, last - AVERAGED_EPOCHS) : last] or values)
 
 
 def weights_table(measured: Measured) -> Table:
@@ -190,10 +188,11 @@ def weights_table(measured: Measured) -> Table:
 
 def notes(runs: Mapping[str, Sequence[Run]], measured: Measured, source: str) -> list[str]:
     """Return the conclusions from the tables, cause by cause; `source` says where the images come from."""
-    dense, slower = late_accuracy(runs[DENSE]), late_accuracy(runs[DENSE_SLOWER])
+    last = runs[DENSE_SLOWER][0].config.epochs
+    dense, slower = late_accuracy(runs[DENSE], last), late_accuracy(runs[DENSE_SLOWER], last)
     jpeg_change = measured["other grid"] - measured["as they are"]
     mode_change = measured["training"] - measured["inference"]
-    last = f"On average over epochs {SHORT_EPOCHS - AVERAGED_EPOCHS + 1} and {SHORT_EPOCHS}"
+    when = f"On average over epochs {last - 1} and {last}" if last > 1 else "After one epoch"
     target = IMPROVEMENTS["dense"].comparable("validation")
     passed = (
         "have, once. A second pass with the same blocks rounds values that are already rounded, and so says nothing "
@@ -202,9 +201,9 @@ def notes(runs: Mapping[str, Sequence[Run]], measured: Measured, source: str) ->
         else "have not either. "
     )
     if THROUGH_JPEG in runs:
-        trained_change = late_accuracy(runs[THROUGH_JPEG]) - late_accuracy(runs[TUNED])
+        trained_change = late_accuracy(runs[THROUGH_JPEG], last) - late_accuracy(runs[TUNED], last)
         trained = (
-            f"{last} validation accuracy of a model trained on such images is {format_points(trained_change)} that of "
+            f"{when} validation accuracy of a model trained on such images is {format_points(trained_change)} that of "
             "one trained on images as they are."
         )
     else:
@@ -213,7 +212,7 @@ def notes(runs: Mapping[str, Sequence[Run]], measured: Measured, source: str) ->
     explains = "may explain" if mode_change > 0 else "does not explain"
     return [
         "Dense block. The original study does not say at which learning rate it trained the dense block; 0.001, its "
-        f"default, is used here. {last} validation accuracy is {slower:.4f} with 0.0001, "
+        f"default, is used here. {when} validation accuracy is {slower:.4f} with 0.0001, "
         f"{format_points(slower - dense)} {dense:.4f} with 0.001. The original study ends at {target}. The network "
         "itself is not the cause: in PyTorch it has the same outputs and gradients (docs/pytorch.md).",
         f"JPEG (quality {QUALITY}, chroma {SUBSAMPLING}). The images of the original study have not passed through it; "
