@@ -27,6 +27,7 @@ EXIT_STATUS = {
     "130, 143": "interrupted (Ctrl-C, SIGTERM); the same command resumes the work",
 }
 
+SIMILAR = r"^(?:Perhaps you meant|Arguments similar to .*?): (--[\w.-]+)"  # tyro's words, and an option
 SHORTEST_BROKEN = 30  # characters of an argument; tyro's lines have 40 to 80, with their frame
 
 Options = TypeVar("Options")
@@ -238,10 +239,12 @@ def printable(text: object) -> str:
 
 
 def _first_error(message: str) -> str:
-    """Return the first error that tyro printed, without its frame, heading and hints."""
+    """Return the first error that tyro printed, without its frame and heading, and the option most like a wrong one."""
     lines = [line.strip("╭╮╰╯│─ ") for line in message.strip().splitlines()]
     paragraphs = [list(part) for rule, part in groupby(lines[1:], lambda line: not line.strip("-")) if not rule]
-    return " ".join(paragraphs[0]).removeprefix("Error parsing ").rstrip(".")
+    error = " ".join(paragraphs[0]).removeprefix("Error parsing ").rstrip(".")
+    similar = re.search(SIMILAR, " ".join(line for part in paragraphs[1:] for line in part))
+    return f"{error} (did you mean {similar[1]}?)" if similar else error
 
 
 def _unbroken(message: str, args: Sequence[str]) -> str:

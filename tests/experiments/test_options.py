@@ -89,7 +89,9 @@ LONG_PATH = "/home/user/a folder, and another/" + "results/" * 12
         (["--epochs", "abc"], "--epochs: 'abc' is not an integer"),
         ([f"--epochs={LONG_PATH}"], f"--epochs: '{LONG_PATH}' is not an integer"),
         (["--limit", LONG_PATH], f"--limit: '{LONG_PATH}' is not an integer"),
-        (["--epoch", "3"], "Unrecognized options: --epoch, 3"),
+        (["--epoch", "3"], "Unrecognized options: --epoch, 3 (did you mean --epochs?)"),
+        (["--epoch", "3", "--mnist"], "Unrecognized options: --epoch, 3, --mnist (did you mean --epochs?)"),
+        (["--mnist"], "Unrecognized options: --mnist"),
         (["--limit"], "Missing value for argument '--limit'. Expected 1 values"),
         (
             ["--dataset", "mnist"],
