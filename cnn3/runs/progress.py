@@ -102,8 +102,8 @@ def progress_display(console: Console | None = None, total: int | None = None) -
 
 
 def time_left(seconds: float, epochs: float) -> str:
-    """Return, as text, the time that this many epochs take at these seconds per epoch."""
-    return f"at most {timedelta(seconds=round(seconds * epochs))} left"
+    """Return, as text, the time that this many epochs take at these seconds per epoch; of no epochs, nothing."""
+    return f"at most {timedelta(seconds=round(seconds * epochs))} left" if epochs else ""
 
 
 @contextmanager
@@ -127,7 +127,8 @@ def _bars(progress: Progress, stays: bool, label: str, done: int, epochs: int) -
             f"accuracy {train['accuracy']:.3f}/{validation['accuracy']:.3f} "
             f"{record['images_per_second']:.0f} images/s"
         )
-        progress.update(run, completed=done, text=f"{numbers}, {time_left(record['seconds'], epochs - done)}")
+        text = ", ".join(filter(None, (numbers, time_left(record["seconds"], epochs - done))))
+        progress.update(run, completed=done, text=text)
 
     def on_step(step: int, steps: int) -> None:
         nonlocal start
@@ -159,7 +160,7 @@ def _lines(console: Console, label: str, done: int, epochs: int) -> Iterator[Pro
 
     def on_epoch(record: dict[str, Any]) -> None:
         left = time_left(record["seconds"], epochs - record["epoch"] - 1)
-        log(f"epoch {record['epoch'] + 1}/{epochs}: {format_epoch(record)}, {left}")
+        log(", ".join(filter(None, (f"epoch {record['epoch'] + 1}/{epochs}: {format_epoch(record)}", left))))
 
     if done:
         log(f"resuming after epoch {done}/{epochs}")

@@ -41,6 +41,7 @@ def test_a_log_file_gets_a_line_an_epoch_and_no_steps():
         "plain: epoch 2/2: train loss 1.5000 accuracy 0.2500",
     ]
     assert epochs[0].endswith("500 images/s, at most 0:00:02 left")
+    assert epochs[1].endswith("500 images/s")  # no time is left
 
 
 @pytest.mark.parametrize("terminal", [True, False])
