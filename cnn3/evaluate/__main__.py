@@ -16,7 +16,7 @@ from cnn3.evaluate.options import Options
 PROGRAM = "python -m cnn3.evaluate"
 EXAMPLES = (
     "results/digits/runs/NAME/best.safetensors --split validation",
-    "other.safetensors --dataset cifar10 --json",
+    "flip --dataset cifar10 --json",
 )
 
 

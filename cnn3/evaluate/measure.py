@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from cnn3.cli import UsageError
+from cnn3.cli import UsageError, note
 from cnn3.config import PROTOCOLS, SEED, ConfigError, Protocol, RunConfig
 from cnn3.data.dataset import Dataset
 from cnn3.data.loading import dataset_name, load
@@ -18,6 +18,7 @@ from cnn3.runs.metadata import read_versions
 from cnn3.runs.versions import data_mismatch
 from cnn3.training.evaluate import EVALUATION_BATCH, evaluate
 from cnn3.training.metrics import compute_metrics
+from cnn3.weights.pretrained import weights_file
 from cnn3.weights.torch_layout import WeightsError
 from cnn3.weights.weight_files import load_model
 
@@ -31,10 +32,11 @@ def measure(options: Options) -> dict[str, Any]:
         WeightsError: the weights cannot be read, or give no finite loss.
     """
     check_jax()
-    run = run_config(options.weights)
+    file = weights_file(options.weights)
+    run = run_config(file)
     precision = options.precision or (run.precision if run else "fp32")
     discard = None if options.protocol is None else PROTOCOLS[options.protocol].discard_last_norm
-    loaded = load_model(options.weights, discard_last_norm=discard, block=default_block(precision))
+    loaded = load_model(file, discard_last_norm=discard, block=default_block(precision))
     dataset = _load_dataset(options, run, loaded.model.config.classes)
     cache_compilations()
     images, labels = getattr(dataset, options.split)
@@ -66,6 +68,9 @@ def _load_dataset(options: Options, run: RunConfig | None, classes: int) -> Data
     if classes != len(dataset.classes):
         remedy = "name another --dataset"
         raise UsageError(f"{options.weights} has {classes} classes, {name} has {len(dataset.classes)}; {remedy}")
+    if run and not run.hold_out and run.dataset == dataset.name and options.split != "test":
+        note(f"{options.weights} was trained on the validation images too")
+        return dataset.without_hold_out()
     return dataset
 
 

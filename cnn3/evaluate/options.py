@@ -22,7 +22,7 @@ class Options:
     """The command line.
 
     Args:
-        weights: a safetensors file, such as best.safetensors in a run's folder.
+        weights: a safetensors file, such as best.safetensors in a run's folder, or tuned or flip, which come with cnn3.
         split: test, or one of the two parts of the training images. Training images are not augmented.
         dataset: the data set: cifar10, cifar100, digits, a .npz file or a folder of class folders.
         data_dir: TFDS's folder, where CIFAR is found or prepared.

@@ -17,7 +17,7 @@ from cnn3.jax_settings import check_jax
 from cnn3.kernels import default_block
 from cnn3.runs.compilation import cache_compilations
 from cnn3.training.evaluate import EVALUATION_BATCH, predict
-from cnn3.weights.pretrained import PRETRAINED, TUNED
+from cnn3.weights.pretrained import TUNED, weights_file
 from cnn3.weights.torch_layout import WeightsError
 from cnn3.weights.weight_files import LoadedModel, load_model
 
@@ -55,16 +55,11 @@ def classify_files(
     """
     check_jax()
     cache_compilations()
-    loaded, classes = open_weights(_weights_file(weights or Path(TUNED)), dataset, protocol)
+    loaded, classes = open_weights(weights_file(weights or Path(TUNED)), dataset, protocol)
     images = list(read_images(paths))
     for (path, _), probabilities in zip(images, classify(loaded, [image for _, image in images]), strict=True):
         print(form(path, most_probable(probabilities, classes, top)))
     return 0 if len(images) == len(paths) else 1
-
-
-def _weights_file(weights: Path) -> Path:
-    """Return the file of weights that are given by their name or their file."""
-    return PRETRAINED.get(str(weights), weights)
 
 
 def open_weights(

@@ -81,6 +81,29 @@ def test_a_run_in_the_folder_says_which_images(
     assert main([str(saved), "--dataset", "digits"]) == 0
 
 
+def test_a_run_without_validation_images_was_trained_on_all(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = RunConfig(SMALL, dataset="digits", patience=None, hold_out=False)
+    (saved.parent / "config.json").write_text(config.to_json())
+    digits = load("digits")
+    train, validation, test = (len(split.labels) for split in (digits.train, digits.validation, digits.test))
+    for split, n in (("train", train + validation), ("validation", validation), ("test", test)):
+        assert main([str(saved), "--split", split, "--json"]) == 0
+        printed = capsys.readouterr()
+        assert json.loads(printed.out)["n"] == n
+        assert ("was trained on the validation images too" in printed.err) == (split != "test")
+
+
+def test_weights_that_come_with_cnn3_are_known_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """On other images than they were trained on, as the network's own predictions say."""
+    assert main(["tuned", "--dataset", "digits", "--json"]) == 0
+    measured = json.loads(capsys.readouterr().out)
+    model, weights, _ = cnn3.pretrained("tuned")
+    test = load("digits").test
+    predictions = cnn3.predict(model, 50, weights, test.images).logits.argmax(1)
+    assert measured["weights"] == "tuned"
+    assert measured["accuracy"] == np.mean(np.asarray(predictions) == test.labels)
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

@@ -13,6 +13,11 @@ TUNED, FLIP = "tuned", "flip"
 PRETRAINED = {name: Path(__file__).parent / f"{name}.safetensors" for name in (TUNED, FLIP)}
 
 
+def weights_file(weights: Path) -> Path:
+    """Return the file of weights that a command line gives by name, as "tuned" or "flip", or by file."""
+    return PRETRAINED.get(str(weights), weights)
+
+
 def pretrained(name: str = TUNED) -> LoadedModel:
     """Return a model trained on CIFAR-10, its weights and the names of its classes.
 
