@@ -17,6 +17,7 @@ from .files import OutputError
 from .kernels import default_block
 from .nn.network import CNN3
 from .runs.fit import fit
+from .runs.locks import BusyError
 from .runs.records import read_epochs, read_runs
 from .runs.result import Result
 from .training.evaluate import evaluate, predict
@@ -34,6 +35,7 @@ __all__ = [
     "PROTOCOLS",
     "VARIANTS",
     "AugmentConfig",
+    "BusyError",
     "ConfigError",
     "DataError",
     "Dataset",

@@ -1,4 +1,4 @@
-"""Figures; only this package uses matplotlib.
+"""Figures; nothing else in cnn3 draws.
 
 Each function returns a new `matplotlib.figure.Figure`, `latent_animation` a GIF; none touches matplotlib's
 global state. Every figure has a title and, if given, a subtitle that says what was trained, on what and for how long.

@@ -1,7 +1,7 @@
 """How far chance (another seed, other images) could move a result.
 
-With at least three seeds on both sides, the spread is measured over the seeds. With fewer it is assumed: no
-configuration has been trained to the end often enough to measure it.
+With at least three seeds on both sides, the spread is measured over the seeds. With fewer it is assumed: none of
+the study's configurations has been trained to the end often enough to measure it.
 """
 
 from collections.abc import Mapping, Sequence
