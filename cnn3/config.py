@@ -80,7 +80,7 @@ class RunConfig:
             study keeps those of index 20 (section 7).
         precision: of the products in convolutions and fully connected layers. Weights, statistics and metrics are
             always float32.
-        seed: seed of the split, initial weights, order, augmentation and dropout.
+        seed: seed of the initial weights, order, augmentation and dropout, and of the split, which `load` draws.
         label_smoothing: the share of each target that is spread over all classes (Szegedy et al. 2016). Metrics are
             those of the labels as they are.
         hold_out: whether the validation images are held out. If not, they are trained on too, and validation accuracy,

@@ -74,7 +74,8 @@ def _walk(folder: Path) -> list[Path]:
     def fail(error: OSError) -> None:
         raise error
 
-    paths = [Path(parent, name) for parent, _, names in sorted(os.walk(folder, onerror=fail)) for name in sorted(names)]
+    walk = os.walk(folder, onerror=fail, followlinks=True)  # as torchvision's ImageFolder does
+    paths = [Path(parent, name) for parent, _, names in sorted(walk) for name in sorted(names)]
     return [
         path
         for path in paths

@@ -24,7 +24,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        the exit status: 0, or 2 after an error.
+        the exit status: 0, or 2 after an error. SIGINT and SIGTERM end the process, with status 130 and 143.
     """
     cli.tolerate_lost_output()
     try:
@@ -36,10 +36,12 @@ def main(args: Sequence[str] | None = None) -> int:
     from cnn3.data.splits import DataError
     from cnn3.evaluate.measure import measure
     from cnn3.files import OutputError
+    from cnn3.runs.interruption import interruptible
     from cnn3.weights.torch_layout import WeightsError
 
     try:
-        measured = measure(options)
+        with interruptible():
+            measured = measure(options)
     except (UsageError, ConfigError, DataError, OutputError, WeightsError) as error:
         return cli.report(error)
     print(json.dumps(measured) if options.json else _describe(measured))

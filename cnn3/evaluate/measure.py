@@ -1,6 +1,7 @@
 """What `python -m cnn3.evaluate` does with its options."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ def measure(options: Options) -> dict[str, Any]:
     discard = None if options.protocol is None else PROTOCOLS[options.protocol].discard_last_norm
     loaded = load_model(file, discard_last_norm=discard, block=default_block(precision))
     dataset = _load_dataset(options, run, loaded.model.config.classes)
+    _compare_class_names(loaded.classes or dataset.classes, dataset)
     cache_compilations()
     images, labels = getattr(dataset, options.split)
     model, n = loaded.model.clone(precision=precision), len(labels)
@@ -72,6 +74,14 @@ def _load_dataset(options: Options, run: RunConfig | None, classes: int) -> Data
         note(f"{options.weights} was trained on the validation images too")
         return dataset.without_hold_out()
     return dataset
+
+
+def _compare_class_names(classes: Sequence[str], dataset: Dataset) -> None:
+    """Say which class, the first, has another name in the weights than in the data set: it may be another class."""
+    for label, (trained, name) in enumerate(zip(classes, dataset.classes, strict=True)):
+        if trained != name:
+            note(f"class {label} is {trained!r} in the weights and {name!r} in {dataset.name}; labels count, not names")
+            return
 
 
 def _check_split(options: Options, dataset: Dataset) -> None:

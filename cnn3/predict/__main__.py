@@ -64,11 +64,13 @@ def main(args: Sequence[str] | None = None) -> int:
     # these import JAX, which --help does not need
     from cnn3.data.splits import DataError
     from cnn3.predict.classify import classify_files, to_json, to_text
+    from cnn3.runs.interruption import interruptible
     from cnn3.weights.torch_layout import WeightsError
 
     try:
         form = to_json if options.json else to_text
-        return classify_files(options.images, options.weights, options.top, options.dataset, options.protocol, form)
+        with interruptible():
+            return classify_files(options.images, options.weights, options.top, options.dataset, options.protocol, form)
     except (ConfigError, DataError, WeightsError) as error:
         return cli.report(error)
 

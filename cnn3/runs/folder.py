@@ -232,8 +232,13 @@ def open_run(path: Path, versions: Versions) -> Iterator[RunFolder]:
 
 
 def read_history(path: Path) -> History:
-    """Return the history in a run's folder."""
-    return [json.loads(line) for line in (path / HISTORY).read_text().splitlines()]
+    """Return the history in a run's folder.
+
+    Raises:
+        DamagedError: it is missing.
+        OutputError: it cannot be read.
+    """
+    return [json.loads(line) for line in files.read_shared(path, HISTORY).splitlines()]
 
 
 def _to_jsonl(history: History) -> str:

@@ -41,7 +41,7 @@ def read_outcome(path: Path, config: RunConfig) -> Outcome | None:
     check_config(path, config)
     if missing := output_files([]) - files.verify(path, path / SUMS):
         raise DamagedError(f"{SUMS} lacks {min(missing)}")
-    return Outcome(read_history(path), json.loads((path / SUMMARY).read_text()), read_versions(path))
+    return Outcome(read_history(path), json.loads(files.read_shared(path, SUMMARY)), read_versions(path))
 
 
 def read_finished(

@@ -130,7 +130,11 @@ def update_rule(name: str) -> UpdateRule:
 
 
 def hyperparameters(config: RunConfig) -> Hyperparameters:
-    """Return the numbers of a configuration, whose optimizer may be one that cnn3 does not know."""
+    """Return the numbers of a configuration, whose optimizer may be one that cnn3 does not know.
+
+    The learning rate is that of the optimizer, the highest if the configuration has a schedule, which `fit` turns into
+    one rate for each step.
+    """
     optimizer = config.optimizer
     decoupled = optimizer.name in UPDATE_RULES and update_rule(optimizer.name).decoupled_decay
     l2, decay = (0.0, optimizer.weight_decay) if decoupled else (optimizer.weight_decay, 0.0)

@@ -173,6 +173,16 @@ def test_a_folder_has_the_squares_of_its_images(pictures: Path) -> None:
     assert dataset.test.labels.tolist() == labels
 
 
+def test_links_to_images_and_to_folders_of_images_are_followed(pictures: Path, tmp_path: Path) -> None:
+    before = load(pictures)
+    (pictures / "test" / "cat").rename(tmp_path / "cats")
+    (pictures / "test" / "cat").mkdir()
+    (pictures / "test" / "cat" / "more").symlink_to(tmp_path / "cats")
+    after = load(pictures)
+    assert after.test.labels.tolist() == before.test.labels.tolist()
+    np.testing.assert_array_equal(after.test.images, before.test.images)
+
+
 def test_decoded_images_are_cached_until_a_file_changes(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = load(pictures)
     with monkeypatch.context() as patch:

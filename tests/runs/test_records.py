@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import cnn3
+from cnn3 import files
 from cnn3.files import OutputError
 from cnn3.runs.records import read_run
 from tests.helpers.processes import ROOT
@@ -79,6 +80,24 @@ def test_a_run_that_has_not_finished_is_read_as_far_as_it_is(tmp_path: Path) -> 
     (run / "history.jsonl").write_text("")
     assert [record["best_epoch"] for record in cnn3.read_runs(tmp_path)] == [None]
     assert cnn3.read_epochs(run) == []
+
+
+def test_a_run_that_another_process_clears_meanwhile_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a", "b"):
+        shutil.copytree(BASELINE, tmp_path / name)
+    verify = files.verify
+
+    def verify_and_clear(folder: Path, sums: Path) -> set[str]:
+        names = verify(folder, sums)
+        if folder.name == "a":
+            (folder / "history.jsonl").unlink()
+        return names
+
+    monkeypatch.setattr(files, "verify", verify_and_clear)
+    assert [record["folder"] for record in cnn3.read_runs(tmp_path)] == [str(tmp_path / "b")]
+    assert "holds no intact run: history.jsonl is missing" in caplog.text
 
 
 def test_a_damaged_run_is_named_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
