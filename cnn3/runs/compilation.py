@@ -1,11 +1,12 @@
 """A run's compiled programs, cached on disk so that only the first run on a machine waits for the compiler."""
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, ParamSpec
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +33,10 @@ MAX_CACHE_BYTES = 2**30  # what was used least recently is removed first
 PROGRAM, LAST_USE, JAX_LOCK = "-cache", "-atime", ".lockfile"  # how JAX names the cache's files
 JAX_LOCK_TIMEOUT = 10.0  # seconds; JAX waits as long for its lock
 MIN_COMPILE_SECONDS = 0.1  # programs that compile more quickly are not cached
+MAX_PROGRAMS = 32  # kept in memory, of each kind; those of optimizers of one's own are never asked for again
 JAX_LOG_LEVEL, FATAL = "1", 3  # of XLA's log: what JAX sets unless the user does, and that of fatal errors
+
+Program = ParamSpec("Program")
 
 
 class Executables(NamedTuple):
@@ -115,17 +119,29 @@ def compile_epoch(spec: TrainSpec, count: int, hyper: Hyperparameters = HYPERPAR
     return _lower_epoch(spec._replace(model=without_dropout_rate(spec.model)), hyper, count).compile()
 
 
-@cache  # lowering once means compiling once
+def _once(lower: Callable[Program, jax.stages.Lowered]) -> Callable[Program, jax.stages.Lowered]:
+    """Lower a program once, and so compile it once, for each value of JAX's settings that change it."""
+
+    @lru_cache(MAX_PROGRAMS)
+    def with_settings(_: tuple[Any, ...], *args: Program.args, **kwargs: Program.kwargs) -> jax.stages.Lowered:
+        return lower(*args, **kwargs)
+
+    return lambda *args, **kwargs: with_settings(
+        (jax.config.values["jax_default_matmul_precision"], jax.config.values["jax_default_device"]), *args, **kwargs
+    )
+
+
+@_once
 def _lower_epoch(spec: TrainSpec, hyper: Hyperparameters, count: int) -> jax.stages.Lowered:
     return train_epoch.lower(spec, state_shapes(spec), hyper, *_split_shapes(count), INT32_SCALAR, INT32_SCALAR)
 
 
-@cache
+@_once
 def _lower_evaluation(model: CNN3, batch_size: int, count: int) -> jax.stages.Lowered:
     return evaluate.lower(model, batch_size, weight_shapes(model), *_split_shapes(count), INT32_SCALAR)
 
 
-@cache
+@_once
 def _lower_evaluation_in_training_mode(model: CNN3, batch_size: int, count: int) -> jax.stages.Lowered:
     return evaluate_in_training_mode.lower(
         model, batch_size, weight_shapes(model), *_split_shapes(count), INT32_SCALAR, INT32_SCALAR

@@ -5,7 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
+
+from cnn3.config import RunConfig
+from cnn3.kernels import default_block
+from cnn3.runs.compilation import compile_epoch
+from cnn3.training.state import make_train_spec
+from tests.helpers.tiny import TINY
 
 COMPILE = """
 import jax, jax.numpy as jnp
@@ -36,6 +43,20 @@ def compile_once(home: Path, **settings: str) -> int:
 
 def files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.usefixtures("quick_to_compile")
+def test_a_program_is_compiled_anew_for_another_precision() -> None:
+    def program() -> str:
+        spec = make_train_spec(RunConfig(TINY, dataset="digits", batch_size=4), default_block())
+        return compile_epoch(spec, 8).as_text() or ""
+
+    before = program()
+    with jax.default_matmul_precision("highest"):
+        highest = program()
+    assert program() == before
+    assert "operand_precision={highest,highest}" in highest
+    assert "operand_precision={highest,highest}" not in before
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no XDG_CACHE_HOME")
