@@ -5,9 +5,10 @@ python -m benchmarks.against_pytorch --data-dir DIR --pytorch pytorch_program.py
 Both train the study's default run, cnn3 with the published protocol. A seed gives both the same split, but not the same
 random numbers. For each variant and epoch the table gives the means with their standard deviations over the seeds, the
 difference, and the p-value of Welch's t-test; by chance, one p-value in twenty is below 0.05.
-`benchmarks.pytorch_program` says what the PyTorch program must define. Finished runs are reused.
+`benchmarks.pytorch_program` says what the PyTorch program must define. Finished runs of the same code are reused.
 """
 
+import hashlib
 import json
 import statistics
 import sys
@@ -75,8 +76,9 @@ def train_cnn3(options: Options, variant: str, seed: int) -> History:
 
 
 def train_pytorch(options: Options, variant: str, seed: int) -> History:
-    """Train the PyTorch program in its own process, or read its finished history."""
-    path = options.output / f"pytorch-{options.name(variant, seed)}.json"
+    """Train the PyTorch program in its own process, or read the finished history of the same program."""
+    program = hashlib.sha256(options.pytorch.read_bytes()).hexdigest()[:8]
+    path = options.output / f"pytorch-{options.name(variant, seed)}-{program}.json"
     if not path.exists():
         print(f"PyTorch, {variant}, seed {seed}", flush=True)
         context = get_context("spawn")  # a program can be loaded only once per process: it has global state

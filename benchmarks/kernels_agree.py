@@ -4,7 +4,7 @@ python -m benchmarks.kernels_agree --data-dir DIR
 
 Trains the study's default run with batch norm once with each kernel, from the same weights on the same images in the
 same order. Prints the validation accuracy after each epoch, and the mean difference over the seeds. XLA's convolution
-is slow inside a loop on CPUs, so its steps are called one by one. Finished runs are reused.
+is slow inside a loop on CPUs, so its steps are called one by one. Finished runs of the same code are reused.
 """
 
 import json
@@ -23,6 +23,7 @@ from cnn3.config import SEED
 from cnn3.data.dataset import Split
 from cnn3.nn.layers import BLOCKS
 from cnn3.runs.compilation import cache_compilations
+from cnn3.runs.fingerprint import code_fingerprint
 from cnn3.training.evaluate import predict
 from cnn3.training.optim import Hyperparameters, hyperparameters
 from cnn3.training.state import COMPILER_OPTIONS, TrainSpec, TrainState, Weights, init_state, make_train_spec
@@ -52,8 +53,9 @@ class Options:
 
 
 def accuracies(options: Options, kernel: str, seed: int) -> list[float]:
-    """Return the validation accuracy after each epoch; a finished run is read from its file."""
-    path = files.make_folder(options.output) / f"{kernel}-{options.limit}-{options.epochs}-{seed}.json"
+    """Return the validation accuracy after each epoch; a finished run of the same code is read from its file."""
+    name = f"{kernel}-{options.limit}-{options.epochs}-{seed}-{code_fingerprint()[:8]}.json"
+    path = files.make_folder(options.output) / name
     if path.exists():
         return json.loads(path.read_text())
     config = RunConfig(VARIANTS["batch_norm"], limit=options.limit, epochs=options.epochs, seed=seed)

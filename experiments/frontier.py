@@ -114,7 +114,7 @@ def frontier_table(rows: Sequence[Row]) -> Table:
     return Table(header, lines, 1)
 
 
-def make_figures(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
+def make_figures(options: FrontierOptions, rows: Sequence[Row]) -> dict[str, Figure]:
     """Return test accuracy by the compute of training, a colour for each network and recipe."""
     groups: dict[str, dict[str, plots.Point]] = {row.extra["group"]: {} for row in rows}
     for row in rows:
@@ -124,7 +124,20 @@ def make_figures(options: Options, rows: Sequence[Row]) -> dict[str, Figure]:
     title = f"Test accuracy and compute of training on {display_title(options.dataset)}"
     label = "PFLOP of training (log axis)"
     seeds = describe_seeds([len(row.runs) for row in rows])
-    return {"accuracy_compute.png": plots.scatter(groups, label, "Test accuracy", title, seeds, x_scale="log")}
+    subtitle = "; ".join([*changed_settings(options), seeds]).capitalize()
+    return {"accuracy_compute.png": plots.scatter(groups, label, "Test accuracy", title, subtitle, x_scale="log")}
+
+
+def changed_settings(options: FrontierOptions) -> list[str]:
+    """Return what the options change in the training of the rows."""
+    longest = max(RECIPES[name].epochs or FrontierOptions.epochs for name in options.rows)
+    settings = {
+        f"the first {options.limit} training images only": options.limit is not None,
+        f"at most {pluralize(options.epochs, 'epoch')}": options.epochs < longest,
+        "published protocol": options.protocol == "published",
+        "precision bfloat16": options.precision == "bf16",
+    }
+    return [setting for setting, changed in settings.items() if changed]
 
 
 def describe_seeds(counts: Sequence[int]) -> str:

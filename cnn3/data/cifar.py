@@ -81,11 +81,14 @@ def image_encoding(name: str, data_dir: str | os.PathLike | None) -> Literal["PN
     from array_record.python.array_record_module import ArrayRecordReader
 
     folder = records_folder(tfds_folder(data_dir), name)
+    records = _list_records(name, folder)["test"]
+    if not records:
+        raise DataError(f"there are no test records in {folder}: {DATA_DIR_HINT}")
     try:
-        reader = ArrayRecordReader(str(min(_list_records(name, folder)["test"])))
+        reader = ArrayRecordReader(str(records[0]))
         record = reader.read()
         reader.close()
-    except (ValueError, RuntimeError, IndexError) as error:  # no file; no such record
+    except (ValueError, RuntimeError, IndexError) as error:  # a damaged file; no such record
         raise DataError(f"cannot read the test records in {folder} ({error}): {DATA_DIR_HINT}") from None
     matches: list[Literal["PNG", "JPEG"]] = [kind for kind, magic in MAGIC.items() if magic in record]
     if len(matches) != 1:

@@ -12,7 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from cnn3 import files, plots
+from cnn3 import DataError, files, plots
 from cnn3.data.loading import describe_source
 from experiments.support.display_names import display_title
 from experiments.support.document import FOLDED, Picture, Section, markdown
@@ -85,8 +85,18 @@ def to_json(summary: Any) -> str:
 
 
 def describe_setup(options: Options) -> str:
-    """Return how the runs were made, and from which images, in sentences."""
-    return f"{options.describe()} {describe_source(options.dataset, options.data_dir)}"
+    """Return how the runs were made, and from which images, in sentences.
+
+    Raises:
+        DataError: the images cannot be read; finished runs do not need them.
+    """
+    try:
+        source = describe_source(options.dataset, options.data_dir)
+    except DataError:
+        if not options.only_finished:
+            raise
+        source = "Its images are not on this machine, so it is not known here how they were processed."
+    return f"{options.describe()} {source}"
 
 
 def summarise(options: Options, report: Report) -> dict[str, Any]:

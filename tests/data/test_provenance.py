@@ -42,7 +42,7 @@ def test_png_and_jpeg_are_distinguished(tmp_path):
 def test_records_that_are_neither_or_not_there_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"neither PNG nor JPEG: remove it"):
         image_encoding("cifar10", prepared(tmp_path / "gif", image("GIF")))
-    with pytest.raises(DataError, match=r"cannot read the test records .* --data-dir"):
+    with pytest.raises(DataError, match=r"there are no test records in .* --data-dir"):
         image_encoding("cifar10", tmp_path / "nothing")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cnn3.plots.scatter import MARKERS
-from experiments.frontier import RECIPES, FrontierOptions, config, describe_seeds, main
+from experiments.frontier import RECIPES, FrontierOptions, changed_settings, config, describe_seeds, main
 from tests.helpers import fabricated
 from tests.helpers.documents import README
 
@@ -73,3 +73,16 @@ def test_the_figure_is_written(folder: Path) -> None:
 )
 def test_the_figure_says_how_many_seeds_each_row_has(counts: tuple[int, ...], sentence: str) -> None:
     assert describe_seeds(counts) == sentence
+
+
+def test_the_figure_says_what_the_options_change() -> None:
+    rows = ("one-cycle-5", "one-cycle-40")
+    assert changed_settings(FrontierOptions(rows=rows, epochs=40)) == []
+    changed = FrontierOptions(rows=rows, epochs=1, limit=256, protocol="published", precision="bf16")
+    assert changed_settings(changed) == [
+        "the first 256 training images only",
+        "at most 1 epoch",
+        "published protocol",
+        "precision bfloat16",
+    ]
+    assert changed_settings(FrontierOptions(rows=("original recipe",), epochs=149)) == ["at most 149 epochs"]

@@ -12,7 +12,7 @@ from cnn3.nn.layers import xla_block
 from cnn3.training.state import weight_shapes
 from experiments.setup import PROTOCOL_DEFECTS, count_per_class, layers_table, protocols_table, settings, setup
 from experiments.support.options import Options
-from experiments.support.publish import publish
+from experiments.support.publish import describe_setup, publish
 from experiments.support.reported import REPORTED_SETTINGS
 
 # The shapes of weights and biases of the layers that figure 2 of the original study prints.
@@ -57,6 +57,14 @@ def test_a_limit_is_checked(quick_to_compile):
     assert setup(Options(dataset="digits", limit=256)).tables["Settings"].rows
     with pytest.raises(DataError, match="limit 1295 is out of range: digits has 1294"):
         setup(Options(dataset="digits", limit=1295))
+
+
+def test_finished_runs_need_no_images(tmp_path):
+    """CIFAR-10 need not be on a machine that makes tables only."""
+    with pytest.raises(DataError, match=r"there are no test records in .*cifar10.*: name another folder"):
+        describe_setup(Options(data_dir=tmp_path))
+    sentence = describe_setup(Options(data_dir=tmp_path, only_finished=True))
+    assert sentence.endswith("not on this machine, so it is not known here how they were processed.")
 
 
 def test_kernel_and_pooling_are_those_of_the_network(quick_to_compile):
