@@ -63,7 +63,8 @@ def notes(options: Options) -> list[str]:
     """Return the notes that readers of the tables need."""
     return [
         "An accuracy is reached in the first epoch, counted from 1, with a validation accuracy at least as high. "
-        "Training time is the time of the epochs with validation and without compilation, on the machine of each run.",
+        "Training time is the time of the epochs with validation and without compilation, on the machine of each run, "
+        "which several runs may have shared.",
         *table_notes(
             options,
             "The original study shows plots of the optimizers and prints numbers only for Adam's run, the tuned one "

@@ -85,7 +85,8 @@ def comparison(
     histories = {display_title(row.name): [run.history for run in row.runs] for row in rows}
     known = original_numbers(rows) if original is None else original
     numbers = {display_title(row): values for row, values in known.items()}
-    text = f"{subtitle(options)}{comparable_sentence(options, known.values())}"
+    shared = " Several runs may have shared a device." if x_axis == "time" else ""
+    text = f"{subtitle(options)}{shared}{comparable_sentence(options, known.values())}"
     return {name: plots.comparison(histories, plots.METRICS, heading, text, x_axis=x_axis, reported=numbers)}
 
 
