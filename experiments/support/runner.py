@@ -66,13 +66,14 @@ def run_all(
         return only_finished(jobs, runs)
     if None in runs.values():
         files.make_folder(options.runs_folder(), "--output" if options.runs is None else "--runs")
+    labels = _labels(jobs)
     if options.in_parallel():
-        pending = {config: f"{name}, seed {seed}" for (name, seed), config in jobs.items() if runs[config] is None}
+        pending = {config: label for config, label in labels.items() if runs[config] is None}
         runs |= _train_in_parallel(options, pending, prepare)
     for wait in (False, True):  # runs that another process is training come last
         for seed in seeds:
             pending = {
-                config: name for (name, _), config in jobs.items() if config.seed == seed and runs[config] is None
+                config: label for config, label in labels.items() if config.seed == seed and runs[config] is None
             }
             for config, run in _train(options, seed, pending, wait, prepare):
                 runs[config] = run
@@ -87,6 +88,14 @@ def load_trained(run: Run, name: str) -> tuple[CNN3, Weights]:
     """
     model = make_train_spec(run.config, default_block(run.config.precision)).model
     return model, load_weights(run.folder / f"{name}.safetensors", model)
+
+
+def _labels(jobs: Mapping[tuple[str, int], RunConfig]) -> dict[RunConfig, str]:
+    """Return what the display calls each run: its row and seed, and which of several runs it is."""
+    labels = {config: f"{name}, seed {seed}" for (name, seed), config in jobs.items()}
+    if len(labels) == 1:
+        return labels
+    return {config: f"{label} ({n} of {len(labels)})" for n, (config, label) in enumerate(labels.items(), 1)}
 
 
 def _run_folder(options: Options, config: RunConfig) -> Path:
@@ -128,10 +137,10 @@ def _train(
     if not pending:
         return
     dataset = _load(options, seed, pending, prepare)
-    for config, name in pending.items():
+    for config, label in pending.items():
         folder = _run_folder(options, config)
         try:
-            result = fit(config, dataset, folder, label=f"{name}, seed {seed}", wait=wait, reuse=options.reuse)
+            result = fit(config, dataset, folder, label=label, wait=wait, reuse=options.reuse)
         except BusyError:
             continue
         yield config, Run(config, folder, result.history, RunSummary.from_dict(result.summary), read_versions(folder))
@@ -176,12 +185,12 @@ def _engine(options: Options) -> Callable[[Sequence[Job]], Iterator[Job]]:
 def _load(options: Options, seed: int, pending: Mapping[RunConfig, str], prepare: Prepare) -> Dataset:
     """Return the data set of a seed after checking that every pending run is possible on it."""
     dataset = prepare(load(options.dataset, options.data_dir, seed=seed, limit=options.limit))
-    for config, name in pending.items():
+    for config, label in pending.items():
         try:
             check_run(config, dataset)
         except ConfigError as error:
             remedy = "" if options.limit is None else "; on the command line, another --limit"
-            raise ConfigError(f"{name}: {error}{remedy}") from None
+            raise ConfigError(f"{label}: {error}{remedy}") from None
     return dataset
 
 

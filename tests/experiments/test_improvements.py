@@ -37,7 +37,7 @@ def output(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("results")
     process = python("-m", "experiments.improvements", *DIGITS, "--output", str(folder))
     assert process.returncode == 0, process.stderr
-    progress = re.compile(r"\w+, seed 3136: (compiling|epoch \d+/\d+)")
+    progress = re.compile(r"\w+, seed 3136 \([1-4] of 4\): (compiling|epoch \d+/\d+)")
     assert [line for line in process.stderr.splitlines() if not progress.match(line)] == []
     assert "Improvement techniques" in process.stdout
     for name in ("summary.json", "table.md"):
@@ -212,7 +212,7 @@ BAD = {
     "no images": (["--limit", "0"], "limit must be"),
     "fewer images than a batch": (["--limit", "127"], "limit must be at least 128"),
     "more images than there are": (["--limit", "1295"], "digits has 1294 training images"),
-    "one image left for batch norm": (["--limit", "129"], "batch_norm: batch_size 128 leaves one image"),
+    "one image left for batch norm": (["--limit", "129"], "batch_norm, seed 3136 (2 of 4): batch_size 128"),
     "data in a file": (["--dataset", "cifar10", "--data-dir", "FILE"], "--data-dir"),
     "output in a file": (["--output", "FILE"], "--output"),
 }

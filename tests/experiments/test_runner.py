@@ -92,7 +92,12 @@ def test_the_longest_runs_start_first(tmp_path, monkeypatch):
     }
     with pytest.raises(KeyboardInterrupt):
         run_all(options, "trial", configs)
-    assert started == [f"{name}, seed 3136" for name in ("longer", "wide", "plain", "plain again")]
+    assert started == [
+        "longer, seed 3136 (4 of 4)",
+        "wide, seed 3136 (2 of 4)",
+        "plain, seed 3136 (1 of 4)",
+        "plain again, seed 3136 (3 of 4)",
+    ]
 
 
 def test_finished_runs_are_only_read(runs, output, monkeypatch):
@@ -245,7 +250,7 @@ def test_all_configurations_are_checked_before_the_first_is_trained(tmp_path, mo
     monkeypatch.setattr(runner, "fit", None)
     options = make_options(tmp_path, limit=129)
     batch_norm = options.config(model=replace(TINY, batch_norm=True), batch_size=64)
-    with pytest.raises(ConfigError, match=r"second: .*one image.*--limit"):
+    with pytest.raises(ConfigError, match=r"second, seed 3136 \(2 of 2\): .*one image.*--limit"):
         run_all(options, "trial", {"first": options.config(model=TINY), "second": batch_norm})
     with pytest.raises(UsageError, match=r"limit must be at least 256, a batch of big, not 129"):
         run_all(options, "trial", {"first": options.config(), "big": options.config(batch_size=256)})

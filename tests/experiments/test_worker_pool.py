@@ -144,7 +144,7 @@ def test_runs_two_at_a_time_survive_interruption_and_a_kill_unchanged(tmp_path: 
     workers(process)[0].kill()
     _, stderr = process.communicate()
     assert process.returncode == 0, stderr
-    killed = r"^(plain|batch_norm), seed 3136: its process was killed \(SIGKILL\); it is tried again$"
+    killed = r"^(plain|batch_norm), seed 3136 \([12] of 2\): its process was killed \(SIGKILL\); it is tried again$"
     assert len(re.findall(killed, stderr, re.MULTILINE)) == 1  # other lines may report an interrupted checkpoint
     assert "Traceback" not in stderr
     assert "resuming after epoch" in stderr

@@ -35,7 +35,7 @@ COMMAND = [
     "--epochs",
     "4",
 ]
-PROGRESS = re.compile(r"\w+, seed 3136: (compiling|resuming|epoch )|\d of \d runs are done")
+PROGRESS = re.compile(r"\w+, seed 3136 \(\d of \d\): (compiling|resuming|epoch )|\d of \d runs are done")
 KILLS, SEQUENCES = 50, 2  # sequences at the same time, each in its own folders
 
 
