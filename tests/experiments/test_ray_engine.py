@@ -138,7 +138,8 @@ def test_a_killed_driver_and_a_killed_node_change_nothing(cluster: Any, expected
         gate.touch()
         assert driver.wait(TIMEOUT_SECONDS) == 0, errors(output).read_text()
     text = errors(output).read_text()
-    assert len(re.findall(r"seed \d+ \(\d of \d\): its process on [\d.]+ was killed \(.+\); it is tried again$", text, re.M)) == 1
+    killed = r"seed \d+ \(\d of \d\): its process on [\d.]+ was killed \(.+\); it is tried again$"
+    assert len(re.findall(killed, text, re.M)) == 1
     assert "Traceback" not in text
     assert text.count(f"epoch {EPOCHS}/{EPOCHS}: ") == len(expected["runs"]) == 4
     assert text.count("epoch 1/4: ") == 1  # of the run that had to wait; nothing is trained twice
