@@ -13,7 +13,6 @@ in mixed precision, with and without `torch.compile`: see `benchmarks.gpu_throug
 
 import json
 import os
-import platform
 import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +31,8 @@ from benchmarks.peak import peak_flops
 from benchmarks.workers import Worker
 from cnn3 import VARIANTS, RunConfig, files, plots
 from cnn3.analysis.cost import training_flops
+from cnn3.plots.style import add_title
+from cnn3.runs.machine import cores, processor
 
 CNN3, PYTORCH, CHANNELS_LAST = "cnn3", "PyTorch", "PyTorch, channels_last"
 PHASES = ("train", "evaluate")
@@ -121,7 +122,7 @@ def table(results: Sequence[Mapping[str, Any]], peak: float) -> Iterator[str]:
             yield f"| {' | '.join(cells)} |"
 
 
-def draw(results: Sequence[Mapping[str, Any]], peak: float) -> Figure:
+def draw(results: Sequence[Mapping[str, Any]], peak: float, subtitle: str) -> Figure:
     """Draw the training speeds, a group of bars for each variant and batch size."""
     figure = Figure(figsize=(max(4.8, 1.2 + 0.9 * len(results)), 4.4), layout="constrained")
     axes = figure.add_subplot()
@@ -135,25 +136,20 @@ def draw(results: Sequence[Mapping[str, Any]], peak: float) -> Figure:
             [x - 0.42, x + 0.42], [limit, limit], color="black", label=None if x else "limit of direct convolution"
         )
     axes.set_xticks(range(len(results)), [f"{r['variant'].replace('_', ' ')}\n{r['batch_size']}" for r in results])
+    axes.set_xlabel("Variant and batch size")
     axes.set_ylabel("Training images per second")
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    add_title(figure, "Training speed of cnn3 and of a PyTorch program", subtitle)
     return figure
-
-
-def processor() -> str:
-    """Return the name of the machine's processor."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{len(names)} x {names[0]}" if names else platform.processor()
 
 
 def measure_all(options: Options) -> None:
     """Time everything on a CPU, print the table and write the files."""
     folder = files.make_folder(options.output)
     peak = peak_flops()
-    machine = f"{processor()}, {peak / 1e9:.0f} GFLOP/s in float32 matrix products, jax {jax.__version__}"
+    machine = f"{len(cores())} x {processor()}, {peak / 1e9:.0f} GFLOP/s in float32 matrix products"
+    machine += f", jax {jax.__version__}"
     print(f"{machine}; images a second, medians of {options.rounds} rounds")
     results = []
     for variant in options.variants:
@@ -164,7 +160,8 @@ def measure_all(options: Options) -> None:
             images = options.images or IMAGES
             content = {"machine": machine, "peak_flops": peak, "images": images, "results": results}
             files.write(folder / "throughput.json", json.dumps(content, indent=1) + "\n")
-    plots.save(draw(results, peak), folder / "throughput.png")
+    subtitle = f"{machine}; medians of {options.rounds} rounds."
+    plots.save(draw(results, peak, subtitle), folder / "throughput.png")
     print(f"wrote {folder / 'throughput.json'}\nwrote {folder / 'throughput.png'}")
 
 
