@@ -8,7 +8,6 @@ difference, and the p-value of Welch's t-test; by chance, one p-value in twenty 
 `benchmarks.pytorch_program` says what the PyTorch program must define. Finished runs of the same code are reused.
 """
 
-import hashlib
 import json
 import statistics
 import sys
@@ -77,7 +76,7 @@ def train_cnn3(options: Options, variant: str, seed: int) -> History:
 
 def train_pytorch(options: Options, variant: str, seed: int) -> History:
     """Train the PyTorch program in its own process, or read the finished history of the same program."""
-    program = hashlib.sha256(options.pytorch.read_bytes()).hexdigest()[:8]
+    program = files.digest(options.pytorch.read_bytes())[:8]
     path = options.output / f"pytorch-{options.name(variant, seed)}-{program}.json"
     if not path.exists():
         print(f"PyTorch, {variant}, seed {seed}", flush=True)

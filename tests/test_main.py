@@ -49,6 +49,25 @@ def test_help_and_mistakes_import_nothing_slow():
     assert [results[" ".join(line)][0] for line in mistakes] == [2] * len(mistakes)
 
 
+@pytest.mark.parametrize(
+    ("program", "module", "work"),
+    [("evaluate", "measure", "measure"), ("predict", "classify", "classify_files")],
+)
+def test_ctrl_c_ends_a_command_without_a_traceback(program: str, module: str, work: str) -> None:
+    script = (
+        "import os, signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # it is ignored where tests run in the background
+        f"from cnn3.{program} import {module}\n"
+        f"{module}.{work} = lambda *_: os.kill(os.getpid(), signal.SIGINT) or time.sleep(600)\n"
+        f"from cnn3.{program}.__main__ import main\n"
+        "main(['image.png'])\n"
+    )
+    process = python("-c", script)
+    assert process.returncode == 130
+    assert process.stderr.endswith("\ninterrupted; run the same command to resume\n")
+    assert "Traceback" not in process.stderr
+
+
 def test_help_ends_with_two_examples(capsys):
     for name in (*experiments(), *own_commands()):
         with pytest.raises(SystemExit):

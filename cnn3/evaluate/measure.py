@@ -39,7 +39,8 @@ def measure(options: Options) -> dict[str, Any]:
     discard = None if options.protocol is None else PROTOCOLS[options.protocol].discard_last_norm
     loaded = load_model(file, discard_last_norm=discard, block=default_block(precision))
     dataset = _load_dataset(options, run, loaded.model.config.classes)
-    _compare_class_names(loaded.classes or dataset.classes, dataset)
+    if loaded.classes is not None:
+        _compare_class_names(loaded.classes, dataset)
     cache_compilations()
     images, labels = getattr(dataset, options.split)
     model, n = loaded.model.clone(precision=precision), len(labels)

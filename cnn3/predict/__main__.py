@@ -54,7 +54,8 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        the exit status: 0, or 1 if an image could not be read, or 2 after any other error.
+        the exit status: 0, or 1 if an image could not be read, or 2 after any other error. SIGINT and SIGTERM end the
+            process, with status 130 and 143.
     """
     cli.tolerate_lost_output()
     try:

@@ -102,8 +102,13 @@ def progress_display(console: Console | None = None, total: int | None = None) -
 
 
 def time_left(seconds: float, epochs: float) -> str:
-    """Return, as text, the time that this many epochs take at these seconds per epoch; of no epochs, nothing."""
-    return f"at most {timedelta(seconds=round(seconds * epochs))} left" if epochs else ""
+    """Return, as text, the time that this many epochs take at these seconds per epoch."""
+    return f"at most {timedelta(seconds=round(seconds * epochs))} left"
+
+
+def with_time_left(text: str, seconds: float, epochs: int) -> str:
+    """Return a text about an epoch, followed by the time left unless the epoch was the last."""
+    return f"{text}, {time_left(seconds, epochs)}" if epochs else text
 
 
 @contextmanager
@@ -127,8 +132,7 @@ def _bars(progress: Progress, stays: bool, label: str, done: int, epochs: int) -
             f"accuracy {train['accuracy']:.3f}/{validation['accuracy']:.3f} "
             f"{record['images_per_second']:.0f} images/s"
         )
-        text = ", ".join(filter(None, (numbers, time_left(record["seconds"], epochs - done))))
-        progress.update(run, completed=done, text=text)
+        progress.update(run, completed=done, text=with_time_left(numbers, record["seconds"], epochs - done))
 
     def on_step(step: int, steps: int) -> None:
         nonlocal start
@@ -159,8 +163,9 @@ def _lines(console: Console, label: str, done: int, epochs: int) -> Iterator[Pro
         console.print(f"{label}: {text}", soft_wrap=True, markup=False, highlight=False)
 
     def on_epoch(record: dict[str, Any]) -> None:
-        left = time_left(record["seconds"], epochs - record["epoch"] - 1)
-        log(", ".join(filter(None, (f"epoch {record['epoch'] + 1}/{epochs}: {format_epoch(record)}", left))))
+        number = record["epoch"] + 1
+        text = f"epoch {number}/{epochs}: {format_epoch(record)}"
+        log(with_time_left(text, record["seconds"], epochs - number))
 
     if done:
         log(f"resuming after epoch {done}/{epochs}")

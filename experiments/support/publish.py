@@ -95,7 +95,7 @@ def describe_setup(options: Options) -> str:
     except DataError:
         if not options.only_finished:
             raise
-        source = "Its images are not on this machine, so it is not known here how they were processed."
+        source = "Its images cannot be read on this machine, so it is not known here how they were processed."
     return f"{options.describe()} {source}"
 
 

@@ -13,13 +13,11 @@ from cnn3.evaluate.__main__ import main
 from cnn3.nn.network import CNN3
 from cnn3.training.state import Weights
 from cnn3.weights.weight_files import save_weights
-from tests.helpers.processes import python
 from tests.helpers.tiny import SMALL, initial_weights
 
 pytestmark = pytest.mark.usefixtures("quick_to_compile")
 
 MODEL = CNN3(SMALL)
-INTERRUPTED = "interrupted; run the same command to resume"
 
 
 @pytest.fixture(scope="module")
@@ -106,23 +104,6 @@ def test_weights_that_come_with_cnn3_are_known_by_name(capsys: pytest.CaptureFix
     predictions = cnn3.predict(model, 50, weights, test.images).logits.argmax(1)
     assert measured["weights"] == "tuned"
     assert measured["accuracy"] == np.mean(np.asarray(predictions) == test.labels)
-
-
-@pytest.mark.parametrize(
-    ("program", "module", "work"),
-    [("evaluate", "measure", "measure"), ("predict", "classify", "classify_files")],
-)
-def test_ctrl_c_ends_it_without_a_traceback(program: str, module: str, work: str) -> None:
-    script = (
-        "import os, signal, sys, time\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # it is ignored where tests run in the background
-        f"from cnn3.{program} import {module}\n"
-        f"{module}.{work} = lambda *_: os.kill(os.getpid(), signal.SIGINT) or time.sleep(600)\n"
-        f"from cnn3.{program}.__main__ import main\n"
-        "main(['image.png'])\n"
-    )
-    process = python("-c", script)
-    assert (process.returncode, process.stderr.split("\n")[-2:]) == (130, [INTERRUPTED, ""])
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_finished_runs_need_no_images(tmp_path):
     with pytest.raises(DataError, match=r"there are no test records in .*cifar10.*: name another folder"):
         describe_setup(Options(data_dir=tmp_path))
     sentence = describe_setup(Options(data_dir=tmp_path, only_finished=True))
-    assert sentence.endswith("not on this machine, so it is not known here how they were processed.")
+    assert sentence.endswith("cannot be read on this machine, so it is not known here how they were processed.")
 
 
 def test_kernel_and_pooling_are_those_of_the_network(quick_to_compile):
