@@ -28,7 +28,7 @@ CONFIG = replace(SMALL_RUN, epochs=2, snapshots=())
 RUN = "--dataset digits --limit 150 --batch-size 64 --epochs 2 --snapshots"
 NETWORK = "--model.batch-norm --model.dropout 0.2 --model.channels 8 8 8 --model.hidden 32 128"
 ARGS = [*RUN.split(), *NETWORK.split()]
-EPOCHS = (r"epoch 1/2: train loss .*images/s, at most .* left", r"epoch 2/2: train loss .*images/s")
+EPOCHS = [r"epoch 1/2: train loss .*images/s, at most .* left", r"epoch 2/2: train loss .*images/s"]
 
 
 def folder_in(output: Path, config: RunConfig = CONFIG) -> Path:
@@ -42,7 +42,8 @@ def test_it_trains_then_reads_the_run(
     assert main([*args, "--label", "small"]) == 0
     folder, (printed, progress) = folder_in(tmp_path), capsys.readouterr()
     lines = dict(line.split(": ", 1) for line in printed.splitlines())
-    assert all(re.search(rf"^small: {epoch}$", progress, re.MULTILINE) for epoch in EPOCHS)
+    epochs = re.findall(r"^small: (epoch .*)$", progress, re.MULTILINE)
+    assert all(re.fullmatch(pattern, line) for pattern, line in zip(EPOCHS, epochs, strict=True))
     assert RunConfig.from_json((folder / "config.json").read_text()) == CONFIG
     assert (lines["run"], lines["curves"]) == (str(folder), str(folder / "curves.png"))
     summary = json.loads((folder / "summary.json").read_text())
