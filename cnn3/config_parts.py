@@ -40,6 +40,7 @@ ADDED_TO_PARTS: Mapping[str, Mapping[str, Any]] = {
         "activation": "relu",
         "flip_equivariant": False,
         "pixel_norm": False,
+        "columns": 1,
     },
     "optimizer": {"nesterov": False, "decay_kernels_only": False, "clip_norm": None},
     "augment": {"cutout": 0},
@@ -70,6 +71,9 @@ class ModelConfig:
             Layers after the first have twice the inputs.
         pixel_norm: divide the features of each pixel by their root mean square after each block (Karras et al. 2018,
             arXiv 1710.10196, section 4.2), so that the contrast of what it shows matters less.
+        columns: networks side by side that share nothing but the image (Ciresan et al. 2012, arXiv 1202.2745); each
+            layer has the channels above in each of them, so it is one layer of as many groups. Each column has its own
+            loss, and the logits are the mean of their log probabilities.
     """
 
     batch_norm: bool = False
@@ -85,6 +89,7 @@ class ModelConfig:
     activation: Activation = "relu"
     flip_equivariant: bool = False
     pixel_norm: bool = False
+    columns: int = 1
 
     def __post_init__(self) -> None:
         """Check the fields."""
@@ -108,6 +113,7 @@ class ModelConfig:
         require(self.activation in allowed, "activation", self.activation, remedy)
         require_bool("flip_equivariant", self.flip_equivariant)
         require_bool("pixel_norm", self.pixel_norm)
+        require_int("columns", self.columns, 1, 64)
         store_as_float(self, "dropout")
 
     @classmethod

@@ -1,6 +1,7 @@
 """CNN3, the network of three convolutions (original study, section 2), with the improvements of section 4.
 
-Parameters carry the names of the original PyTorch program: `conv_layer1`, `batch_norm1`, ..., `fc1`, ...
+Parameters carry the names of the original PyTorch program: `conv_layer1`, `batch_norm1`, ..., `fc1`, ..., in a network
+of several columns after `column1.`, `column2.`, ...
 """
 
 import math
@@ -29,6 +30,11 @@ class Output(NamedTuple):
 
     logits: Float[Array, "batch classes"]
     latent: Float[Array, "batch latent"]  # the last hidden layer, before norm and ReLU (original study, section 7)
+
+
+def column_prefixes(config: ModelConfig) -> list[str]:
+    """Return what the names of each column's layers begin with."""
+    return [""] if config.columns == 1 else [f"column{i}." for i in range(1, config.columns + 1)]
 
 
 def torch_uniform(fan_in: int) -> nn.initializers.Initializer:
@@ -139,28 +145,40 @@ class CNN3(nn.Module):
         return self._forward(images, mask, self.config.dropout if rate is None else rate)
 
     def _forward(self, images: Float[Array, "batch 32 32 3"], mask: Mask | None, rate: DropoutRate) -> Output:
+        columns = [self._column(prefix, images, mask, rate) for prefix in column_prefixes(self.config)]
+        if len(columns) == 1:
+            return columns[0]
+        log_probabilities = jnp.stack([nn.log_softmax(column.logits) for column in columns])
+        return Output(jnp.mean(log_probabilities, 0), jnp.concatenate([column.latent for column in columns], -1))
+
+    def _column(
+        self, prefix: str, images: Float[Array, "batch 32 32 3"], mask: Mask | None, rate: DropoutRate
+    ) -> Output:
+        """Return the output of one column, the names of whose layers begin with `prefix`."""
         if not self.config.flip_equivariant:
-            return self._classify(self._features(images, mask), mask, rate)
+            return self._classify(prefix, self._features(prefix, images, mask), mask, rate)
         pairs = jnp.concatenate([images, images[:, :, ::-1]])
         pair_mask = None if mask is None else jnp.concatenate([mask, mask])
-        output = self._classify(self._features(pairs, pair_mask), pair_mask, rate)
+        output = self._classify(prefix, self._features(prefix, pairs, pair_mask), pair_mask, rate)
         return Output(*(jnp.mean(a.reshape(2, len(images), -1), 0) for a in output))
 
-    def _features(self, images: Float[Array, "batch 32 32 3"], mask: Mask | None) -> Float[Array, "batch flat"]:
+    def _features(
+        self, prefix: str, images: Float[Array, "batch 32 32 3"], mask: Mask | None
+    ) -> Float[Array, "batch flat"]:
         """Return the flattened output of the three convolutions."""
         config = self.config
         x = images
         for i, channels in enumerate(config.channels, start=1):
             side = config.kernels[i - 1]
             inputs = self._block_output(x) if i > 1 else x
-            kernel, bias = KernelAndBias((side, side, inputs.shape[-1], channels), name=f"conv_layer{i}")()
+            kernel, bias = KernelAndBias((side, side, inputs.shape[-1], channels), name=f"{prefix}conv_layer{i}")()
             pool = "none" if config.dense and i < 3 else config.pool
             arrays, window = (self._cast(inputs), self._cast(kernel), bias), config.pool_window
             if config.pool_first:
                 a, _ = self.block(*arrays, None, pool, window, False)
-                a = self._activate(self._norm(a, mask, f"batch_norm{i}"))
+                a = self._activate(self._norm(a, mask, f"{prefix}batch_norm{i}"))
             else:
-                norm = BatchNorm(channels, name=f"batch_norm{i}") if config.batch_norm else None
+                norm = BatchNorm(channels, name=f"{prefix}batch_norm{i}") if config.batch_norm else None
                 a, moments = self.block(*arrays, None if norm is None else norm.norm(mask), pool, window, True)
                 if norm is not None and moments is not None and mask is not None:
                     norm.update(moments, jnp.sum(mask) * x.shape[1] * x.shape[2])
@@ -172,16 +190,17 @@ class CNN3(nn.Module):
         x = with_mirrored(x) if self.config.flip_equivariant else x
         return pixel_norm(x) if self.config.pixel_norm else x
 
-    def _classify(self, x: Float[Array, "batch flat"], mask: Mask | None, rate: DropoutRate) -> Output:
+    def _classify(self, prefix: str, x: Float[Array, "batch flat"], mask: Mask | None, rate: DropoutRate) -> Output:
         """Return the logits, and the last hidden layer before its norm."""
         latent = x
         for i, width in enumerate(self.config.hidden, start=1):
             last = i == len(self.config.hidden)
-            latent = self._linear(x, width, f"fc{i}")
-            normalised = self._norm(latent, mask, f"batch_norm{3 + i}")
+            latent = self._linear(x, width, f"{prefix}fc{i}")
+            normalised = self._norm(latent, mask, f"{prefix}batch_norm{3 + i}")
             x = self._activate(latent if last and self.discard_last_norm else normalised)
             x = Dropout()(x, rate) if isinstance(rate, Array) or rate else x
-        return Output(self._linear(x, self.config.classes, f"fc{len(self.config.hidden) + 1}"), latent)
+        logits = self._linear(x, self.config.classes, f"{prefix}fc{len(self.config.hidden) + 1}")
+        return Output(logits, latent)
 
     def _linear(self, x: Float[Array, "batch inputs"], features: int, name: str) -> Float[Array, "batch features"]:
         kernel, bias = KernelAndBias((x.shape[-1], features), name=name)()

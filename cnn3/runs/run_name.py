@@ -30,5 +30,6 @@ def model_name(model: ModelConfig) -> str:
         model.activation: model.activation != "relu",
         "flip": model.flip_equivariant,
         "pixelnorm": model.pixel_norm,
+        f"{model.columns}columns": model.columns > 1,
     }
     return "_".join([*improvements, *widths, model.pool, *(name for name, used in additions.items() if used)])

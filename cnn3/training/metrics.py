@@ -68,10 +68,29 @@ def smoothed_loss(
     mask: Bool[Array, " batch"] | None = None,
 ) -> Float[Array, ""]:
     """Return the mean cross entropy with smoothed labels (Szegedy et al. 2016) of the images in `mask`, None is all."""
-    mask = jnp.ones(len(labels), bool) if mask is None else mask
     targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), smoothing)  # type: ignore[arg-type]
-    losses = jnp.where(mask, optax.softmax_cross_entropy(logits, targets), 0)
-    return jnp.sum(losses) / jnp.sum(mask)
+    return _mean(optax.softmax_cross_entropy(logits, targets), mask)
+
+
+def columns_loss(
+    mean_log_probabilities: Float[Array, "batch classes"],
+    columns: int,
+    labels: Labels,
+    smoothing: Float[Array, ""] | float,
+    mask: Bool[Array, " batch"] | None = None,
+) -> Float[Array, ""]:
+    """Return the sum of the `smoothed_loss` of all columns of a network, so that each learns as it would alone.
+
+    The cross entropy is linear in log probabilities, so their mean over the columns is enough.
+    """
+    targets = optax.smooth_labels(jax.nn.one_hot(labels, mean_log_probabilities.shape[-1]), smoothing)  # type: ignore[arg-type]
+    return columns * _mean(-jnp.sum(targets * mean_log_probabilities, -1), mask)
+
+
+def _mean(losses: Float[Array, " batch"], mask: Bool[Array, " batch"] | None) -> Float[Array, ""]:
+    """Return the mean over the images in `mask`, None is all."""
+    mask = jnp.ones(len(losses), bool) if mask is None else mask
+    return jnp.sum(jnp.where(mask, losses, 0)) / jnp.sum(mask)
 
 
 def compute_metrics(sums: MetricSums, count: int, batch_size: int, protocol: Protocol) -> Metrics:

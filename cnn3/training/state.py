@@ -11,7 +11,7 @@ from jaxtyping import Array, Int, PRNGKeyArray, UInt8
 
 from cnn3.config import ModelConfig, RunConfig
 from cnn3.nn.layers import Block
-from cnn3.nn.network import CNN3
+from cnn3.nn.network import CNN3, column_prefixes
 from cnn3.training.optim import (
     Hyperparameters,
     Transform,
@@ -105,8 +105,9 @@ def make_spec_optimizer(spec: TrainSpec, hyper: Hyperparameters) -> optax.Gradie
     """Return the run's optimizer; a norm whose output is thrown away is not decayed."""
     if spec.optimizer is not None:
         return spec.optimizer
-    discarded = f"batch_norm{3 + len(spec.model.config.hidden)}"
-    no_decay = frozenset({discarded} if spec.model.discard_last_norm else ())
+    config = spec.model.config
+    discarded = {f"{prefix}batch_norm{3 + len(config.hidden)}" for prefix in column_prefixes(config)}
+    no_decay = frozenset(discarded if spec.model.discard_last_norm else ())
     return make_optimizer(spec.transform, hyper, no_decay, decay_kernels_only=spec.decay_kernels_only)
 
 

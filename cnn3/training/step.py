@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from cnn3.nn.network import CNN3, DropoutRate, Mask, Output
 from cnn3.training.augment import augment, normalize
-from cnn3.training.metrics import Labels, MetricSums, batch_metrics, merge, smoothed_loss, zero_sums
+from cnn3.training.metrics import Labels, MetricSums, batch_metrics, columns_loss, merge, smoothed_loss, zero_sums
 from cnn3.training.optim import Hyperparameters
 from cnn3.training.state import (
     COMPILER_OPTIONS,
@@ -76,8 +76,11 @@ def train_step(
         weights = state.weights._replace(params=params)
         output, batch_stats = forward(spec.model, weights, augmented, dropout_key, mask, hyper.dropout)
         sums = batch_metrics(output.logits, labels, step, mask)
-        smoothing = hyper.label_smoothing
-        objective = sums.batch_means if smoothing is None else smoothed_loss(output.logits, labels, smoothing, mask)
+        smoothing, columns = hyper.label_smoothing, spec.model.config.columns
+        if columns > 1:
+            objective = columns_loss(output.logits, columns, labels, 0.0 if smoothing is None else smoothing, mask)
+        else:
+            objective = sums.batch_means if smoothing is None else smoothed_loss(output.logits, labels, smoothing, mask)
         return objective, (sums, batch_stats)
 
     gradients, (sums, batch_stats) = jax.grad(loss, has_aux=True)(state.weights.params)

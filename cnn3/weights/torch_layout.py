@@ -110,10 +110,14 @@ def _flat_shape(model: CNN3) -> tuple[int, int, int]:
     return side, side, model.config.channels[-1] * (2 if model.config.flip_equivariant else 1)
 
 
+def _is_first_linear(layer: str) -> bool:
+    return layer.rpartition(".")[2] == "fc1"  # what is before it names the column
+
+
 def _torch_layout(model: CNN3, layer: str, value: np.ndarray) -> np.ndarray:
     if value.ndim == 4:
         return value.transpose(3, 2, 0, 1)
-    if value.ndim == 2 and layer == "fc1":
+    if value.ndim == 2 and _is_first_linear(layer):
         value = value.reshape(*_flat_shape(model), -1).transpose(2, 0, 1, 3).reshape(value.shape)
     return value.T
 
@@ -122,7 +126,7 @@ def _jax_layout(model: CNN3, layer: str, value: np.ndarray, shape: tuple[int, ..
     if len(shape) == 4:
         return value.transpose(2, 3, 1, 0)
     value = value.T
-    if len(shape) == 2 and layer == "fc1":
+    if len(shape) == 2 and _is_first_linear(layer):
         height, width, channels = _flat_shape(model)
         assert math.prod((height, width, channels)) == shape[0]
         value = value.reshape(channels, height, width, -1).transpose(1, 2, 0, 3).reshape(shape)

@@ -1,0 +1,83 @@
+"""A network of several columns: against networks of one column, each applied and trained by itself."""
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnn3 import ModelConfig, OptimizerConfig, RunConfig, load, load_model, save_weights
+from cnn3.nn.layers import xla_block
+from cnn3.nn.network import CNN3
+from cnn3.training.optim import hyperparameters
+from cnn3.training.state import TrainState, Weights, init_state, make_train_spec, start_state
+from cnn3.training.step import forward, train_step
+from tests.helpers.tiny import TINY
+
+pytestmark = pytest.mark.usefixtures("quick_to_compile")
+
+COLUMNS = 3
+ONE = replace(TINY, batch_norm=True, flip_equivariant=True)
+SEVERAL = replace(ONE, columns=COLUMNS)
+
+
+def column(weights: Weights, index: int) -> Weights:
+    """Return the weights of a column as those of a network of its own."""
+    prefix = f"column{index + 1}."
+    return Weights(
+        *(
+            {layer.removeprefix(prefix): leaves for layer, leaves in tree.items() if layer.startswith(prefix)}
+            for tree in weights
+        )
+    )
+
+
+def start(config: RunConfig) -> tuple[Any, TrainState]:
+    spec = make_train_spec(config, xla_block)
+    return spec, init_state(spec, jnp.int32(0))
+
+
+def test_columns_start_from_different_weights_and_average_their_log_probabilities() -> None:
+    _, state = start(RunConfig(SEVERAL))
+    images = jnp.asarray(load("digits", limit=32).train.images)
+    output, _ = forward(CNN3(SEVERAL), state.weights, images)
+    alone = [forward(CNN3(ONE), column(state.weights, i), images)[0] for i in range(COLUMNS)]
+    assert len({float(a.logits[0, 0]) for a in alone}) == COLUMNS
+    probabilities = np.stack([np.exp(a.logits) / np.exp(a.logits).sum(-1, keepdims=True) for a in alone])
+    np.testing.assert_allclose(output.logits, np.log(probabilities).mean(0), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(output.latent, np.concatenate([a.latent for a in alone], -1), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_each_column_takes_the_step_that_it_would_take_alone(smoothing: float) -> None:
+    optimizer = OptimizerConfig("sgd", 0.1, weight_decay=0.01)  # Adam would turn rounding into steps
+    config = RunConfig(SEVERAL, optimizer, label_smoothing=smoothing, dataset="digits", batch_size=32)
+    images, labels = map(jnp.asarray, load("digits", limit=32).train)
+    spec, state = start(config)
+    one = make_train_spec(replace(config, model=ONE), xla_block)
+    arguments = hyperparameters(config), images, labels, jax.random.key(1), 0, jnp.arange(32) < 29
+    stepped, sums = train_step(spec, state, *arguments)
+    assert np.isfinite(sums.loss)
+    for i in range(COLUMNS):
+        expected, _ = train_step(one, start_state(one, column(state.weights, i)), *arguments)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-5),
+            column(stepped.weights, i),
+            expected.weights,
+        )
+
+
+def test_columns_are_saved_under_names_of_their_own(tmp_path: Any) -> None:
+    _, state = start(RunConfig(SEVERAL))
+    path = tmp_path / "columns.safetensors"
+    save_weights(path, CNN3(SEVERAL), state.weights)
+    loaded = load_model(path)
+    assert loaded.model.config == SEVERAL
+    jax.tree.map(np.testing.assert_array_equal, loaded.weights, jax.tree.map(np.asarray, state.weights))
+
+
+def test_one_column_is_the_network_as_it_was() -> None:
+    assert ModelConfig() == ModelConfig(columns=1)
+    assert "conv_layer1" in init_state(make_train_spec(RunConfig(ONE), xla_block), jnp.int32(0)).weights.params
