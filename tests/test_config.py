@@ -36,6 +36,7 @@ models = st.builds(
     pool_window=st.sampled_from([2, 3]),
     flip_equivariant=st.booleans(),
     pixel_norm=st.booleans(),
+    columns=st.sampled_from([1, 4]),
 )
 optimizers = st.sampled_from(
     [
@@ -198,6 +199,7 @@ def test_impossible_runs_are_refused_by_name(field: str, value: Any) -> None:
         ("pool_first", 1),
         ("flip_equivariant", 1),
         ("pixel_norm", 1),
+        ("columns", 0),
         ("activation", "elu"),
         ("activation", "gelu"),  # without pool_first
     ],

@@ -13,7 +13,6 @@ ORIGINAL = "original recipe"
 SMALL, WIDER_3X3 = "Original size, wider late layers, later recipe", "Wider network of 3x3 kernels, later recipe"
 MIRRORED = "Original size or half of it, flip-equivariant, GELU"
 LARGER_MIRRORED = "Larger network, flip-equivariant, GELU"
-COLUMNS = "Four columns, flip-equivariant, GELU"
 
 STUDY = VARIANTS["batch_norm"]
 LATE = ModelConfig(batch_norm=True, channels=(96, 192, 256), hidden=(80,))  # as many parameters, in the convolutions
@@ -59,7 +58,7 @@ RECIPES: Mapping[str, Recipe] = {
     "flip-dropout-16": Recipe(LARGER_MIRRORED, FLIP_DROPOUT, 16, cutout=8, optimizer=MUON),
     "flip-muon-all-20": Recipe(MIRRORED, FLIP, 20, cutout=8, optimizer=MUON, hold_out=False),
     "flip-wide-all-20": Recipe(LARGER_MIRRORED, FLIP_WIDE, 20, cutout=8, optimizer=MUON, hold_out=False),
-    "columns-all-16": Recipe(COLUMNS, FLIP_COLUMNS, 16, cutout=8, optimizer=MUON, hold_out=False),
+    "columns-all-16": Recipe(LARGER_MIRRORED, FLIP_COLUMNS, 16, cutout=8, optimizer=MUON, hold_out=False),
     "wide-3x3-30": Recipe(WIDER_3X3, WIDE_3X3, 30, cutout=8),
     "wide-3x3-overlap-30": Recipe(WIDER_3X3, replace(WIDE_3X3, pool_window=3), 30, cutout=8),
     **{f"wide-{n}": Recipe(LARGER_MIRRORED, WIDE, n, cutout=8, optimizer=MUON) for n in (20, 60, 120)},

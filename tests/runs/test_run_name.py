@@ -23,3 +23,5 @@ def test_folders_tell_runs_apart_in_words_and_by_digest():
         default, model=replace(TINY, pool_first=True, activation="gelu", flip_equivariant=True, pixel_norm=True)
     )
     assert run_name(first).startswith("baseline_2x2x2_128_max_first_gelu_flip_pixelnorm-adam-")
+    several = replace(default, model=replace(TINY, columns=4))
+    assert run_name(several).startswith("baseline_2x2x2_128_max_4columns-adam-")
