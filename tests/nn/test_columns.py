@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnn3 import OptimizerConfig, RunConfig, load, load_model, predict, save_weights
+from cnn3 import OptimizerConfig, Protocol, RunConfig, load, load_model, predict, save_weights
 from cnn3.nn.layers import xla_block
 from cnn3.nn.network import CNN3
 from cnn3.training.augment import normalize
@@ -48,24 +48,25 @@ def test_columns_start_from_different_weights_and_average_their_log_probabilitie
     alone = [forward(CNN3(ONE), column(state.weights, i), images)[0] for i in range(COLUMNS)]
     assert len({float(a.logits[0, 0]) for a in alone}) == COLUMNS
     probabilities = np.stack([np.exp(a.logits) / np.exp(a.logits).sum(-1, keepdims=True) for a in alone])
-    np.testing.assert_allclose(output.logits, np.log(probabilities).mean(0), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(output.logits, np.log(probabilities).mean(0), rtol=0, atol=2e-6)
     np.testing.assert_allclose(output.latent, np.concatenate([a.latent for a in alone], -1), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_each_column_takes_the_step_that_it_would_take_alone(smoothing: float) -> None:
+@pytest.mark.parametrize(("smoothing", "discards"), [(0.0, False), (0.1, True)])
+def test_each_column_takes_the_step_that_it_would_take_alone(smoothing: float, discards: bool) -> None:
+    """Seen: 1.2e-7. A norm whose output is thrown away takes no decay, in any column."""
     optimizer = OptimizerConfig("sgd", 0.1, weight_decay=0.01)  # Adam would turn rounding into steps
-    config = RunConfig(SEVERAL, optimizer, label_smoothing=smoothing, dataset="digits", batch_size=32)
+    protocol = Protocol(discard_last_norm=discards)
+    config = RunConfig(SEVERAL, optimizer, protocol, "digits", batch_size=32, label_smoothing=smoothing)
     images, labels = map(jnp.asarray, load("digits", limit=32).train)
     spec, state = start(config)
     one = make_train_spec(replace(config, model=ONE), xla_block)
     arguments = hyperparameters(config), images, labels, jax.random.key(1), 0, jnp.arange(32) < 29
-    stepped, sums = train_step(spec, state, *arguments)
-    assert np.isfinite(sums.loss)
+    stepped, _ = train_step(spec, state, *arguments)
     for i in range(COLUMNS):
         expected, _ = train_step(one, start_state(one, column(state.weights, i)), *arguments)
         jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-5),
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=5e-7),
             column(stepped.weights, i),
             expected.weights,
         )
@@ -88,8 +89,3 @@ def test_torch_reads_the_weights_of_columns_and_computes_the_same(torch: Any, tm
     loaded = load_model(tmp_path / "columns.safetensors")
     assert loaded.model.config == SEVERAL
     np.testing.assert_allclose(predict(loaded.model, 32, loaded.weights, images).logits, expected, rtol=0, atol=2e-6)
-
-
-def test_one_column_has_the_names_of_the_original_program() -> None:
-    _, state = start(RunConfig(ONE))
-    assert "conv_layer1" in state.weights.params
