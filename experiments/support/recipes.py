@@ -57,6 +57,7 @@ RECIPES: Mapping[str, Recipe] = {
     "flip-half-dropout-16": Recipe(MIRRORED, FLIP_HALF_DROPOUT, 16, cutout=8, optimizer=MUON),
     "flip-dropout-16": Recipe(LARGER_MIRRORED, FLIP_DROPOUT, 16, cutout=8, optimizer=MUON),
     "flip-muon-all-20": Recipe(MIRRORED, FLIP, 20, cutout=8, optimizer=MUON, hold_out=False),
+    "flip-dropout-all-16": Recipe(LARGER_MIRRORED, FLIP_DROPOUT, 16, cutout=8, optimizer=MUON, hold_out=False),
     "flip-wide-all-20": Recipe(LARGER_MIRRORED, FLIP_WIDE, 20, cutout=8, optimizer=MUON, hold_out=False),
     "columns-all-16": Recipe(LARGER_MIRRORED, FLIP_COLUMNS, 16, cutout=8, optimizer=MUON, hold_out=False),
     "wide-3x3-30": Recipe(WIDER_3X3, WIDE_3X3, 30, cutout=8),
