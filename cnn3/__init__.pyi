@@ -25,6 +25,7 @@ from .training.optim import Hyperparameters, hyperparameters
 from .training.state import TrainSpec, TrainState, Weights, init_state, make_train_spec
 from .training.step import train_epoch, train_step
 from .version import __version__
+from .weights.join import join
 from .weights.pretrained import pretrained
 from .weights.torch_layout import WeightsError
 from .weights.weight_files import load_model, load_weights, save_weights
@@ -58,6 +59,7 @@ __all__ = [
     "fit",
     "hyperparameters",
     "init_state",
+    "join",
     "load",
     "load_model",
     "load_weights",

@@ -18,7 +18,20 @@ from jax._src.lru_cache import LRUCache
 from jaxtyping import install_import_hook
 
 # Shapes and types are checked in all of cnn3's folders. Its configurations check themselves. An int is a float.
-FOLDERS = ("analysis", "compare", "data", "evaluate", "nn", "plots", "predict", "runs", "train", "training", "weights")
+FOLDERS = (
+    "analysis",
+    "compare",
+    "data",
+    "evaluate",
+    "join",
+    "nn",
+    "plots",
+    "predict",
+    "runs",
+    "train",
+    "training",
+    "weights",
+)
 CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 install_import_hook([f"cnn3.{folder}" for folder in FOLDERS], CHECKER)
 

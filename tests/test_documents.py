@@ -40,6 +40,11 @@ RUN = {
     "--augment.scale 1 1": SHORT.replace("--epochs 1", "--epochs 2"),  # a schedule needs two
     "python -m cnn3.evaluate results/digits/runs/NAME/best.safetensors --split validation": "",
     "python -m cnn3.compare results/digits/runs/* --output comparison.png": "",
+    "python -m cnn3.train --dataset digits --epochs 3 --variant batch_norm --seed 1": SHORT,
+    "python -m cnn3.train --dataset digits --epochs 3 --variant batch_norm --seed 2": SHORT,
+    "python -m cnn3.join results/digits/runs/batch_norm-adam-*-seed[12]-*/best.safetensors "
+    "--output joined.safetensors": "",
+    "python -m cnn3.evaluate joined.safetensors --dataset digits": "",
     "sha256sum -c SHA256SUMS": "",
     "python -m cnn3.train --dataset flowers.npz --model.batch-norm --batch-size 64 --epochs 30": "--epochs 1",
     "python -m cnn3.predict photo.jpg --weights results/flowers/best.safetensors": "",

@@ -17,7 +17,7 @@ FLOORS = (  # from the ground up
     ("cnn3.weights", "cnn3.analysis"),
     ("cnn3.runs",),
     ("cnn3.plots", "cnn3.predict"),
-    ("cnn3.train", "cnn3.compare", "cnn3.evaluate"),
+    ("cnn3.train", "cnn3.compare", "cnn3.evaluate", "cnn3.join"),
     ("cnn3",),
     ("experiments.support",),
     ("experiments",),
