@@ -22,15 +22,19 @@ from cnn3.cli import UsageError
 from experiments.support.cost import accuracy_point, network_cost
 from experiments.support.display_names import display_title, pluralize
 from experiments.support.figures import TRAINING_IMAGES, VALIDATION_IMAGES
+from experiments.support.finished_runs import shorten
+from experiments.support.joined import join, predict_test_set
 from experiments.support.options import Options, command
 from experiments.support.publish import publish
 from experiments.support.recipes import RECIPES, FrontierOptions, Recipe
 from experiments.support.report import Report
+from experiments.support.run import Run
 from experiments.support.runner import run_all
 from experiments.support.tables import MISSING, Row, Table, format_mean_std, format_metric, runs_table, table_notes
 
 NAME = "frontier"
 TITLE = "How far three convolutions get today"
+JOINED = ["A joined network has runs of a row as its columns (`python -m cnn3.join`), each run in one network only."]
 
 
 def frontier(options: FrontierOptions) -> Report:
@@ -46,9 +50,17 @@ def frontier(options: FrontierOptions) -> Report:
         raise UsageError(f"--rows: there is no row {unknown[0]!r}; choose from {', '.join(map(repr, RECIPES))}")
     configs = {name: config(options, RECIPES[name]) for name in options.rows}
     runs = run_all(options, NAME, configs)
-    rows = [Row(name, runs[name], None, cost(options, name, configs[name])) for name in configs]
-    tables = {"Accuracy and compute": frontier_table(rows), "Runs": runs_table(rows, "row")}
-    return Report(NAME, TITLE, rows, notes(options), tables, make_figures(options, rows))
+    rows = [
+        Row(name, runs[name], None, cost(options, name, configs[name]) | joined(options, runs[name]))
+        for name in configs
+    ]
+    tables = {
+        "Accuracy and compute": frontier_table(rows),
+        "Joined networks": joined_table(rows),
+        "Runs": runs_table(rows, "row"),
+    }
+    used = {title: table for title, table in tables.items() if table.rows}
+    return Report(NAME, TITLE, rows, notes(options, rows), used, make_figures(options, rows))
 
 
 def config(options: Options, recipe: Recipe) -> RunConfig:
@@ -78,19 +90,31 @@ def cost(options: Options, name: str, config: RunConfig) -> dict[str, float | st
     }
 
 
+def joined(options: Options, runs: Sequence[Run]) -> dict[str, dict[str, list[dict[str, float]]]]:
+    """Return the test metrics of the networks joined from a row's runs, by their columns; nothing for a single run."""
+    folder = options.folder(NAME) / "predictions"
+    predictions = [predict_test_set(options, folder, run) for run in runs] if len(runs) > 1 else []
+    there = [run for run in predictions if run is not None]
+    counts = range(2, len(there) + 1)
+    return {"joined": {str(n): [metrics._asdict() for metrics in join(there, n)] for n in counts}}
+
+
 def petaflops(row: Row) -> float:
     """Return the arithmetic of all epochs of a row, the mean over its runs, in PFLOP."""
     epochs = fmean(len(run.history) for run in row.runs)
     return row.extra["training_flops_per_image"] * row.extra["images"] * epochs / 1e15
 
 
-def notes(options: Options) -> list[str]:
+def notes(options: Options, rows: Sequence[Row]) -> list[str]:
     """Return what a reader of the tables must know."""
+    without = [row.name for row in rows if len(row.runs) > 1 and not row.extra["joined"]]
     return [
         "PFLOP is the arithmetic of all training steps, counted as in the experiment `architecture`: forward, backward "
         "and update of every image in every epoch; evaluation is not counted. No test-time augmentation is used. "
         "Rows without a validation accuracy trained on the validation images too. "
         "A row is trained by `python -m experiments.frontier --rows ROW`.",
+        *(JOINED if any(row.extra["joined"] for row in rows) else []),
+        *([f"Not joined, since their weights are not there: {shorten(without)}."] if without else []),
         *table_notes(options),
     ]
 
@@ -110,6 +134,24 @@ def frontier_table(rows: Sequence[Row]) -> Table:
             format_metric(row.runs, "test", "loss"),
         ]
         for row in rows
+    ]
+    return Table(header, lines, 1)
+
+
+def joined_table(rows: Sequence[Row]) -> Table:
+    """Return size, compute and accuracy of the networks joined from the runs of each row, by their columns."""
+    header = ["row", "columns", "networks", "parameters", "PFLOP", "test accuracy", "test loss"]
+    lines = [
+        [
+            row.name,
+            columns,
+            str(len(networks)),
+            f"{int(columns) * row.extra['parameters']:,}",
+            f"{int(columns) * petaflops(row):.3g}",
+            *(format_mean_std([network[metric] for network in networks]) for metric in ("accuracy", "loss")),
+        ]
+        for row in rows
+        for columns, networks in row.extra["joined"].items()
     ]
     return Table(header, lines, 1)
 

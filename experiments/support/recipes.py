@@ -23,7 +23,6 @@ FLIP = replace(LATE_GELU, channels=(64, 136, 180), hidden=(56,), flip_equivarian
 FLIP_HALF = replace(FLIP, channels=(48, 96, 128), hidden=(40,))  # as much arithmetic as LATE, and half the parameters
 FLIP_DROPOUT = replace(FLIP, hidden=(256,), dropout=0.25)  # twice the parameters, hardly more arithmetic
 FLIP_HALF_DROPOUT = replace(FLIP_HALF, hidden=(128,), dropout=0.2)
-FLIP_COLUMNS = replace(FLIP_DROPOUT, columns=4)
 FLIP_WIDE = replace(FLIP_DROPOUT, channels=(64, 224, 352), dropout=0.3)  # the first layer sees three channels only
 WIDE = replace(FLIP, channels=(128, 256, 512), hidden=(512,), dropout=0.2, kernels=(5, 5, 3))
 
@@ -59,7 +58,6 @@ RECIPES: Mapping[str, Recipe] = {
     "flip-muon-all-20": Recipe(MIRRORED, FLIP, 20, cutout=8, optimizer=MUON, hold_out=False),
     "flip-dropout-all-16": Recipe(LARGER_MIRRORED, FLIP_DROPOUT, 16, cutout=8, optimizer=MUON, hold_out=False),
     "flip-wide-all-20": Recipe(LARGER_MIRRORED, FLIP_WIDE, 20, cutout=8, optimizer=MUON, hold_out=False),
-    "columns-all-16": Recipe(LARGER_MIRRORED, FLIP_COLUMNS, 16, cutout=8, optimizer=MUON, hold_out=False),
     "wide-3x3-30": Recipe(WIDER_3X3, WIDE_3X3, 30, cutout=8),
     "wide-3x3-overlap-30": Recipe(WIDER_3X3, replace(WIDE_3X3, pool_window=3), 30, cutout=8),
     **{f"wide-{n}": Recipe(LARGER_MIRRORED, WIDE, n, cutout=8, optimizer=MUON) for n in (20, 60, 120)},

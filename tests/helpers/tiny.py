@@ -25,3 +25,12 @@ def random_weights(model: CNN3, seed: int = 0) -> Weights:
     """Return weights in which everything counts, running statistics included, without running the network."""
     rng = np.random.default_rng(seed)
     return jax.tree.map(lambda leaf: rng.normal(0, 0.2, leaf.shape).astype(np.float32), weight_shapes(model))
+
+
+def trained_weights(model: CNN3, seed: int) -> Weights:
+    """Return weights as of a trained network: all of them drawn, with positive running variances."""
+    rng = np.random.default_rng(seed)
+    return jax.tree.map_with_path(
+        lambda path, leaf: rng.uniform(0.5 if path[-1].key == "var" else -1, 1, leaf.shape).astype(np.float32),
+        weight_shapes(model),
+    )

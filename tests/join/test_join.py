@@ -3,15 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from cnn3 import CNN3, ModelConfig, Weights, load, load_model, predict, save_weights
+from cnn3 import CNN3, ModelConfig, load, load_model, predict, save_weights
 from cnn3.join.__main__ import main
-from tests.helpers.tiny import TINY
+from tests.helpers.tiny import TINY, trained_weights
 
 pytestmark = pytest.mark.usefixtures("quick_to_compile")
 
@@ -22,14 +20,9 @@ DIGITS = tuple(map(str, range(10)))
 def save(
     path: Path, seed: int, config: ModelConfig = ONE, classes: tuple[str, ...] | None = DIGITS, discard: bool = False
 ) -> Path:
-    """Write a network, all of whose weights are drawn, running statistics too, and return the path."""
+    """Write a network and return the path."""
     model = CNN3(config, discard)
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)), train=False))
-    leaves, tree = jax.tree.flatten(shapes)
-    random = np.random.default_rng(seed)
-    drawn = jax.tree.unflatten(tree, [random.uniform(0.5, 1.5, leaf.shape).astype(np.float32) for leaf in leaves])
-    centred = jax.tree.map(lambda a: a - 1, drawn["params"])
-    save_weights(path, model, Weights(centred, drawn["batch_stats"]), classes)
+    save_weights(path, model, trained_weights(model, seed), classes)
     return path
 
 
@@ -46,7 +39,7 @@ def test_a_joined_network_is_the_mean_of_the_log_probabilities(
     assert (joined.model.config, joined.classes) == (replace(ONE, columns=3), DIGITS)
     means = np.mean([log_softmax(np.asarray(a, np.float64), axis=1) for a in logits], 0)
     assert means.std() > 0.1
-    np.testing.assert_allclose(predict(joined.model, 32, joined.weights, images).logits, means, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(predict(joined.model, 32, joined.weights, images).logits, means, rtol=2e-6)  # seen: 3e-7
 
 
 def test_networks_that_are_no_columns_of_one_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

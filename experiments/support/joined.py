@@ -1,0 +1,62 @@
+"""Networks joined from runs that differ in their seeds only (`cnn3.join`), on the test images.
+
+The logits of a joined network are the mean of its columns' log probabilities, so those of each run are enough. They are
+kept in files of their own, since runs are published without their weights.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.special import log_softmax
+
+from cnn3 import load, predict
+from cnn3.runs.layout import BEST
+from cnn3.training.evaluate import EVALUATION_BATCH
+from cnn3.training.metrics import Metrics
+from experiments.support.cache import cached
+from experiments.support.finished_runs import UnfinishedError
+from experiments.support.options import Options
+from experiments.support.run import Run
+from experiments.support.runner import load_trained
+
+
+class Predictions(NamedTuple):
+    """The predictions of a network for the test images."""
+
+    log_probabilities: Float[np.ndarray, "n classes"]
+    labels: Int[np.ndarray, " n"]
+
+
+def predict_test_set(options: Options, folder: Path, run: Run) -> Predictions | None:
+    """Return the predictions of a run's best weights, kept in a folder; None if neither they nor the weights are there.
+
+    A published run has no weights, so in the folder its results stand for them.
+    """
+
+    def compute() -> dict[str, np.ndarray]:
+        if not (run.folder / f"{BEST}.safetensors").exists():
+            raise UnfinishedError(run.folder)
+        model, weights = load_trained(run, BEST)
+        test = load(options.dataset, options.data_dir).test
+        logits = np.asarray(predict(model, EVALUATION_BATCH, weights, test.images).logits)
+        return {"log_probabilities": log_softmax(logits, axis=1), "labels": test.labels}
+
+    key = {"test": run.summary.test and run.summary.test._asdict()}
+    try:
+        return Predictions(**cached(folder, run.folder.name, key, compute))
+    except UnfinishedError:
+        return None
+
+
+def join(runs: Sequence[Predictions], columns: int) -> list[Metrics]:
+    """Return the test metrics of the networks of so many columns that the runs make, in their order, each used once."""
+    groups = [runs[i : i + columns] for i in range(0, len(runs) - columns + 1, columns)]
+    return [_measure(np.mean([run.log_probabilities for run in group], 0), group[0].labels) for group in groups]
+
+
+def _measure(logits: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " n"]) -> Metrics:
+    losses = -log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels]
+    return Metrics(float(losses.mean()), float(np.mean(logits.argmax(1) == labels)))
