@@ -1,7 +1,7 @@
-"""Join trained networks into one that averages them: each is a column of it, and its logits are the mean of theirs.
+"""Join trained networks into one that averages their predictions.
 
-The networks differ in nothing but their weights, such as the runs of several seeds. What is averaged is their log
-probabilities. The file is one of weights like theirs, for cnn3.predict and cnn3.evaluate.
+The networks differ in nothing but their weights, as the runs of several seeds do. Each is a column of the joined one,
+whose logits are the mean of their log probabilities. cnn3.predict and cnn3.evaluate take the file like any other.
 """
 
 import sys
