@@ -91,9 +91,12 @@ def cost(options: Options, name: str, config: RunConfig) -> dict[str, float | st
 
 
 def joined(options: Options, runs: Sequence[Run]) -> dict[str, dict[str, list[dict[str, float]]]]:
-    """Return the test metrics of the networks joined from a row's runs, by their columns; nothing for a single run."""
+    """Return the test metrics of the networks joined from a row's runs, by their columns.
+
+    The predictions of a single run are kept too, for the seeds to come.
+    """
     folder = options.folder(NAME) / "predictions"
-    predictions = [predict_test_set(options, folder, run) for run in runs] if len(runs) > 1 else []
+    predictions = [predict_test_set(options, folder, run) for run in runs]
     there = [run for run in predictions if run is not None]
     counts = range(2, len(there) + 1)
     return {"joined": {str(n): [metrics._asdict() for metrics in join(there, n)] for n in counts}}
