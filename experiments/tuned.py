@@ -14,7 +14,7 @@ from jaxtyping import Float, Int, UInt8
 from matplotlib.figure import Figure
 from scipy.special import softmax
 
-from cnn3 import load, plots, predict
+from cnn3 import plots
 from cnn3.analysis.calibration import (
     BINS,
     Reliability,
@@ -25,7 +25,6 @@ from cnn3.analysis.calibration import (
 )
 from cnn3.data.dataset import CLASS_NAMES
 from cnn3.runs.layout import BEST
-from cnn3.training.evaluate import EVALUATION_BATCH
 from experiments.support.cache import cached, file_digest
 from experiments.support.display_names import display_title
 from experiments.support.figures import subtitle as trained_on
@@ -34,7 +33,7 @@ from experiments.support.publish import Experiment
 from experiments.support.report import Report
 from experiments.support.reported import TUNED
 from experiments.support.run import Run
-from experiments.support.runner import load_trained, run_all
+from experiments.support.runner import classify_test_images, run_all
 from experiments.support.tables import (
     MISSING,
     Row,
@@ -93,9 +92,7 @@ def predict_test_set(options: Options, run: Run) -> Predictions:
     """Return the predictions of a run's best weights; they are cached on disk."""
 
     def compute() -> dict[str, np.ndarray]:
-        model, weights = load_trained(run, BEST)
-        test = load(options.dataset, options.data_dir).test
-        logits = np.asarray(predict(model, EVALUATION_BATCH, weights, test.images).logits)
+        test, logits = classify_test_images(options, run)
         mistakes = confident_mistakes(probabilities(logits), test.labels, MISTAKES)
         return {"logits": logits, "labels": test.labels, "mistakes": mistakes, "images": test.images[mistakes]}
 

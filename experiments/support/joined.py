@@ -12,15 +12,13 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import log_softmax
 
-from cnn3 import load, predict
 from cnn3.runs.layout import BEST
-from cnn3.training.evaluate import EVALUATION_BATCH
 from cnn3.training.metrics import Metrics
 from experiments.support.cache import cached
 from experiments.support.finished_runs import UnfinishedError
 from experiments.support.options import Options
 from experiments.support.run import Run
-from experiments.support.runner import load_trained
+from experiments.support.runner import classify_test_images
 
 
 class Predictions(NamedTuple):
@@ -39,9 +37,7 @@ def predict_test_set(options: Options, folder: Path, run: Run) -> Predictions | 
     def compute() -> dict[str, np.ndarray]:
         if not (run.folder / f"{BEST}.safetensors").exists():
             raise UnfinishedError(run.folder)
-        model, weights = load_trained(run, BEST)
-        test = load(options.dataset, options.data_dir).test
-        logits = np.asarray(predict(model, EVALUATION_BATCH, weights, test.images).logits)
+        test, logits = classify_test_images(options, run)
         return {"log_probabilities": log_softmax(logits, axis=1), "labels": test.labels}
 
     key = {"test": run.summary.test and run.summary.test._asdict()}

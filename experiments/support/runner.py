@@ -6,18 +6,35 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from cnn3 import ConfigError, Dataset, OutputError, RunConfig, default_block, files, fit, load, load_weights
+import numpy as np
+from jaxtyping import Float
+
+from cnn3 import (
+    ConfigError,
+    Dataset,
+    OutputError,
+    RunConfig,
+    Split,
+    default_block,
+    files,
+    fit,
+    load,
+    load_weights,
+    predict,
+)
 from cnn3.analysis.cost import training_flops
 from cnn3.cli import UsageError, note
 from cnn3.config import SEED
 from cnn3.data.loading import dataset_digest
 from cnn3.nn.network import CNN3
 from cnn3.runs.fit import check_run
+from cnn3.runs.layout import BEST
 from cnn3.runs.locks import BusyError
 from cnn3.runs.metadata import read_versions
 from cnn3.runs.reuse import read_finished
 from cnn3.runs.run_name import run_name
 from cnn3.runs.versions import code_mismatch, current_versions, data_mismatch
+from cnn3.training.evaluate import EVALUATION_BATCH
 from cnn3.training.state import Weights, make_train_spec
 from experiments.support import worker_pool
 from experiments.support.finished_runs import only_finished
@@ -88,6 +105,17 @@ def load_trained(run: Run, name: str) -> tuple[CNN3, Weights]:
     """
     model = make_train_spec(run.config, default_block(run.config.precision)).model
     return model, load_weights(run.folder / f"{name}.safetensors", model)
+
+
+def classify_test_images(options: Options, run: Run) -> tuple[Split, Float[np.ndarray, "n classes"]]:
+    """Return the test images, and the logits of a run's best weights for them.
+
+    Raises:
+        WeightsError: the weights cannot be read.
+    """
+    model, weights = load_trained(run, BEST)
+    test = load(options.dataset, options.data_dir).test
+    return test, np.asarray(predict(model, EVALUATION_BATCH, weights, test.images).logits)
 
 
 def _labels(jobs: Mapping[tuple[str, int], RunConfig]) -> dict[RunConfig, str]:

@@ -35,7 +35,7 @@ def test_the_metrics_are_those_of_the_joined_networks(tmp_path: Path) -> None:
     for measured, pair in zip(metrics, (runs[:2], runs[2:4]), strict=True):
         network = join_networks([load_model(run.folder / "best.safetensors") for run in pair])
         sums = evaluate(network.model, 100, network.weights, images, labels, len(labels))
-        assert measured.loss == pytest.approx(float(sums.loss) / len(labels), rel=1e-5)
+        assert measured.loss == pytest.approx(float(sums.loss) / len(labels), rel=1e-6)  # seen: 2.3e-7
         assert measured.accuracy == int(sums.correct) / len(labels)
     assert metrics[0] != metrics[1]
 
