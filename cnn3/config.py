@@ -36,6 +36,7 @@ from cnn3.config_parts import (
     Protocol,
     ProtocolName,
     ScheduleConfig,
+    discards_last_norm,
 )
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "ProtocolName",
     "RunConfig",
     "ScheduleConfig",
+    "discards_last_norm",
 ]
 
 Precision = Literal["fp32", "bf16"]

@@ -263,6 +263,12 @@ PROTOCOLS: Mapping[ProtocolName, Protocol] = {
     "published": Protocol(True, True, True, True, True),
 }
 
+
+def discards_last_norm(protocol: ProtocolName | None) -> bool | None:
+    """Return whether a protocol throws the output of the last norm away; None, for no protocol, if it is not known."""
+    return None if protocol is None else PROTOCOLS[protocol].discard_last_norm
+
+
 VARIANTS: Mapping[str, ModelConfig] = {
     "baseline": ModelConfig(),
     "batch_norm": ModelConfig(batch_norm=True),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cnn3.cli import UsageError, note
-from cnn3.config import PROTOCOLS, SEED, ConfigError, Protocol, RunConfig
+from cnn3.config import SEED, ConfigError, Protocol, RunConfig, discards_last_norm
 from cnn3.data.dataset import Dataset
 from cnn3.data.loading import dataset_name, load
 from cnn3.evaluate.options import Options
@@ -36,7 +36,7 @@ def measure(options: Options) -> dict[str, Any]:
     file = weights_file(options.weights)
     run = run_config(file)
     precision = options.precision or (run.precision if run else "fp32")
-    discard = None if options.protocol is None else PROTOCOLS[options.protocol].discard_last_norm
+    discard = discards_last_norm(options.protocol)
     loaded = load_model(file, discard_last_norm=discard, block=default_block(precision))
     dataset = _load_dataset(options, run, loaded.model.config.classes)
     if loaded.classes is not None:

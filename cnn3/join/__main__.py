@@ -14,7 +14,7 @@ import tyro
 
 from cnn3 import cli
 from cnn3.cli import UsageError
-from cnn3.config import PROTOCOLS, ProtocolName
+from cnn3.config import ProtocolName, discards_last_norm
 
 PROGRAM = "python -m cnn3.join"
 EXAMPLES = (
@@ -61,7 +61,7 @@ def main(args: Sequence[str] | None = None) -> int:
     from cnn3.weights.torch_layout import WeightsError
     from cnn3.weights.weight_files import load_model, save_weights
 
-    discard = None if options.protocol is None else PROTOCOLS[options.protocol].discard_last_norm
+    discard = discards_last_norm(options.protocol)
     try:
         joined = join([load_model(path, discard_last_norm=discard) for path in options.weights])
         save_weights(options.output, *joined)

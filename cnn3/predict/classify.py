@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from cnn3 import cli
-from cnn3.config import PROTOCOLS, ProtocolName
+from cnn3.config import ProtocolName, discards_last_norm
 from cnn3.data.image_files import ImageError, read_image
 from cnn3.data.loading import class_names
 from cnn3.jax_settings import check_jax
@@ -71,8 +71,7 @@ def open_weights(
         WeightsError: the file cannot be read, or lacks something that the command line does not supply either.
         DataError: there is no such data set.
     """
-    discard = None if protocol is None else PROTOCOLS[protocol].discard_last_norm
-    loaded = load_model(path, discard_last_norm=discard, block=default_block())
+    loaded = load_model(path, discard_last_norm=discards_last_norm(protocol), block=default_block())
     classes = loaded.classes if dataset is None else class_names(dataset)
     if classes is None:
         raise WeightsError(f"{path} does not name its classes; name the --dataset of its training")

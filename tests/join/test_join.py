@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 from scipy.special import log_softmax
 
 from cnn3 import CNN3, ModelConfig, load, load_model, predict, save_weights
@@ -63,3 +64,17 @@ def test_networks_that_are_no_columns_of_one_are_refused(tmp_path: Path, capsys:
         assert main([*map(str, files), "--output", str(output)]) == 2
         assert capsys.readouterr().err == f"error: {message}\n"
     assert not output.exists()
+
+
+def test_files_of_a_pytorch_program_need_the_protocol(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = replace(TINY, batch_norm=True)
+    members = [save(tmp_path / f"{seed}.safetensors", seed, config) for seed in range(2)]
+    for path in members:
+        save_file(load_file(path), path)  # cnn3's own description of the network is lost
+    command = [*map(str, members), "--output", str(tmp_path / "joined.safetensors")]
+    assert main(command) == 2
+    assert "name the --protocol of its training" in capsys.readouterr().err
+    for protocol in ("corrected", "published"):
+        assert main([*command, "--protocol", protocol]) == 0
+        model = load_model(tmp_path / "joined.safetensors").model
+        assert model == CNN3(replace(config, columns=2), protocol == "published")
