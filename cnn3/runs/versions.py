@@ -3,7 +3,7 @@
 Each run keeps these in `versions.json`. Older versions of cnn3 recorded less: a missing name means unknown.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 
 import jax
@@ -48,8 +48,13 @@ def code_mismatch(saved: Versions, current: Versions) -> str | None:
     """Describe the other code that made a run, or return None if it was the same."""
     if saved.get(CODE) == current[CODE]:
         return None
-    code = f"code {saved[CODE]}" if CODE in saved else "code unknown"
-    return f"cnn3 {saved.get('cnn3', 'unknown')} ({code}), not {current['cnn3']} (code {current[CODE]})"
+    return describe_other_code(saved.get("cnn3", "unknown"), [saved.get(CODE, "unknown")], current)
+
+
+def describe_other_code(cnn3: str, codes: Sequence[str], current: Versions) -> str:
+    """Describe a version of cnn3 and its code, or several codes of it, beside the current ones."""
+    code = f"code{'s' if len(codes) > 1 else ''} {', '.join(codes)}"
+    return f"cnn3 {cnn3} ({code}), not {current['cnn3']} (code {current[CODE]})"
 
 
 def data_mismatch(saved: Versions, digest: str | None) -> str | None:

@@ -1,7 +1,6 @@
 """The output of an experiment: `summary.json`, `table.md`, figures, and the tables on the screen."""
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +18,7 @@ from experiments.support.document import FOLDED, Picture, Section, markdown
 from experiments.support.finished_runs import describe_missing_seeds
 from experiments.support.headings import caption, section_title
 from experiments.support.machines import describe_machines
+from experiments.support.mismatches import describe_mismatches
 from experiments.support.options import Options, command
 from experiments.support.report import Report
 from experiments.support.tables import Table, mean
@@ -134,7 +134,7 @@ def section(options: Options, report: Report) -> Section:
         Picture(folder / name, caption(report.name, name, _picture_title(name, figure), options.dataset))
         for name, figure in report.figures.items()
     ]
-    paragraphs = [*describe_runs(options, report), *report.notes, *describe_mismatches(report)]
+    paragraphs = [*describe_runs(options, report), *report.notes, *_mismatches(report)]
     heading = section_title(report.name, report.title, options.dataset)
     return Section(report.name, heading, paragraphs, _with_captions(options, report, report.tables), pictures)
 
@@ -177,12 +177,9 @@ def print_report(options: Options, report: Report) -> None:
         for line in table.rows:
             printed.add_row(*line)
         console.print("", printed, "", sep="\n")
-    for note in (*report.notes, *describe_mismatches(report)):
+    for note in (*report.notes, *_mismatches(report)):
         console.print(note)
 
 
-def describe_mismatches(report: Report) -> list[str]:
-    """Return a sentence for each other code, version or setting that runs of a report were made with."""
-    runs = report.runs
-    counts = Counter(run.version_mismatch() for run in runs)
-    return [f"{count} of {len(runs)} runs were made with {mismatch}." for mismatch, count in counts.items() if mismatch]
+def _mismatches(report: Report) -> list[str]:
+    return [f"{mismatch}." for mismatch in describe_mismatches(report.runs, len(report.runs))]

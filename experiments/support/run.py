@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 from cnn3 import RunConfig
 from cnn3.runs.result import Divergence, validation_accuracies
-from cnn3.runs.versions import Versions, code_mismatch, current_versions, settings_mismatch
+from cnn3.runs.versions import Versions
 from cnn3.training.metrics import Metrics
 
 StopReason = Literal["epochs", "patience", "diverged"]
@@ -73,12 +73,6 @@ class Run(NamedTuple):
     history: list[dict[str, Any]]
     summary: RunSummary
     versions: Versions
-
-    def version_mismatch(self) -> str | None:
-        """Return how the code, versions and settings of the run differ from the current ones, None if they do not."""
-        current = current_versions(self.config)
-        mismatches = code_mismatch(self.versions, current), settings_mismatch(self.versions, current)
-        return " and ".join(filter(None, mismatches)) or None
 
     def validation_accuracies(self) -> list[float]:
         """Return the validation accuracy of each epoch."""

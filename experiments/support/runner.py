@@ -1,6 +1,5 @@
 """Train, resume or read the runs of an experiment."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -38,6 +37,7 @@ from cnn3.training.evaluate import EVALUATION_BATCH
 from cnn3.training.state import Weights, make_train_spec
 from experiments.support import worker_pool
 from experiments.support.finished_runs import only_finished
+from experiments.support.mismatches import describe_mismatches
 from experiments.support.options import CPUS_PER_RUN, Options
 from experiments.support.placement import placements
 from experiments.support.run import Run, RunSummary
@@ -142,9 +142,8 @@ def _print_status(options: Options, runs: Mapping[RunConfig, Run | None]) -> Non
     done = [run for run in runs.values() if run is not None]
     if done:
         note(f"{len(done)} of {len(runs)} runs are done")
-    for mismatch, count in Counter(run.version_mismatch() for run in done).items():
-        if mismatch is not None:
-            note(f"{count} of {len(runs)} runs were made with {mismatch}; they are used as they are")
+    for mismatch in describe_mismatches(done, len(runs)):
+        note(f"{mismatch}; they are used as they are")
     other_data = sum(data_mismatch(run.versions, _digest(options, run.config)) is not None for run in done)
     if other_data:
         note(f"{other_data} of {len(runs)} runs were trained on other images than these; they are used as they are")

@@ -22,8 +22,9 @@ from cnn3.cli import UsageError
 from cnn3.runs import versions
 from cnn3.runs.run_name import run_name
 from experiments.support import runner, worker_pool
+from experiments.support.mismatches import describe_mismatches
 from experiments.support.options import Options
-from experiments.support.publish import describe_mismatches, summarise
+from experiments.support.publish import summarise
 from experiments.support.report import Report
 from experiments.support.runner import run_all
 from experiments.support.tables import Row, mean, results_table, runs_table
@@ -117,9 +118,27 @@ def test_runs_of_other_versions_are_used_and_reported(runs, output, monkeypatch,
     mismatch = f"jaxlib {version('jaxlib')}, not 9.9"
     stderr = f"4 of 4 runs are done\n4 of 4 runs were made with {mismatch}; they are used as they are\n"
     assert capsys.readouterr().err == stderr
-    rows = [Row(name, seeds, None) for name, seeds in runs.items()]
-    assert describe_mismatches(Report("trial", "Trial", rows, [], {}, {})) == [
-        f"4 of 4 runs were made with {mismatch}."
+    assert describe_mismatches([*runs["diverges"], *runs["learns"]], 4) == [f"4 of 4 runs were made with {mismatch}"]
+
+
+def test_runs_that_differ_in_their_code_only_are_described_together(runs):
+    run, current = runs["learns"][0], version("cnn3")
+    code = run.versions["code"]
+    without_code = {name: value for name, value in run.versions.items() if name != "code"}
+    changes = [
+        {"cnn3": "0.4.0"},
+        {"cnn3": "0.4.0", "code": "a" * 16},
+        {"code": "b" * 16},
+        {"code": code},
+        {"code": "c" * 16},
+        {"code": "b" * 16, "platform": "gpu"},
+    ]
+    others = [run._replace(versions={**without_code, **change}) for change in changes]
+    now = f"not {current} (code {code})"
+    assert describe_mismatches(others, 9) == [
+        f"2 of 9 runs were made with cnn3 0.4.0 (codes unknown, {'a' * 16}), {now}",
+        f"2 of 9 runs were made with cnn3 {current} (codes {'b' * 16}, {'c' * 16}), {now}",
+        f"1 of 9 runs were made with cnn3 {current} (code {'b' * 16}), {now} and platform gpu, not cpu",
     ]
 
 
@@ -135,8 +154,7 @@ def test_runs_of_other_code_are_trained_again_or_reused_and_reported(runs, outpu
     reused = run_all(make_options(tmp_path, reuse="any-version"), "trial", learns)
     assert reused["learns"][0].history == runs["learns"][0].history
     assert f"1 of 1 runs were made with {code}; they are used as they are\n" in capsys.readouterr().err
-    report = Report("trial", "Trial", [Row("learns", reused["learns"], None)], [], {}, {})
-    assert describe_mismatches(report) == [f"1 of 1 runs were made with {code}."]
+    assert describe_mismatches(reused["learns"], 1) == [f"1 of 1 runs were made with {code}"]
 
     retrained = run_all(make_options(tmp_path), "trial", learns)
     assert f"{folder.name} was made with {code}: it is trained again; --reuse any-version" in capsys.readouterr().err
