@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from cnn3 import AugmentConfig, RunConfig, ScheduleConfig, plots
 from cnn3.cli import UsageError
-from experiments.support.cost import accuracy_point, network_cost
+from experiments.support.cost import accuracy_point, mean_point, network_cost
 from experiments.support.display_names import display_title, pluralize
 from experiments.support.figures import TRAINING_IMAGES, VALIDATION_IMAGES
 from experiments.support.finished_runs import shorten
@@ -166,11 +166,22 @@ def make_figures(options: FrontierOptions, rows: Sequence[Row]) -> dict[str, Fig
         point = accuracy_point(row.runs, petaflops(row))
         if point is not None:
             groups[row.extra["group"]][row.name] = point
+        groups[row.extra["group"]] |= joined_points(row)
     title = f"Test accuracy and compute of training on {display_title(options.dataset)}"
     label = "PFLOP of training (log axis)"
     seeds = describe_seeds([len(row.runs) for row in rows])
     subtitle = "; ".join([*changed_settings(options), seeds]).capitalize()
+    if any(row.extra["joined"] for row in rows):
+        subtitle += " N x row: a network joined from N of its runs."
     return {"accuracy_compute.png": plots.scatter(groups, label, "Test accuracy", title, subtitle, x_scale="log")}
+
+
+def joined_points(row: Row) -> dict[str, plots.Point]:
+    """Return the mean test accuracy of the networks joined from a row's runs, by their columns."""
+    return {
+        f"{n} x {row.name}": mean_point(int(n) * petaflops(row), [network["accuracy"] for network in networks])
+        for n, networks in row.extra["joined"].items()
+    }
 
 
 def changed_settings(options: FrontierOptions) -> list[str]:

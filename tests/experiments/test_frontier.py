@@ -6,8 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from cnn3 import RunConfig
 from cnn3.plots.scatter import MARKERS
-from experiments.frontier import RECIPES, FrontierOptions, changed_settings, config, describe_seeds, main
+from experiments.frontier import (
+    RECIPES,
+    FrontierOptions,
+    changed_settings,
+    config,
+    describe_seeds,
+    joined_points,
+    main,
+)
+from experiments.support.tables import Row
 from tests.helpers import fabricated
 from tests.helpers.documents import README
 
@@ -61,6 +71,17 @@ def test_each_group_of_the_figure_has_a_marker_of_its_own() -> None:
 
 def test_the_figure_is_written(folder: Path) -> None:
     assert (folder / "accuracy_compute.png").stat().st_size > 10_000
+
+
+def test_a_joined_network_costs_the_training_of_all_its_columns() -> None:
+    accuracies = {"2": [0.875, 0.75], "3": [0.5]}
+    joined = {n: [{"accuracy": value, "loss": 1.0} for value in values] for n, values in accuracies.items()}
+    epochs = 8 * [0.5]
+    run = fabricated.run(RunConfig(dataset="digits"), epochs)
+    row = Row("a row", [run], None, {"training_flops_per_image": 1e12, "images": 250, "joined": joined})
+    points = joined_points(row)
+    assert points["2 x a row"] == pytest.approx((4, 0.8125, 0.125 / 2**0.5))  # 2 x 1e12 x 250 x 8 = 4e15
+    assert points["3 x a row"] == (6, 0.5, None)
 
 
 @pytest.mark.parametrize(
