@@ -40,7 +40,7 @@ def main(args: Sequence[str] | None = None) -> int:
     from cnn3.weights.torch_layout import WeightsError
 
     try:
-        with interruptible(remedy=""):
+        with interruptible("interrupted"):
             measured = measure(options)
     except (UsageError, ConfigError, DataError, OutputError, WeightsError) as error:
         return cli.report(error)

@@ -70,7 +70,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
     try:
         form = to_json if options.json else to_text
-        with interruptible(remedy=""):
+        with interruptible("interrupted"):
             return classify_files(options.images, options.weights, options.top, options.dataset, options.protocol, form)
     except (ConfigError, DataError, WeightsError) as error:
         return cli.report(error)

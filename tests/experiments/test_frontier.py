@@ -74,10 +74,8 @@ def test_the_figure_is_written(folder: Path) -> None:
 
 
 def test_a_joined_network_costs_the_training_of_all_its_columns() -> None:
-    accuracies = {"2": [0.875, 0.75], "3": [0.5]}
-    joined = {n: [{"accuracy": value, "loss": 1.0} for value in values] for n, values in accuracies.items()}
-    epochs = 8 * [0.5]
-    run = fabricated.run(RunConfig(dataset="digits"), epochs)
+    joined = {"2": [{"accuracy": 0.875}, {"accuracy": 0.75}], "3": [{"accuracy": 0.5}]}
+    run = fabricated.run(RunConfig(dataset="digits"), accuracies=8 * [0.5])
     row = Row("a row", [run], None, {"training_flops_per_image": 1e12, "images": 250, "joined": joined})
     points = joined_points(row)
     assert points["2 x a row"] == pytest.approx((4, 0.8125, 0.125 / 2**0.5))  # 2 x 1e12 x 250 x 8 = 4e15
