@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from cnn3 import AugmentConfig, RunConfig, ScheduleConfig, plots
 from cnn3.cli import UsageError
-from experiments.support.cost import accuracy_point, mean_point, network_cost
+from experiments.support.cost import accuracy_point, network_cost
 from experiments.support.display_names import display_title, pluralize
 from experiments.support.figures import TRAINING_IMAGES, VALIDATION_IMAGES
 from experiments.support.finished_runs import shorten
@@ -34,7 +34,10 @@ from experiments.support.tables import MISSING, Row, Table, format_mean_std, for
 
 NAME = "frontier"
 TITLE = "How far three convolutions get today"
-JOINED = ["A joined network has runs of a row as its columns (`python -m cnn3.join`), each run in one network only."]
+JOINED = [
+    "A joined network has runs of a row as its columns (`python -m cnn3.join`). Accuracy and loss are means over "
+    "networks that have each run as often; they share runs, so their spread would not be that between seeds."
+]
 
 
 def frontier(options: FrontierOptions) -> Report:
@@ -151,7 +154,7 @@ def joined_table(rows: Sequence[Row]) -> Table:
             str(len(networks)),
             f"{int(columns) * row.extra['parameters']:,}",
             f"{int(columns) * petaflops(row):.3g}",
-            *(format_mean_std([network[metric] for network in networks]) for metric in ("accuracy", "loss")),
+            *(f"{fmean(network[metric] for network in networks):.4f}" for metric in ("accuracy", "loss")),
         ]
         for row in rows
         for columns, networks in row.extra["joined"].items()
@@ -172,14 +175,14 @@ def make_figures(options: FrontierOptions, rows: Sequence[Row]) -> dict[str, Fig
     seeds = describe_seeds([len(row.runs) for row in rows])
     subtitle = "; ".join([*changed_settings(options), seeds]).capitalize()
     if any(row.extra["joined"] for row in rows):
-        subtitle += " N x row: a network joined from N of its runs."
+        subtitle += " N x row: networks joined from N of its runs, their mean."
     return {"accuracy_compute.png": plots.scatter(groups, label, "Test accuracy", title, subtitle, x_scale="log")}
 
 
 def joined_points(row: Row) -> dict[str, plots.Point]:
     """Return the mean test accuracy of the networks joined from a row's runs, by their columns."""
     return {
-        f"{n} x {row.name}": mean_point(int(n) * petaflops(row), [network["accuracy"] for network in networks])
+        f"{n} x {row.name}": plots.Point(int(n) * petaflops(row), fmean(network["accuracy"] for network in networks))
         for n, networks in row.extra["joined"].items()
     }
 

@@ -35,9 +35,6 @@ def network_cost(folder: Path, config: RunConfig) -> dict[str, float]:
 def accuracy_point(runs: Sequence[Run], cost: float) -> plots.Point | None:
     """Return the mean test accuracy of runs at their cost, and its standard deviation if there are several."""
     values = metric_values(runs, "test", "accuracy")
-    return mean_point(cost, values) if values else None
-
-
-def mean_point(cost: float, values: Sequence[float]) -> plots.Point:
-    """Return the mean of values at their cost, and their standard deviation if there are several."""
+    if not values:
+        return None
     return plots.Point(cost, fmean(values), stdev(values) if len(values) > 1 else None)

@@ -48,9 +48,14 @@ def predict_test_set(options: Options, folder: Path, run: Run) -> Predictions | 
 
 
 def join(runs: Sequence[Predictions], columns: int) -> list[Metrics]:
-    """Return the test metrics of the networks of so many columns that the runs make, in their order, each used once."""
-    groups = [runs[i : i + columns] for i in range(0, len(runs) - columns + 1, columns)]
-    return [_measure(np.mean([run.log_probabilities for run in group], 0), group[0].labels) for group in groups]
+    """Return the test metrics of networks of so many runs as columns: from each run on, going round; at most all runs.
+
+    Each run is in as many of them, so their mean is an unbiased estimate of what such a network has with other seeds.
+    Their spread is not that between seeds, since they share runs.
+    """
+    starts = range(1 if columns == len(runs) else len(runs))
+    choices = [[runs[(start + i) % len(runs)] for i in range(columns)] for start in starts]
+    return [_measure(np.mean([run.log_probabilities for run in choice], 0), choice[0].labels) for choice in choices]
 
 
 def _measure(logits: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " n"]) -> Metrics:
