@@ -36,7 +36,7 @@ NAME = "frontier"
 TITLE = "How far three convolutions get today"
 JOINED = [
     "A joined network has runs of a row as its columns (`python -m cnn3.join`). Accuracy and loss are means over "
-    "networks that have each run as often; they share runs, so their spread would not be that between seeds."
+    "networks in which each run occurs equally often; these share runs, so their spread is not that between seeds."
 ]
 
 

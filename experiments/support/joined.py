@@ -48,10 +48,10 @@ def predict_test_set(options: Options, folder: Path, run: Run) -> Predictions | 
 
 
 def join(runs: Sequence[Predictions], columns: int) -> list[Metrics]:
-    """Return the test metrics of networks of so many runs as columns: from each run on, going round; at most all runs.
+    """Return the test metrics of joined networks, each of so many runs in a row; after the last comes the first again.
 
-    Each run is in as many of them, so their mean is an unbiased estimate of what such a network has with other seeds.
-    Their spread is not that between seeds, since they share runs.
+    So each run is in equally many. There are as many networks as runs, but a single one of all runs. Their mean
+    estimates what such a network has with other seeds; their spread does not, since they share runs.
     """
     starts = range(1 if columns == len(runs) else len(runs))
     choices = [[runs[(start + i) % len(runs)] for i in range(columns)] for start in starts]

@@ -15,6 +15,7 @@ from experiments.frontier import (
     config,
     describe_seeds,
     joined_points,
+    joined_table,
     main,
 )
 from experiments.support.tables import Row
@@ -74,12 +75,16 @@ def test_the_figure_is_written(folder: Path) -> None:
 
 
 def test_a_joined_network_costs_the_training_of_all_its_columns() -> None:
-    joined = {"2": [{"accuracy": 0.875}, {"accuracy": 0.75}], "3": [{"accuracy": 0.5}]}
+    networks = [{"accuracy": 0.875, "loss": 0.5}, {"accuracy": 0.75, "loss": 0.25}]
+    extra = {"training_flops_per_image": 1e12, "images": 250, "parameters": 1000}
     run = fabricated.run(RunConfig(dataset="digits"), accuracies=8 * [0.5])
-    row = Row("a row", [run], None, {"training_flops_per_image": 1e12, "images": 250, "joined": joined})
-    points = joined_points(row)
-    assert points["2 x a row"] == (4, 0.8125, None)  # 2 x 1e12 x 250 x 8 = 4e15
-    assert points["3 x a row"] == (6, 0.5, None)
+    row = Row("a row", [run], None, extra | {"joined": {"2": networks, "3": networks[:1]}})
+    # 1e12 x 250 x 8 = 2e15 for each column
+    assert joined_points(row) == {"2 x a row": (4, 0.8125, None), "3 x a row": (6, 0.875, None)}
+    assert joined_table([row]).rows == [
+        ["a row", "2", "2", "2,000", "4", "0.8125", "0.3750"],
+        ["a row", "3", "1", "3,000", "6", "0.8750", "0.5000"],
+    ]
 
 
 @pytest.mark.parametrize(
